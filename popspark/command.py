@@ -1,0 +1,37 @@
+"""The command line that every job shares: `JOB.py [--env ENV] [--config FILE] [key=value ...]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from popspark.config import JobConfig, load_config
+from popspark.errors import PopsparkError
+
+C = TypeVar("C", bound=JobConfig)
+
+
+def run(script: str, doc: str | None, model: type[C], main: Callable[[C], None]) -> None:
+    """Parses the command line, loads the config of the job in file `script` and calls `main`; ends the process.
+
+    The job's own config is conf/<stem of script>.yaml in the folder beside that of the script.
+
+    Exit code 0 when done, 2 for an unusable command line, the error's own for a `PopsparkError` (its message on
+    stderr), and 1 with a traceback for anything nobody foresaw.
+    """
+    name, conf = Path(script).stem, Path(script).resolve().parent.parent / "conf"
+    parser = argparse.ArgumentParser(name, description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--env", default="local", help="conf/env/ENV.yaml, or a path to such a file (%(default)s)")
+    parser.add_argument("--config", help=f"instead of conf/{name}.yaml")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="override one setting")
+    args = parser.parse_args()
+    env_file = Path(args.env) if args.env.endswith(".yaml") else conf / "env" / f"{args.env}.yaml"
+    job_file = Path(args.config) if args.config else conf / f"{name}.yaml"
+    try:
+        main(load_config(model, job_file, env_file, args.overrides))
+    except PopsparkError as error:
+        print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,82 @@
+"""Every exception popspark raises on purpose: one base, one subclass per kind of fault.
+
+A bad row never raises: it becomes a row with a status. What stands here is a bad configuration, a missing
+file or device, or a table that is not what it must be.
+
+Exit codes follow sysexits.h, so that a scheduler can tell a typo from a fault that a retry may cure.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PopsparkError(Exception):
+    """Base of all: says what was wrong, where, the value got, the legal values and the fix.
+
+    Only `what` is required; each of the other parts gets a line of its own when given.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self, what: str, *, where: str | None = None, got: object = None, legal: object = None, fix: str | None = None
+    ) -> None:
+        parts = {"where": where, "got": got, "legal": legal, "fix": fix}
+        lines = [what, *(f"  {name}: {value}" for name, value in parts.items() if value is not None)]
+        super().__init__("\n".join(lines))
+
+
+class ConfigError(PopsparkError):
+    """Raised when a config file, an override or a parameter is unknown, missing or of an illegal value."""
+
+    exit_code = 78
+
+
+class PathError(PopsparkError):
+    """Raised when a path that must exist does not, or lies outside the configured roots."""
+
+    exit_code = 66
+
+
+class SchemaError(PopsparkError):
+    """Raised when a table's columns, types or nullability differ from its declaration in `tables`."""
+
+    exit_code = 65
+
+
+class AccountingError(PopsparkError):
+    """Raised when rows in and rows out of a step do not add up, or too many were refused."""
+
+    exit_code = 65
+
+
+class WeightsError(PopsparkError):
+    """Raised when pretrained weights are missing, of the wrong sha256, or do not fit the network."""
+
+    exit_code = 66
+
+
+class BundleError(PopsparkError):
+    """Raised when a bundle is incomplete, altered, or made for other features than those at hand."""
+
+    exit_code = 65
+
+
+class DeviceError(PopsparkError):
+    """Raised when the device asked for is not there."""
+
+    exit_code = 69
+
+
+class TrainingError(PopsparkError):
+    """Raised when a model cannot be fitted on the data given, or the feed lost rows."""
+
+    exit_code = 65
+
+
+def closest(name: str, legal: Iterable[str]) -> str:
+    """A hint for a misspelt `name`: `Did you mean 'x'?`, or an empty string where nothing is near."""
+    near = difflib.get_close_matches(name, list(legal), n=1)
+    return f"Did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,1 @@
+"""Origins: each file reads one kind of export into posts and rejects."""

@@ -1,0 +1,183 @@
+"""Every table once: its schema, key and partitioning; and the validating read and write.
+
+A table is a plural noun for what a row is. Keys are `*_id`, times `*_at` (UTC), counts `n_*`, flags `is_*` or
+`has_*`, sizes `*_px` and `*_bytes`. Parquet is the format; a path may be anything Spark reads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import types as t
+
+from popspark.errors import PathError, SchemaError
+
+STRING, LONG, INT, DOUBLE = t.StringType(), t.LongType(), t.IntegerType(), t.DoubleType()
+TIMESTAMP, BOOLEAN, BINARY = t.TimestampType(), t.BooleanType(), t.BinaryType()
+STRINGS, FLOATS = t.ArrayType(STRING), t.ArrayType(t.FloatType(), containsNull=False)
+
+
+@dataclass(frozen=True)
+class Table:
+    """name: plural noun. columns: name -> type. key: the columns that name a row; never null.
+
+    required: other columns that may not be null. partitioned_by: folders on disk.
+    """
+
+    name: str
+    columns: dict[str, t.DataType]
+    key: tuple[str, ...]
+    required: tuple[str, ...] = ()
+    partitioned_by: tuple[str, ...] = ()
+
+    @property
+    def schema(self) -> t.StructType:
+        never_null = {*self.key, *self.required}
+        return t.StructType([t.StructField(name, kind, name not in never_null) for name, kind in self.columns.items()])
+
+
+POSTS = Table(
+    "posts",
+    {
+        "post_id": STRING,
+        "user_id": STRING,
+        "posted_at": TIMESTAMP,
+        "collected_at": TIMESTAMP,
+        "title": STRING,
+        "caption": STRING,
+        "hashtags": STRINGS,
+        "mentions": STRINGS,
+        "n_title_chars": LONG,  # own columns, since SMP-T1 has the lengths and counts but not the text
+        "n_caption_chars": LONG,
+        "n_hashtags": LONG,
+        "has_people": BOOLEAN,
+        "n_views": LONG,
+        "n_likes": LONG,
+        "n_shares": LONG,
+        "n_comments": LONG,
+        "user_mean_views": DOUBLE,  # user-side values, as the origin states them
+        "n_user_groups": LONG,
+        "user_mean_group_members": DOUBLE,
+        "n_user_posts": LONG,
+        "image_id": STRING,  # path or URL; the key into images
+        "n_media": LONG,
+        "media_type": STRING,
+        "popularity": DOUBLE,  # the label, where the origin ships one
+        "origin": STRING,
+        "is_simulated": BOOLEAN,
+        "extra": t.MapType(STRING, STRING),  # what else the origin gives
+    },
+    key=("post_id",),
+    required=("user_id", "origin", "is_simulated"),
+)
+
+IMAGES = Table(
+    "images",
+    {
+        "image_id": STRING,
+        "content": BINARY,
+        "sha256": STRING,
+        "n_bytes": LONG,
+        "width_px": INT,
+        "height_px": INT,
+        "format": STRING,
+        "status": STRING,
+        "error": STRING,
+    },
+    key=("image_id",),
+    required=("status",),
+)
+
+IMAGE_FEATURES = Table(
+    "image_features",
+    {
+        "image_id": STRING,
+        "sha256": STRING,
+        "family": STRING,
+        "version": STRING,
+        "values": FLOATS,
+        "status": STRING,
+        "error": STRING,
+    },
+    key=("image_id", "family", "version"),
+    required=("status",),
+    partitioned_by=("family",),
+)
+
+EXAMPLES = Table(
+    "examples",  # the training table: the only thing between Spark and torch
+    {
+        "post_id": STRING,
+        "user_id": STRING,
+        "split": STRING,
+        "label": t.FloatType(),
+        "visual": FLOATS,
+        "social": FLOATS,
+    },
+    key=("post_id",),
+    required=("user_id", "split", "label", "visual", "social"),
+    partitioned_by=("split",),
+)
+
+SCORES = Table(
+    "scores",
+    {
+        "post_id": STRING,
+        "score": DOUBLE,
+        "percentile": DOUBLE,
+        "model_name": STRING,
+        "model_version": STRING,
+        "status": STRING,
+        "error": STRING,
+        "scored_at": TIMESTAMP,
+    },
+    key=("post_id",),
+    required=("model_name", "model_version", "status", "scored_at"),
+)
+
+
+def _differences(actual: t.StructType, table: Table) -> list[str]:
+    have = {f.name: f.dataType for f in actual.fields}
+    missing = [
+        f"missing column {name} {kind.simpleString()}" for name, kind in table.columns.items() if name not in have
+    ]
+    wrong = [
+        f"column {name} is {have[name].simpleString()}, must be {kind.simpleString()}"
+        for name, kind in table.columns.items()
+        if name in have and have[name].simpleString() != kind.simpleString()
+    ]
+    return missing + wrong
+
+
+def validate(rows: DataFrame, table: Table, where: str) -> DataFrame:
+    """The table's own columns of `rows`, in order; raises `SchemaError` with all differences at once.
+
+    Columns that the table does not declare are dropped.
+    """
+    differences = _differences(rows.schema, table)
+    if differences:
+        raise SchemaError(
+            f"This is not a {table.name} table.",
+            where=where,
+            got="; ".join(differences),
+            legal=f"the columns of popspark.tables.{table.name.upper()}",
+            fix="write it with the job that makes it, or add the columns (null where unknown)",
+        )
+    return rows.select(*table.columns)
+
+
+def read_table(spark: SparkSession, table: Table, path: str) -> DataFrame:
+    """Reads and validates; raises `PathError` where nothing is, `SchemaError` where it is another table."""
+    try:
+        rows = spark.read.parquet(path)
+        return validate(rows, table, path)
+    except AnalysisException as error:
+        raise PathError(f"Cannot read the {table.name} table.", where=path, got=str(error).splitlines()[0]) from error
+
+
+def write_table(rows: DataFrame, table: Table, path: str) -> None:
+    """Validates and replaces the table at `path`."""
+    writer = validate(rows, table, f"rows to be written to {path}").write.mode("overwrite")
+    writer.partitionBy(*table.partitioned_by).parquet(path)

@@ -1,0 +1,1 @@
+"""DataFrames in, a DataFrame out."""
