@@ -31,6 +31,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 VERSION = "1"
 """Of the rules above; part of every feature's version."""
 
+Image.init()  # Pillow registers MPO only when asked for all its formats
 REDUCED_SIDE_PX = 512
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # MPO: a JPEG with more pictures behind the first
 STATUSES = ("empty", "too_large", "too_many_pixels", "not_an_image", "unsupported", "corrupt")

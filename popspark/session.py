@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +24,8 @@ def get_session(app_name: str, options: Mapping[str, Any]) -> SparkSession:
 
     options: by Spark's full names; those given to spark-submit win over `ALWAYS`, `options` win over both.
     """
+    if str(options.get("spark.master", "")).startswith("local"):
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # Spark's own default is any python3 on the path
     builder = SparkSession.builder.appName(app_name)
     for key, value in {**ALWAYS, **options}.items():
         builder = builder.config(key, str(value))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,21 @@ Calculate = Callable[[Sequence[Image]], npt.NDArray[np.float32]]
 """B images to their features: float32, shape (B, dim). Never changes its input; raises on what it cannot do."""
 
 
+@runtime_checkable
+class Batched(Protocol):
+    """A `Calculate` that works best in two steps, as the deep families do.
+
+    `calculate(images) == calculate.forward([calculate.prepare(image) for image in images])`; preparing happens image
+    by image ahead of the model, on another thread, and what it returns is small whatever the image's size.
+    """
+
+    def prepare(self, image: Image) -> Image: ...
+
+    def forward(self, prepared: Sequence[Image]) -> npt.NDArray[np.float32]: ...
+
+    def __call__(self, images: Sequence[Image]) -> npt.NDArray[np.float32]: ...
+
+
 @dataclass(frozen=True)
 class Family:
     """One family of features.
@@ -32,7 +47,7 @@ class Family:
     dim: number of values per image.
     load: `load(**params)` prepares the family once per Python worker and returns its `calculate`.
     weights: for a family that reads pretrained weights, what `popspark.networks.weights` knows them by; its sha256 and
-        the dtype then become part of the version (see `popspark.extractor.plan_family`).
+        the dtype then become part of the version (see `popspark.extractor.plan_features`).
     labels: the names of the values, where they have names.
     """
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from popspark.networks.backbones import BACKBONES, crop, to_input
-from popspark.networks.weights import load_trunk
+from popspark.networks.backbones import BACKBONES, Backbone, crop, to_input
+from popspark.networks.weights import find_weights, load_trunk
 
 LOG = logging.getLogger(__name__)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -41,25 +41,39 @@ def in_batches(forward: Callable[[Sequence[Image]], Features], crops: Sequence[I
     return np.concatenate(done)
 
 
-@lru_cache(maxsize=4)
-def load_features(
-    name: str, path: str | None, sha256: str, device: str, dtype: str, batch_size: int
-) -> Callable[[Sequence[Image]], Features]:
-    """Images, uint8 (H, W, 3), to features, float32 (B, dim). Kept per worker by weights, device and dtype.
+class BackboneFeatures:
+    """Images, uint8 (H, W, 3), to features, float32 (B, dim); a `popspark.features.Batched`."""
 
-    path: of the weights; None for random ones. sha256: of that file, part of what the model is kept by.
-    """
-    backbone, where, kind = BACKBONES[name], torch.device(device), DTYPES[dtype]
-    trunk = load_trunk(backbone, Path(path) if path else None)
-    trunk = trunk.to(where, kind).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    def __init__(self, backbone: Backbone, path: Path | None, device: str, dtype: str, batch_size: int) -> None:
+        self.backbone, self.batch_size = backbone, batch_size
+        self.device, self.dtype = torch.device(device), DTYPES[dtype]
+        trunk = load_trunk(backbone, path).to(self.device, self.dtype)
+        self.trunk = trunk.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(crops: Sequence[Image]) -> Features:
+    def prepare(self, image: Image) -> Image:
+        return crop(image, self.backbone)
+
+    def forward(self, prepared: Sequence[Image]) -> Features:
+        return in_batches(self._forward_batch, prepared, self.batch_size)
+
+    def _forward_batch(self, crops: Sequence[Image]) -> Features:
         with torch.inference_mode():
-            features = trunk(to_input(crops, backbone, where, kind)).flatten(1)  # (B, dim)
+            features = self.trunk(to_input(crops, self.backbone, self.device, self.dtype)).flatten(1)  # (B, dim)
             result: Features = features.float().cpu().numpy()
         return result
 
-    def calculate(images: Sequence[Image]) -> Features:
-        return in_batches(forward, [crop(image, backbone) for image in images], batch_size)
+    def __call__(self, images: Sequence[Image]) -> Features:
+        return self.forward([self.prepare(image) for image in images])
 
-    return calculate
+
+@lru_cache(maxsize=8)
+def load_features(
+    name: str, path: str | None, sha256: str, device: str, dtype: str, batch_size: int
+) -> BackboneFeatures:
+    """Kept per worker by weights, device and dtype; raises `WeightsError` where the file has another sha256.
+
+    path: of the weights; None for random ones.
+    """
+    if path is not None:
+        find_weights(name, path, sha256)
+    return BackboneFeatures(BACKBONES[name], Path(path) if path else None, device, dtype, batch_size)

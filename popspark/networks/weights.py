@@ -14,6 +14,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
+from zipfile import is_zipfile
 
 import torch
 from safetensors.torch import load_file
@@ -100,7 +101,8 @@ def load_state(path: Path) -> dict[str, torch.Tensor]:
     """A state dict from .safetensors or .pth; a pickle is read with `weights_only`, so that it runs no code."""
     if path.suffix == ".safetensors":
         return load_file(path)
-    state: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    can_map = is_zipfile(path)  # torch's older format cannot be mapped
+    state: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True, mmap=can_map)
     return state
 
 

@@ -1,0 +1,169 @@
+"""A bundle: all that scoring needs, in a folder or a zip of one. safetensors and JSON, never a pickle.
+
+| file | holds |
+|---|---|
+| manifest.json | name, version, kind, features with versions, network layout, training facts, sha256 of each file |
+| network.safetensors | the network's parameters, in half precision; absent where the reduction is the score itself |
+| reduction.safetensors | per modality: centre, scale, components, and the mean and scale of what comes out |
+| reference.safetensors | quantiles of the scores of the training split: what a percentile is read from |
+| README.md | the model card |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from popspark.errors import BundleError, PathError
+
+FORMAT = 1
+N_QUANTILES = 1001
+Floats = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """Values (N, d) to their reduced form (N, k): standardise, project, standardise again.
+
+    center, scale: (d,), before the projection. components: (k, d). out_mean, out_scale: (k,).
+    """
+
+    center: Floats
+    scale: Floats
+    components: Floats
+    out_mean: Floats
+    out_scale: Floats
+
+    @property
+    def dim(self) -> int:
+        return int(self.components.shape[0])
+
+    def project(self, values: Floats, start: int = 0) -> npt.NDArray[np.float64]:
+        """The part (N, k) that columns [start, start + n) of the input add to the projection; parts add up."""
+        part = slice(start, start + values.shape[1])
+        result: npt.NDArray[np.float64] = ((values - self.center[part]) / self.scale[part]) @ self.components[:, part].T
+        return result
+
+    def finish(self, projected: Floats) -> npt.NDArray[np.float32]:
+        """Projections (N, k), summed over all parts, to the network's input."""
+        return ((projected - self.out_mean) / self.out_scale).astype(np.float32)
+
+    def __call__(self, values: Floats) -> npt.NDArray[np.float32]:
+        return self.finish(self.project(values))
+
+
+FIELDS = tuple(Reduction.__dataclass_fields__)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """manifest: as in manifest.json. network: parameters by name. reductions: by modality. reference: quantiles."""
+
+    manifest: Mapping[str, Any]
+    network: Mapping[str, Floats]
+    reductions: Mapping[str, Reduction]
+    reference: npt.NDArray[np.float64]
+
+    @property
+    def name(self) -> str:
+        return str(self.manifest["name"])
+
+    @property
+    def version(self) -> str:
+        return str(self.manifest["version"])
+
+    @property
+    def feature_versions(self) -> dict[str, str]:
+        """By family, in the order in which their values stand in the visual vector."""
+        return {feature["name"]: feature["version"] for feature in self.manifest["features"]}
+
+    def percentile(self, scores: Floats) -> npt.NDArray[np.float64]:
+        """The share, 0 to 100, of the training split's scores that lie below each score."""
+        return np.interp(scores, self.reference, np.linspace(0, 100, len(self.reference)))
+
+
+def quantiles(scores: Floats) -> npt.NDArray[np.float64]:
+    """The reference distribution of a bundle, from the scores of its training split."""
+    return np.quantile(np.asarray(scores, np.float64), np.linspace(0, 1, N_QUANTILES))
+
+
+def write_bundle(bundle: Bundle, folder: Path, card: str) -> None:
+    """Writes the folder, its manifest last, so that a killed write leaves no bundle."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors: dict[str, dict[str, Floats]] = {
+        "network.safetensors": {name: np.asarray(v, np.float16) for name, v in bundle.network.items()},
+        "reduction.safetensors": {
+            f"{modality}.{name}": np.asarray(getattr(reduction, name), np.float32)
+            for modality, reduction in bundle.reductions.items()
+            for name in FIELDS
+        },
+        "reference.safetensors": {"quantiles": np.asarray(bundle.reference, np.float64)},
+    }
+    contents = {name: save(parts) for name, parts in tensors.items() if parts}
+    contents["README.md"] = card.encode()
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    manifest = {"format": FORMAT, **bundle.manifest, "files": files}
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+def zip_bundle(folder: Path) -> bytes:
+    """The folder as one file, the same bytes for the same bundle, to be sent to the workers."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for path in sorted(folder.iterdir()):
+            archive.writestr(zipfile.ZipInfo(path.name), path.read_bytes())
+    return stream.getvalue()
+
+
+def _read_files(path: Path) -> dict[str, bytes]:
+    if path.is_dir():
+        return {file.name: file.read_bytes() for file in path.iterdir() if file.is_file()}
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            return {name: archive.read(name) for name in archive.namelist()}
+    raise PathError("There is no bundle.", where=str(path), legal="a bundle's folder, or a zip of one")
+
+
+def load_bundle(path: Path) -> Bundle:
+    """Reads a bundle; raises `PathError` where none is, `BundleError` where it is incomplete or altered."""
+    contents = _read_files(path)
+    if "manifest.json" not in contents:
+        raise BundleError("A bundle without its manifest.json.", where=str(path), fix="write or copy it again, whole")
+    try:
+        manifest = json.loads(contents["manifest.json"])
+    except ValueError as error:
+        raise BundleError("manifest.json is not JSON.", where=str(path), got=str(error)) from error
+    if manifest.get("format") != FORMAT:
+        raise BundleError("Unknown bundle format.", where=str(path), got=manifest.get("format"), legal=FORMAT)
+    for name, expected in manifest["files"].items():
+        found = hashlib.sha256(contents[name]).hexdigest() if name in contents else "no such file"
+        if found != expected:
+            raise BundleError(
+                f"{name} is not the file that this bundle was released with.",
+                where=str(path),
+                got=f"sha256 {found}",
+                legal=f"sha256 {expected}",
+                fix="copy the bundle again; an altered bundle needs a manifest of its own",
+            )
+    try:
+        network = load(contents["network.safetensors"]) if "network.safetensors" in contents else {}
+        parts = load(contents["reduction.safetensors"])
+        reference = load(contents["reference.safetensors"])["quantiles"]
+    except SafetensorError as error:
+        raise BundleError("A file of the bundle is not safetensors.", where=str(path), got=str(error)) from error
+    modalities = {name.partition(".")[0] for name in parts}
+    reductions = {m: Reduction(*(parts[f"{m}.{name}"] for name in FIELDS)) for m in sorted(modalities)}
+    return Bundle(manifest, network, reductions, reference)

@@ -1,0 +1,83 @@
+"""VSCNN and its kin (Abousaleh et al., sections IV-A to IV-C, Table III, figures 2 to 4).
+
+Each modality, reduced to a short vector, goes through a tower of three 1-D convolutions; the towers' outputs are
+flattened and merged, and two fully connected layers lead to one value.
+
+    visual (B, 20) -> (B, 1, 20) -> conv 3: (B, 32, 20) -> (B, 64, 20) -> (B, 128, 20)
+    social (B, 14) -> (B, 1, 14) -> conv 2: (B, 32, 15) -> (B, 64, 16) -> (B, 128, 17)
+    merged (B, 128 * 20 + 128 * 17 = 4736) -> 1024 -> 500 -> 1
+
+Every convolution has stride 1 and padding 1, the only padding with which Table III's merged layer comes out. Where
+the paper leaves the order open it is convolution, batch norm, ReLU, dropout. Dropout is 0.1 after every layer and
+0.2 after the last fully connected one; the final node sums its 500 inputs with weights and has no activation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+CHANNELS = (32, 64, 128)
+HIDDEN = (1024, 500)
+DROPOUT, LAST_DROPOUT = 0.1, 0.2
+
+TOWERS: dict[str, dict[str, tuple[int, int]]] = {
+    "vscnn": {"visual": (20, 3), "social": (14, 2)},
+    "vcnn": {"visual": (20, 3)},
+    "scnn": {"social": (14, 2)},
+    "vscnn_ef": {"fused": (20, 3)},  # early fusion: one PCA over all 4,744 values
+}
+"""By architecture: each tower's input length and kernel."""
+
+
+def _tower(kernel: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for before, after in zip((1, *CHANNELS[:-1]), CHANNELS, strict=True):
+        convolution = nn.Conv1d(before, after, kernel, stride=1, padding=1)
+        layers += [convolution, nn.BatchNorm1d(after), nn.ReLU(), nn.Dropout(DROPOUT)]
+    return nn.Sequential(*layers, nn.Flatten())
+
+
+def merged_size(towers: Mapping[str, tuple[int, int]]) -> int:
+    """The length of the merged layer: 4,736 for vscnn, 2,560 for vcnn, 2,176 for scnn."""
+    return sum(CHANNELS[-1] * (length + len(CHANNELS) * (3 - kernel)) for length, kernel in towers.values())
+
+
+class PopularityCNN(nn.Module):
+    """One tower per modality, merged late.
+
+    towers: by modality, the input's length and the kernel; an entry of `TOWERS`, or other lengths.
+    """
+
+    def __init__(self, towers: Mapping[str, tuple[int, int]]) -> None:
+        super().__init__()
+        self.towers = nn.ModuleDict({name: _tower(kernel) for name, (_, kernel) in towers.items()})
+        self.fusion = nn.Sequential(
+            nn.Linear(merged_size(towers), HIDDEN[0]),
+            nn.ReLU(),
+            nn.Dropout(DROPOUT),
+            nn.Linear(*HIDDEN),
+            nn.ReLU(),
+            nn.Dropout(LAST_DROPOUT),
+            nn.Linear(HIDDEN[1], 1),
+        )
+
+    def forward(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """By modality (B, length) -> predicted popularity (B,)."""
+        merged = torch.cat([tower(inputs[name].unsqueeze(1)) for name, tower in self.towers.items()], dim=1)
+        scores: torch.Tensor = self.fusion(merged).squeeze(1)
+        return scores
+
+
+def initialise(network: nn.Module, how: str) -> None:
+    """`paper`: every weight and bias of a layer uniform in [-1, 1] (section IV-B). `standard`: torch's own, as built.
+
+    Batch norm keeps its identity start in both.
+    """
+    if how == "paper":
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv1d | nn.Linear):
+                for parameter in layer.parameters():
+                    nn.init.uniform_(parameter, -1.0, 1.0)

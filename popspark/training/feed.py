@@ -1,0 +1,77 @@
+"""The petastorm feed: rows of a Parquet folder as batches of tensors. The only file that knows petastorm.
+
+petastorm is no longer maintained, ends an epoch silently on some faults, and repeats its order when one reader makes
+several epochs. So each epoch has a reader of its own, and the rows that arrive are counted against those written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import torch
+
+from popspark.errors import PathError, TrainingError
+
+Batch = dict[str, torch.Tensor]
+
+
+def count_rows(folder: Path) -> int:
+    """The rows of the Parquet files in `folder`, from their footers."""
+    files = sorted(folder.glob("*.parquet"))
+    if not files:
+        raise PathError("There are no Parquet files to feed from.", where=str(folder))
+    return sum(pq.ParquetFile(file).metadata.num_rows for file in files)
+
+
+def _quieten() -> None:
+    """petastorm uses what its dependencies have since deprecated; only a new petastorm could change that."""
+    for module in (r"petastorm\.", r"fs\b", "pkg_resources", "torch"):
+        warnings.filterwarnings("ignore", category=FutureWarning, module=module)
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module=module)
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+    warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # it is only read
+
+
+def read_epoch(folder: Path, columns: Sequence[str], batch_size: int, epoch: int, shuffle: bool) -> Iterator[Batch]:
+    """One pass over the rows, in batches; the order follows from `epoch` alone. The last batch may be short.
+
+    Raises `TrainingError` where other than all rows arrive.
+    """
+    n_arrived, n_written = 0, count_rows(folder)
+    _quieten()
+    from petastorm import make_batch_reader
+    from petastorm.pytorch import BatchedDataLoader
+
+    reader = make_batch_reader(
+        folder.resolve().as_uri(),
+        schema_fields=list(columns),
+        num_epochs=1,
+        seed=epoch + 1,  # 0 would mean none
+        shuffle_row_groups=shuffle,
+        shuffle_rows=shuffle,
+        reader_pool_type="thread",
+        workers_count=1,  # several would deliver in an order of their own
+    )
+    torch.manual_seed(epoch)  # the loader's shuffling draws from torch's generator
+    capacity = max(20_000, 10 * batch_size) if shuffle else 0
+    loader = BatchedDataLoader(reader, batch_size=batch_size, shuffling_queue_capacity=capacity)
+    try:
+        for batch in loader:
+            n_arrived += len(batch[columns[0]])
+            yield {name: batch[name] for name in columns}
+    finally:
+        with contextlib.redirect_stdout(io.StringIO()):  # petastorm prints at every close
+            reader.stop()
+            reader.join()
+    if n_arrived != n_written:
+        raise TrainingError(
+            "The feed lost or repeated rows.",
+            where=str(folder),
+            got=f"{n_arrived} rows arrived",
+            legal=f"{n_written} rows were written",
+        )

@@ -1,0 +1,164 @@
+"""The fitting loop of the CNNs (VSCNN, section V-B): Adam, a step schedule, the best validation checkpoint kept.
+
+An epoch's order and dropout follow from the seed and the epoch's number alone, so a fit that was killed and resumed
+from its checkpoint ends with the same network as one that was not.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from popspark.config import Section
+from popspark.errors import TrainingError
+from popspark.metrics import mse, spearman_rho
+from popspark.training.feed import count_rows, read_epoch
+
+Values = npt.NDArray[np.float32]
+
+
+class FitSettings(Section):
+    """The paper's settings are the defaults. patience: epochs without a better validation before the end; None: never.
+
+    lr_step_epochs, lr_factor: the rate is multiplied by the factor every so many epochs.
+    """
+
+    n_epochs: int = 50
+    batch_size: int = 20
+    learning_rate: float = 1e-3
+    lr_step_epochs: int = 10
+    lr_factor: float = 0.1
+    patience: int | None = None
+    seed: int = 0
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One line of the curves. train_loss: mean squared error with dropout. rows_per_second: of the training part."""
+
+    epoch: int
+    train_loss: float
+    valid_mse: float
+    valid_rho: float
+    rows_per_second: float
+
+
+def predict(
+    network: nn.Module, folder: Path, inputs: Mapping[str, str], batch_size: int = 1024
+) -> tuple[Values, Values]:
+    """Labels and predictions (N,) of the rows of `folder`. inputs: by the network's input, the column it reads."""
+    network.eval()
+    labels, predicted = [], []
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        for batch in read_epoch(folder, ["label", *inputs.values()], batch_size, epoch=0, shuffle=False):
+            predicted.append(network({name: batch[column].to(device) for name, column in inputs.items()}).cpu().numpy())
+            labels.append(batch["label"].numpy())
+    return np.concatenate(labels), np.concatenate(predicted)
+
+
+def _train_epoch(
+    network: nn.Module, optimizer: torch.optim.Optimizer, batches: Any, inputs: Mapping[str, str], progress: Any
+) -> float:
+    """One pass; the mean loss over rows."""
+    network.train()
+    device = next(network.parameters()).device
+    total, n_rows = torch.zeros((), device=device), 0
+    for batch in batches:
+        label = batch["label"].to(device)
+        if len(label) == 1:  # batch norm cannot train on one row; it comes round in another order next epoch
+            continue
+        loss = nn.functional.mse_loss(network({name: batch[c].to(device) for name, c in inputs.items()}), label)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        total += loss.detach() * len(label)
+        n_rows += len(label)
+        progress.update(len(label))
+    return float(total) / max(n_rows, 1)
+
+
+def _save(path: Path, state: dict[str, Any]) -> None:
+    """Whole or not at all: a kill while writing leaves the checkpoint before."""
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    os.replace(partial, path)
+
+
+def fit(
+    network: nn.Module,
+    folder: Path,
+    inputs: Mapping[str, str],
+    settings: FitSettings,
+    checkpoint: Path,
+    label: str = "fit",
+    feed: Callable[..., Any] = read_epoch,
+) -> list[Epoch]:
+    """Fits `network` on `folder`/split=train and leaves it with the parameters of the best epoch by validation MSE.
+
+    inputs: by the network's input, the column it reads. checkpoint: written after each epoch, and resumed from where
+    it exists. Returns the curves. Raises `TrainingError` for a loss that is not finite.
+    """
+    device = torch.device(
+        "cuda" if settings.device == "auto" and torch.cuda.is_available() else settings.device.replace("auto", "cpu")
+    )
+    network.to(device)
+    train, valid = folder / "split=train", folder / "split=valid"
+    n_train, columns = count_rows(train), ["label", *inputs.values()]
+    optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, settings.lr_step_epochs, settings.lr_factor)
+    curves: list[Epoch] = []
+    best = {name: value.clone() for name, value in network.state_dict().items()}
+    if checkpoint.is_file():
+        saved = torch.load(checkpoint, map_location=device, weights_only=True)
+        network.load_state_dict(saved["network"])
+        optimizer.load_state_dict(saved["optimizer"])
+        schedule.load_state_dict(saved["schedule"])
+        best, curves = saved["best"], [Epoch(**line) for line in saved["curves"]]
+    for epoch in range(len(curves), settings.n_epochs):
+        lowest = min((line.valid_mse for line in curves), default=float("inf"))
+        since = len(curves) - next((i + 1 for i, line in enumerate(curves) if line.valid_mse == lowest), 0)
+        if settings.patience is not None and curves and since >= settings.patience:
+            break
+        torch.manual_seed(settings.seed * 100_003 + epoch)
+        start = time.perf_counter()
+        with tqdm(total=n_train, desc=f"{label} epoch {epoch + 1}/{settings.n_epochs}", unit="row", leave=False) as bar:
+            batches = feed(train, columns, settings.batch_size, settings.seed * 100_003 + epoch, True)
+            loss = _train_epoch(network, optimizer, batches, inputs, bar)
+        seconds = time.perf_counter() - start
+        schedule.step()
+        if not np.isfinite(loss):
+            raise TrainingError(
+                "The training loss is not finite.",
+                where=f"epoch {epoch + 1}",
+                got=loss,
+                fix="lower learning_rate, or look for extreme features or labels",
+            )
+        truth, predicted = predict(network, valid, inputs)
+        line = Epoch(epoch + 1, loss, mse(truth, predicted), spearman_rho(truth, predicted), n_train / seconds)
+        curves.append(line)
+        if line.valid_mse < lowest:
+            best = {name: value.clone() for name, value in network.state_dict().items()}
+        _save(
+            checkpoint,
+            {
+                "network": network.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "schedule": schedule.state_dict(),
+                "best": best,
+                "curves": [asdict(entry) for entry in curves],
+            },
+        )
+    network.load_state_dict(best)
+    return curves

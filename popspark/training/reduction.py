@@ -1,0 +1,97 @@
+"""PCA from a Parquet folder larger than memory, fitted on the training split only.
+
+The mean and the covariance of all rows are summed up batch by batch, and the leading eigenvectors of the covariance
+are the components: exact, unlike an incremental PCA, in one pass, with memory d^2 whatever the number of rows (two
+float64 matrices of 4,710 x 4,710: 355 MB). It is scikit-learn's `covariance_eigh` method, streamed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.dataset as ds
+from scipy.linalg import eigh
+
+from popspark.bundle import Reduction
+from popspark.errors import TrainingError
+
+BATCH_ROWS = 2048
+Matrix = npt.NDArray[Any]
+
+
+def read_matrices(folder: Path, columns: Sequence[str]) -> Iterator[Matrix]:
+    """The rows of `folder` as float32 (n, d) matrices of at most `BATCH_ROWS` rows; several columns side by side."""
+    for batch in ds.dataset(folder, format="parquet").to_batches(columns=list(columns), batch_size=BATCH_ROWS):
+        if batch.num_rows:
+            yield np.hstack([_matrix(batch.column(name)) for name in columns])
+
+
+def _matrix(column: pa.ListArray) -> Matrix:
+    flat: Matrix = column.flatten().to_numpy(zero_copy_only=False)
+    return flat.reshape(len(column), -1)
+
+
+def _moments(matrices: Iterator[Matrix]) -> tuple[int, Matrix, Matrix]:
+    """Number of rows, their mean (d,) and their covariance (d, d), both float64.
+
+    Rows are shifted by the first batch's mean before they are squared, so that a large mean costs no digits.
+    """
+    n = 0
+    shift = total = squares = np.zeros(0)
+    for matrix in matrices:
+        if not np.isfinite(matrix).all():
+            bad = np.flatnonzero(~np.isfinite(matrix).all(axis=0))
+            raise TrainingError(
+                "Training features hold values that are not finite.",
+                got=f"{len(bad)} columns, the first at {bad[0]}",
+                fix="exclude these rows when the examples are built",
+            )
+        if n == 0:
+            shift = matrix.mean(axis=0, dtype=np.float64)
+            total, squares = np.zeros(len(shift)), np.zeros((len(shift), len(shift)))
+        centered = matrix - shift
+        n += len(matrix)
+        total += centered.sum(axis=0)
+        squares += centered.T @ centered
+    mean = total / max(n, 1)
+    squares /= max(n, 1)
+    squares -= np.outer(mean, mean)
+    return n, shift + mean, squares
+
+
+def fit_reduction(folder: Path, columns: Sequence[str], n_components: int, scale_first: bool) -> Reduction:
+    """PCA of `columns`, and the scale after it: each component to mean 0 and standard deviation 1.
+
+    scale_first: also divide each value by its standard deviation before the projection. A constant value has none; it
+    is left as it is and adds nothing. Raises `TrainingError` for fewer rows or columns than components.
+    """
+    n, mean, covariance = _moments(read_matrices(folder, columns))
+    if min(n, len(mean)) < n_components:
+        raise TrainingError(
+            "Too few rows or values for the reduction.",
+            where=f"{folder}, columns {', '.join(columns)}",
+            got=f"{n} rows of {len(mean)} values",
+            legal=f"at least {n_components} of each",
+            fix="train on more posts, or reduce to fewer components",
+        )
+    spread = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    scale = np.where(spread > 0, spread, 1.0) if scale_first else np.ones_like(spread)
+    covariance /= np.outer(scale, scale)
+    last = len(mean) - 1
+    variances, vectors = eigh(covariance, subset_by_index=[last - n_components + 1, last], overwrite_a=True)
+    variances, components = variances[::-1], vectors[:, ::-1].T
+    signs = np.sign(components[np.arange(n_components), np.abs(components).argmax(axis=1)])  # as scikit-learn flips
+    out_scale = np.sqrt(np.maximum(variances, 0.0))
+    out_scale[out_scale <= 1e-9 * max(out_scale[0], 1e-30)] = 1.0  # a component without variance stays 0
+    return Reduction(
+        center=mean.astype(np.float32),
+        scale=scale.astype(np.float32),
+        components=(components * signs[:, None]).astype(np.float32),
+        out_mean=np.zeros(n_components, np.float32),
+        out_scale=out_scale.astype(np.float32),
+    )
