@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from tqdm import tqdm
 from popspark.config import Section
 from popspark.errors import TrainingError
 from popspark.metrics import mse, spearman_rho
+from popspark.networks.devices import choose_device
 from popspark.training.feed import count_rows, read_epoch
 
 Values = npt.NDArray[np.float32]
@@ -96,6 +97,16 @@ def _save(path: Path, state: dict[str, Any]) -> None:
     os.replace(partial, path)
 
 
+def _copy(network: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def _epochs_since_best(curves: Sequence[Epoch]) -> int:
+    """0 where the last epoch is the best by validation so far, or there is none."""
+    errors = [line.valid_mse for line in curves]
+    return len(errors) - 1 - errors.index(min(errors)) if errors else 0
+
+
 def fit(
     network: nn.Module,
     folder: Path,
@@ -110,16 +121,14 @@ def fit(
     inputs: by the network's input, the column it reads. checkpoint: written after each epoch, and resumed from where
     it exists. Returns the curves. Raises `TrainingError` for a loss that is not finite.
     """
-    device = torch.device(
-        "cuda" if settings.device == "auto" and torch.cuda.is_available() else settings.device.replace("auto", "cpu")
-    )
+    device = torch.device(choose_device(settings.device, None, None, torch.cuda.device_count()))
     network.to(device)
     train, valid = folder / "split=train", folder / "split=valid"
     n_train, columns = count_rows(train), ["label", *inputs.values()]
     optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, settings.lr_step_epochs, settings.lr_factor)
     curves: list[Epoch] = []
-    best = {name: value.clone() for name, value in network.state_dict().items()}
+    best = _copy(network)
     if checkpoint.is_file():
         saved = torch.load(checkpoint, map_location=device, weights_only=True)
         network.load_state_dict(saved["network"])
@@ -127,14 +136,12 @@ def fit(
         schedule.load_state_dict(saved["schedule"])
         best, curves = saved["best"], [Epoch(**line) for line in saved["curves"]]
     for epoch in range(len(curves), settings.n_epochs):
-        lowest = min((line.valid_mse for line in curves), default=float("inf"))
-        since = len(curves) - next((i + 1 for i, line in enumerate(curves) if line.valid_mse == lowest), 0)
-        if settings.patience is not None and curves and since >= settings.patience:
+        if settings.patience is not None and _epochs_since_best(curves) >= settings.patience:
             break
-        torch.manual_seed(settings.seed * 100_003 + epoch)
+        seed = settings.seed * 100_003 + epoch
         start = time.perf_counter()
         with tqdm(total=n_train, desc=f"{label} epoch {epoch + 1}/{settings.n_epochs}", unit="row", leave=False) as bar:
-            batches = feed(train, columns, settings.batch_size, settings.seed * 100_003 + epoch, True)
+            batches = feed(train, columns, settings.batch_size, seed, True)
             loss = _train_epoch(network, optimizer, batches, inputs, bar)
         seconds = time.perf_counter() - start
         schedule.step()
@@ -148,8 +155,8 @@ def fit(
         truth, predicted = predict(network, valid, inputs)
         line = Epoch(epoch + 1, loss, mse(truth, predicted), spearman_rho(truth, predicted), n_train / seconds)
         curves.append(line)
-        if line.valid_mse < lowest:
-            best = {name: value.clone() for name, value in network.state_dict().items()}
+        if _epochs_since_best(curves) == 0:
+            best = _copy(network)
         _save(
             checkpoint,
             {
