@@ -139,7 +139,7 @@ SOCIAL_NAMES: tuple[str, ...] = tuple(name for names in SOCIAL_GROUPS.values() f
 
 SOCIAL_FEATURES = Table(
     "social_features",
-    {"post_id": STRING, "mode": STRING, **{name: DOUBLE for name in SOCIAL_NAMES}},
+    {"post_id": STRING, "mode": STRING, **dict.fromkeys(SOCIAL_NAMES, DOUBLE)},
     key=("post_id",),
     required=("mode", *SOCIAL_NAMES),
 )
