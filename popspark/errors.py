@@ -52,6 +52,12 @@ class AccountingError(PopsparkError):
     exit_code = 65
 
 
+class LeakError(PopsparkError):
+    """Raised when what a model is tested on could be known from what it was fitted on."""
+
+    exit_code = 65
+
+
 class WeightsError(PopsparkError):
     """Raised when pretrained weights are missing, of the wrong sha256, or do not fit the network."""
 

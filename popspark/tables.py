@@ -121,6 +121,29 @@ EXAMPLES = Table(
     partitioned_by=("split",),
 )
 
+SOCIAL_GROUPS: dict[str, tuple[str, ...]] = {
+    "user": ("user_rank", "user_mean_views", "n_user_groups", "user_mean_group_members", "n_user_posts"),
+    "post": ("n_hashtags", "n_title_chars", "n_caption_chars", "has_people", "n_comments"),
+    "time": (
+        *(f"is_{d}" for d in ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")),
+        *(f"is_{m}" for m in ("january", "february", "march", "april", "may", "june")),
+        *(f"is_{m}" for m in ("july", "august", "september", "october", "november", "december")),
+        *(f"is_{q}" for q in ("night", "morning", "afternoon", "evening")),
+        "days_online",
+    ),
+}
+"""The 34 social values of VSCNN (section III-B) by the paper's groups: 5 + 5 + 24."""
+
+SOCIAL_NAMES: tuple[str, ...] = tuple(name for names in SOCIAL_GROUPS.values() for name in names)
+"""The 34 in the order in which a model takes them."""
+
+SOCIAL_FEATURES = Table(
+    "social_features",
+    {"post_id": STRING, "mode": STRING, **dict.fromkeys(SOCIAL_NAMES, DOUBLE)},
+    key=("post_id",),
+    required=("mode", *SOCIAL_NAMES),
+)
+
 SCORES = Table(
     "scores",
     {

@@ -1,0 +1,35 @@
+-- One row per post: what the 34 social values are made from. Nothing here looks at another post, except for the
+-- unit of views, which belongs to the origin.
+--
+-- {posts}  the posts table
+--
+-- views is a whole number of 1 / views_per_unit, so that sums are exact and do not depend on the order of rows:
+-- n_views where the origin counts views; else thousandths of views per day, 2^(popularity - 1), the inverse of the
+-- label's formula (the SMP origins ship that label and no views).
+WITH origins AS (
+    SELECT
+        origin,
+        count(n_views) > 0 AS has_views
+    FROM {posts}
+    GROUP BY origin
+)
+
+SELECT
+    p.post_id,
+    p.origin,
+    p.user_id,
+    p.posted_at,
+    p.collected_at,
+    if(o.has_views, p.n_views, cast(round(1000 * pow(2, p.popularity - 1)) AS bigint)) AS views,
+    if(o.has_views, 1, 1000) AS views_per_unit,
+    p.user_mean_views AS stated_mean_views,
+    p.n_user_posts AS stated_n_posts,
+    p.n_user_groups,
+    p.user_mean_group_members,
+    coalesce(p.n_hashtags, array_size(p.hashtags)) AS n_hashtags,
+    coalesce(p.n_title_chars, char_length(p.title)) AS n_title_chars,
+    coalesce(p.n_caption_chars, char_length(p.caption)) AS n_caption_chars,
+    p.has_people,
+    p.n_comments
+FROM {posts} AS p
+INNER JOIN origins AS o ON p.origin = o.origin

@@ -1,0 +1,37 @@
+-- The earliest posts train, the latest test. A cut lies between two UTC hours, at the first hour by whose end the
+-- share is reached: hours are few (90,000 in ten years), so that sorting them is one small task at any size.
+--
+-- {rows}              post_id, posted_at
+-- :train_until, :valid_until   cumulated shares, e.g. 0.6 and 0.8
+WITH hours AS (
+    SELECT
+        date_trunc('hour', posted_at) AS hour,
+        count(*) AS n
+    FROM {rows}
+    WHERE posted_at IS NOT NULL
+    GROUP BY date_trunc('hour', posted_at)
+),
+
+shares AS (
+    SELECT
+        hour,
+        (sum(n) OVER (ORDER BY hour ASC) - n) / (sum(n) OVER ()) AS share_before
+    FROM hours
+),
+
+hour_splits AS (
+    SELECT
+        hour,
+        CASE
+            WHEN share_before < :train_until THEN 'train'
+            WHEN share_before < :valid_until THEN 'valid'
+            ELSE 'test'
+        END AS split
+    FROM shares
+)
+
+SELECT
+    r.*,
+    h.split
+FROM {rows} AS r
+LEFT JOIN hour_splits AS h ON date_trunc('hour', r.posted_at) = h.hour
