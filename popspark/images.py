@@ -28,6 +28,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from popspark.config import Section
+
 VERSION = "1"
 """Of the rules above; part of every feature's version."""
 
@@ -37,8 +39,7 @@ FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # MPO: a JPEG wi
 STATUSES = ("empty", "too_large", "too_many_pixels", "not_an_image", "unsupported", "corrupt")
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(Section):
     """max_bytes: of the file. max_pixels: width times height as its header states them."""
 
     max_bytes: int = 50_000_000

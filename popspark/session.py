@@ -41,3 +41,13 @@ def _ship_package(spark: SparkSession) -> None:
         return
     archive = make_archive(str(Path(tempfile.mkdtemp()) / "popspark"), "zip", package.parent, package.name)
     spark.addArtifacts(archive, pyfile=True)
+
+
+def ship_file(spark: SparkSession, path: str | Path) -> None:
+    """Sends a local file to the workers, which find it by its name with `SparkFiles.get`; once per session."""
+    source = Path(path).resolve()
+    try:
+        spark.addArtifacts(str(source), file=True)
+    except Exception as error:  # the class differs between classic and Connect
+        if "already exists" not in str(error) and "ARTIFACT_ALREADY_EXISTS" not in str(error):
+            raise

@@ -101,7 +101,7 @@ IMAGE_FEATURES = Table(
         "status": STRING,
         "error": STRING,
     },
-    key=("image_id", "family", "version"),
+    key=("image_id", "family", "version"),  # and sha256: of a changed image the old rows stay, and are not read
     required=("status",),
     partitioned_by=("family",),
 )
@@ -200,7 +200,21 @@ def read_table(spark: SparkSession, table: Table, path: str) -> DataFrame:
         raise PathError(f"Cannot read the {table.name} table.", where=path, got=str(error).splitlines()[0]) from error
 
 
-def write_table(rows: DataFrame, table: Table, path: str) -> None:
-    """Validates and replaces the table at `path`."""
-    writer = validate(rows, table, f"rows to be written to {path}").write.mode("overwrite")
+def find_table(spark: SparkSession, table: Table, path: str) -> DataFrame | None:
+    """`read_table`, or None where nothing is yet."""
+    try:
+        return read_table(spark, table, path)
+    except PathError:
+        return None
+
+
+def write_table(rows: DataFrame, table: Table, path: str, mode: str = "overwrite") -> None:
+    """Validates and replaces the table at `path`; mode `append` adds to it."""
+    writer = validate(rows, table, f"rows to be written to {path}").write.mode(mode)
     writer.partitionBy(*table.partitioned_by).parquet(path)
+
+
+def count_by_status(rows: DataFrame) -> dict[str, int]:
+    """Rows by their status, `ok` first, then the most frequent first."""
+    counts = {row["status"]: row["count"] for row in rows.groupBy("status").count().collect()}
+    return dict(sorted(counts.items(), key=lambda item: (item[0] != "ok", -item[1], item[0])))

@@ -24,16 +24,17 @@ BATCH_ROWS = 2048
 Matrix = npt.NDArray[Any]
 
 
+def stack_columns(batch: pa.RecordBatch, columns: Sequence[str]) -> Matrix:
+    """Array columns side by side: float32 (n, d)."""
+    flat = (batch.column(name).flatten().to_numpy(zero_copy_only=False) for name in columns)
+    return np.hstack([values.reshape(batch.num_rows, -1) for values in flat])
+
+
 def read_matrices(folder: Path, columns: Sequence[str]) -> Iterator[Matrix]:
     """The rows of `folder` as float32 (n, d) matrices of at most `BATCH_ROWS` rows; several columns side by side."""
     for batch in ds.dataset(folder, format="parquet").to_batches(columns=list(columns), batch_size=BATCH_ROWS):
         if batch.num_rows:
-            yield np.hstack([_matrix(batch.column(name)) for name in columns])
-
-
-def _matrix(column: pa.ListArray) -> Matrix:
-    flat: Matrix = column.flatten().to_numpy(zero_copy_only=False)
-    return flat.reshape(len(column), -1)
+            yield stack_columns(batch, columns)
 
 
 def _moments(matrices: Iterator[Matrix]) -> tuple[int, Matrix, Matrix]:

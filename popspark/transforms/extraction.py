@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -70,7 +70,7 @@ def _limit_threads(n_cpus: int, with_torch: bool) -> None:
         torch.set_num_threads(n_cpus)
 
 
-def build_udf(extraction: Extraction) -> Callable[[Column], Column]:
+def build_udf(extraction: Extraction) -> Callable[..., Column]:
     """The pandas UDF: binary content to `extraction.schema`."""
 
     def extract(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
@@ -113,6 +113,37 @@ def extract_features(images: DataFrame, extraction: Extraction) -> DataFrame:
     }
     fields = [first.get(name, f.col(f"features.{name}")).alias(name) for name in extraction.schema.names]
     return extracted.withColumn("features", f.struct(*fields)).drop("content", "status", "error")
+
+
+def extract_missing(images: DataFrame, stored: DataFrame | None, extraction: Extraction) -> DataFrame:
+    """image_features rows of the images, by family and version, that `stored` does not have for the same sha256.
+
+    Families that the same images lack are extracted together, so each image is decoded once however much it lacks.
+    """
+    if stored is None:
+        return to_feature_rows(extract_features(images, extraction), extraction.planned)
+    wanted = f.array(*(f.lit(f"{p.name} {p.version}") for p in extraction.planned))
+    key = f.coalesce("sha256", f.lit(""))  # an image that could not be read has none
+    present = stored.groupBy("image_id", key.alias("key")).agg(
+        f.collect_set(f.concat_ws(" ", "family", "version")).alias("present")
+    )
+    lacking = images.withColumn("key", key).join(present, ["image_id", "key"], "left").drop("key")
+    lacks = f.array_except(wanted, f.coalesce("present", f.array().cast("array<string>")))
+    lacking = lacking.withColumn("lacks", f.concat_ws(",", lacks)).drop("present").where("lacks <> ''")
+    rows = stored.limit(0).select(*IMAGE_FEATURES.columns)
+    for group in sorted(row["lacks"] for row in lacking.select("lacks").distinct().collect()):
+        planned = tuple(p for p in extraction.planned if f"{p.name} {p.version}" in group.split(","))
+        part = lacking.where(f.col("lacks") == group).drop("lacks")
+        rows = rows.unionByName(to_feature_rows(extract_features(part, replace(extraction, planned=planned)), planned))
+    return rows
+
+
+def current_features(images: DataFrame, stored: DataFrame, planned: tuple[PlannedFamily, ...]) -> DataFrame:
+    """The stored rows of the planned families and versions that were made from the images' present bytes."""
+    versions = f.concat_ws(" ", "family", "version").isin([f"{p.name} {p.version}" for p in planned])
+    present = images.select("image_id", f.coalesce("sha256", f.lit("")).alias("key"))
+    keyed = stored.where(versions).withColumn("key", f.coalesce("sha256", f.lit("")))
+    return keyed.join(present, ["image_id", "key"], "left_semi").select(*IMAGE_FEATURES.columns)
 
 
 def to_feature_rows(extracted: DataFrame, planned: tuple[PlannedFamily, ...]) -> DataFrame:

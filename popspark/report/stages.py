@@ -1,0 +1,25 @@
+"""Seconds per stage of a job, and a line of progress as each one ends."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+
+class Stages:
+    """Counts from its making. seconds: by stage, in the order in which they ended."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+        self.seconds: dict[str, float] = {}
+
+    def done(self, name: str) -> None:
+        """Ends the stage of that name."""
+        now = time.perf_counter()
+        self.seconds[name] = now - self._last
+        self._last = now
+        print(f"[{sum(self.seconds.values()):6.1f} s] {name}", file=sys.stderr, flush=True)
+
+    @property
+    def total(self) -> float:
+        return sum(self.seconds.values())
