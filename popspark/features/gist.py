@@ -4,8 +4,8 @@ Oliva and Torralba, IJCV 2001; every constant is that of its code, LMgist.m of L
 `imageSize = [256 256]`, `orientationsPerScale = [8 8 8 8]`, `numberBlocks = 4`, `fc_prefilt = 4`.
 
 1. Grey x = (R + G + B) / 3, float64 (H, W).
-2. Size: scale by max(256 / H, 256 / W), crop the centre to (256, 256). Resizing is MATLAB's `imresize(x, "bilinear")`: a
-   triangle, widened by 1 / scale where it shrinks, over the mirrored picture.
+2. Size: scale by max(256 / H, 256 / W), crop the centre to (256, 256). Resizing is MATLAB's `imresize(x, "bilinear")`:
+   a triangle, widened by 1 / scale where it shrinks, over the mirrored picture.
 3. x = 255 (x - min x) / (max x - min x).
 4. Prefilter: x = log(1 + x), padded by 5 on each side, mirrored: (266, 266). L is the low-pass with transfer function
    exp(-(fx^2 + fy^2) / s^2), s = 4 / sqrt(ln 2), f in cycles per picture. y = x - L x;

@@ -3,9 +3,9 @@
 Ojala, Pietikainen and Maenpaa, PAMI 2002 (operator); Ahonen, Hadid and Pietikainen, ECCV 2004 (59 labels).
 
 Symbols: g the grey picture, uint8 (H, W). Neighbour i of 8 stands at angle i * 45 degrees, counter-clockwise from the
-right, at radius 1; t_i is its value. Bit i of a pixel's code is 1 where t_i >= g. A code is uniform where at most two of
-the seven steps from bit i to bit i + 1 change; there are 58 uniform codes, labels 0..57, and one label, 58, for all
-others. The vector holds the share of pixels with each label; the 59 shares sum to 1.
+right, at radius 1; t_i is its value. Bit i of a pixel's code is 1 where t_i >= g. A code is uniform where at most two
+of the seven steps from bit i to bit i + 1 change; there are 58 uniform codes, labels 0..57, and one label, 58, for
+all others. The vector holds the share of pixels with each label; the 59 shares sum to 1.
 
 The labels are those of scikit-image's `local_binary_pattern(g, 8, 1, method="nri_uniform")`, pixel by pixel:
 - a diagonal neighbour lies between pixels (offset 0.70711) and is interpolated bilinearly in float64, in the order of
@@ -26,6 +26,8 @@ import numpy as np
 import numpy.typing as npt
 
 from popspark.features import Calculate, Family, Image
+
+Float = npt.NDArray[np.float64]
 
 LONG_SIDE_PX = 512
 N_LABELS = 59
@@ -48,22 +50,21 @@ def _label(code: int) -> int:
 LABELS = np.array([_label(code) for code in range(256)])  # (256,)
 
 
-def _between(low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], share: npt.NDArray[np.float64]) -> npt.NDArray:
+def _between(low: Float, high: Float, share: Float) -> Float:
     return (1 - share) * low + share * high
 
 
 def codes(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """The 8-bit code of each pixel; `grey` and the result are (H, W)."""
     height, width = grey.shape
-    ground = np.pad(grey, 1)  # (H + 2, W + 2)
-    real = ground.astype(np.float64)
-    # Where the interpolated point lies between two rows or columns. Not simply 0.70711: adding it to a row number rounds.
+    ground = np.pad(grey, 1).astype(np.float64)  # (H + 2, W + 2)
+    # Where the interpolated point lies between two rows or columns. Not 0.70711 itself: adding it to a number rounds.
     y, x = np.arange(height, dtype=np.float64), np.arange(width, dtype=np.float64)
     up, left = ((at - OFFSET) - (at - 1) for at in (y, x))
     down, right = ((at + OFFSET) - at for at in (y, x))
     # Every row interpolated between each pixel and the one on its right, or on its left: (H + 2, W).
-    to_right = _between(real[:, 1:-1], real[:, 2:], right)
-    to_left = _between(real[:, :-2], real[:, 1:-1], left)
+    to_right = _between(ground[:, 1:-1], ground[:, 2:], right)
+    to_left = _between(ground[:, :-2], ground[:, 1:-1], left)
     above, beside, below = slice(0, -2), slice(1, -1), slice(2, None)
     neighbours = (
         ground[1:-1, 2:],
@@ -75,10 +76,9 @@ def codes(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         ground[2:, 1:-1],
         _between(to_right[beside], to_right[below], down[:, None]),
     )
-    centre = real[1:-1, 1:-1]
     code = np.zeros((height, width), dtype=np.uint8)
     for i, neighbour in enumerate(neighbours):
-        code |= (neighbour >= (grey if neighbour.dtype == np.uint8 else centre)).view(np.uint8) << np.uint8(i)
+        code |= (neighbour >= ground[1:-1, 1:-1]).view(np.uint8) << np.uint8(i)
     return code
 
 
