@@ -61,8 +61,10 @@ def main(config: Config) -> None:
     stages.done("session")
     archive = Path(tempfile.mkdtemp()) / f"{bundle.name}-{bundle.version}.zip"
     archive.write_bytes(zip_bundle(Path(config.bundle)))
-    for path in (archive, *(p.weights_path for p in planned if p.weights_path)):
-        ship_file(spark, path)
+    ship_file(spark, archive)
+    for family in planned:
+        if family.weights_path:
+            ship_file(spark, family.weights_path)
     posts = read_table(spark, POSTS, config.posts)
     images = read_table(spark, IMAGES, config.images)
     images = images.join(posts.select("image_id").distinct(), "image_id", "left_semi")

@@ -23,7 +23,7 @@ N_PICTURES, N_REFUSED, N_PLOTTED = 10, 50, 100_000
 
 @dataclass(frozen=True)
 class Summary:
-    """n_in: posts by post_id. n_duplicates: rows that share a post_id with another, or have none. refused: by status."""
+    """n_in: posts by post_id. n_duplicates: further rows of a post_id, and rows without one. refused: by status."""
 
     n_in: int
     n_duplicates: int

@@ -1,0 +1,56 @@
+"""Files of every format that popspark.images reads, made in memory."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
+
+
+def picture(height: int = 40, width: int = 60) -> np.ndarray:
+    """Smooth, so that a lossy codec keeps it; no two corners alike. uint8 (H, W, 3)."""
+    y, x = np.mgrid[0:height, 0:width]
+    channels = (x * 255 // max(width - 1, 1), y * 255 // max(height - 1, 1), np.full_like(x, 90))
+    return np.stack(channels, axis=2).astype(np.uint8)
+
+
+def encode(image: Image.Image | np.ndarray, format: str, **options: object) -> bytes:
+    buffer = BytesIO()
+    (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def one_of_each(height: int = 40, width: int = 60) -> dict[str, bytes]:
+    """Format to file; MPO and the animated ones have a second, black, picture behind the first."""
+    rgb = Image.fromarray(picture(height, width))
+    more = {"save_all": True, "append_images": [Image.new("RGB", rgb.size)]}
+    return {
+        "JPEG": encode(rgb, "JPEG", quality=95),
+        "progressive JPEG": encode(rgb, "JPEG", quality=95, progressive=True),
+        "MPO": encode(rgb, "MPO", quality=95, **more),
+        "PNG": encode(rgb, "PNG"),
+        "WebP": encode(rgb, "WEBP", quality=95),
+        "lossless WebP": encode(rgb, "WEBP", lossless=True),
+        "animated WebP": encode(rgb, "WEBP", lossless=True, **more),
+        "GIF": encode(rgb, "GIF"),
+        "animated GIF": encode(rgb, "GIF", **more),
+        "BMP": encode(rgb, "BMP"),
+        "TIFF": encode(rgb, "TIFF"),
+        "LZW TIFF": encode(rgb, "TIFF", compression="tiff_lzw"),
+    }
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, depth: int, colour_type: int, row: bytes, extra: bytes = b"") -> bytes:
+    """Every row the same; `extra` chunks stand before the pixels."""
+    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
+    pixels = zlib.compress((b"\0" + row) * min(height, 1000))
+    return (
+        b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + extra + png_chunk(b"IDAT", pixels) + png_chunk(b"IEND", b"")
+    )
