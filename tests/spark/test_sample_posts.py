@@ -1,0 +1,38 @@
+"""The shipped posts are what the shipped settings make of the shipped photographs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from jobs.simulate_posts import Config
+from popspark.config import load_config
+from popspark.tables import IMAGES, POSTS, read_table
+from popspark.transforms.pictures import measure_pictures
+from popspark.transforms.simulation import simulate_posts
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_command_gives_the_shipped_posts_again(spark):
+    config = load_config(Config, ROOT / "conf" / "simulate_posts.yaml", ROOT / "conf" / "env" / "local.yaml")
+    rows = [
+        (photo.name, photo.read_bytes(), None, None, None, None, "JPEG", "ok", None)
+        for photo in sorted((ROOT / "sample" / "photos").iterdir())
+    ]
+    pictures = measure_pictures(spark.createDataFrame(rows, IMAGES.schema))
+    again = simulate_posts(spark, config.simulation, pictures).toPandas()
+    shipped = read_table(spark, POSTS, str(ROOT / "sample" / "posts")).toPandas()
+    pd.testing.assert_frame_equal(
+        again.sort_values("post_id", ignore_index=True),
+        shipped.sort_values("post_id", ignore_index=True),
+        check_exact=True,
+    )
+
+
+def test_every_image_but_the_missing_one_is_shipped(spark):
+    posts = read_table(spark, POSTS, str(ROOT / "sample" / "posts")).toPandas()
+    shipped = {photo.name for photo in (ROOT / "sample" / "photos").iterdir()}
+    assert set(posts.image_id.dropna()) - shipped == {"no_such_photograph.jpg"}
+    assert posts.is_simulated.all()
