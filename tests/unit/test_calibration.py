@@ -30,7 +30,7 @@ def test_quantiles_are_those_of_the_public_labels(shared_data):
     assert list(QUANTILES) == at_level
 
 
-def test_between_the_levels_the_public_labels_are_at_most_a_tenth_away(shared_data):
+def test_between_the_levels_the_public_labels_are_at_most_a_quarter_away(shared_data):
     labels = json.loads((shared_data / "labels.json").read_text())
     percent = np.arange(1, 100)
     ours = popularity_of(norm.ppf(percent / 100))
