@@ -20,7 +20,7 @@ from popspark.errors import ConfigError, PathError, closest
 class Section(BaseModel):
     """A group of settings: frozen, unknown keys refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True, protected_namespaces=())
 
 
 class Env(Section):

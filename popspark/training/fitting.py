@@ -63,7 +63,7 @@ def predict(
     labels, predicted = [], []
     device = next(network.parameters()).device
     with torch.inference_mode():
-        for batch in read_epoch(folder, ["label", *inputs.values()], batch_size, epoch=0, shuffle=False):
+        for batch in read_epoch(folder, ["label", *inputs.values()], batch_size, epoch=0):
             predicted.append(network({name: batch[column].to(device) for name, column in inputs.items()}).cpu().numpy())
             labels.append(batch["label"].numpy())
     return np.concatenate(labels), np.concatenate(predicted)
@@ -141,7 +141,7 @@ def fit(
         seed = settings.seed * 100_003 + epoch
         start = time.perf_counter()
         with tqdm(total=n_train, desc=f"{label} epoch {epoch + 1}/{settings.n_epochs}", unit="row", leave=False) as bar:
-            batches = feed(train, columns, settings.batch_size, seed, True)
+            batches = feed(train, columns, settings.batch_size, seed)
             loss = _train_epoch(network, optimizer, batches, inputs, bar)
         seconds = time.perf_counter() - start
         schedule.step()

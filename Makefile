@@ -1,0 +1,65 @@
+# make demo   score the sample's photographs with the released bundle (spark-submit, local master)
+# make test   lint, then all tests but the slow ones;  make test-all: those too
+PYTHON ?= python3.11
+MASTER ?= local[2,4]
+DEMO ?= warehouse/demo
+
+BIN := $(CURDIR)/.venv/bin
+export PYSPARK_PYTHON := $(BIN)/python
+export PYSPARK_DRIVER_PYTHON := $(BIN)/python
+SUBMIT = $(BIN)/spark-submit --master '$(MASTER)' --py-files dist/popspark.zip \
+	--driver-java-options -Dlog4j2.configurationFile=conf/log4j2.properties --conf spark.ui.showConsoleProgress=true
+SOURCES := $(shell find popspark -type f -not -path '*/__pycache__/*')
+
+.PHONY: demo test test-all lint bench demo-bundle package java
+.DEFAULT_GOAL := demo
+
+demo: java .venv/installed dist/popspark.zip
+	$(SUBMIT) jobs/ingest_images.py env.warehouse=$(DEMO) source=sample/photos
+	$(SUBMIT) jobs/score_posts.py env.warehouse=$(DEMO) posts=sample/posts bundle=models/demo-vscnn
+
+test: java .venv/installed dist/popspark.zip lint
+	$(BIN)/python -m pytest
+
+test-all: java .venv/installed dist/popspark.zip lint
+	$(BIN)/python -m pytest -m 'slow or not slow'
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: java .venv/installed dist/popspark.zip
+	for script in bench/bench_*.py; do $(BIN)/python $$script --json $(DEMO)/$$(basename $$script .py).json || exit 1; done
+
+# Trains the released bundle again: only when its features change.
+demo-bundle: java .venv/installed dist/popspark.zip
+	$(SUBMIT) jobs/ingest_images.py env.warehouse=$(DEMO) source=sample/photos
+	$(SUBMIT) jobs/extract_features.py env.warehouse=$(DEMO)
+	$(SUBMIT) jobs/build_examples.py env.warehouse=$(DEMO) posts=sample/posts
+	$(BIN)/python jobs/train_vscnn.py env.warehouse=$(DEMO) bundle=models/demo-vscnn name=demo-vscnn version=$(VERSION)
+
+package: dist/popspark.zip
+
+dist/popspark.zip: $(SOURCES)
+	mkdir -p $(@D)
+	rm -f $@
+	$(PYTHON) -m zipfile -c $@ popspark
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt setuptools wheel
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[dev]'
+	touch $@
+
+# Spark 4.0 needs Java 17 (21 works too): found, or installed where the system's package manager can, or asked for.
+JAVA := $(if $(JAVA_HOME),$(JAVA_HOME)/bin/java,java)
+java:
+	@$(JAVA) -version 2>&1 | grep -qE 'version "(17|21)' \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
+	     && apt-get install -y -qq --no-install-recommends openjdk-17-jre-headless; } \
+	|| { [ "$$(uname)" = Darwin ] && command -v brew >/dev/null && brew install openjdk@17; } \
+	|| { echo 'Spark needs Java 17. Install it (Debian, Ubuntu: apt-get install openjdk-17-jre-headless;' \
+	          'Fedora: dnf install java-17-openjdk-headless; macOS: brew install openjdk@17)' \
+	          'and put it on the PATH or into JAVA_HOME.'; exit 1; }
