@@ -20,8 +20,9 @@ from popspark.errors import PathError
 from popspark.tables import IMAGES
 
 FILE = t.StructType([t.StructField(name, kind) for name, kind in IMAGES.columns.items() if name != "image_id"])
-ROWS_PER_FILE = 1000
-"""Of the images table: many small files go into few large ones; 1,000 photographs of 100 kB make 100 MB."""
+ROWS_PER_FILE, MIN_ROWS_PER_FILE = 1000, 16
+"""Of the images table: many small files go into few large ones; 1,000 photographs of 100 kB make 100 MB. A small table
+has smaller files, for a file is read by one task, and one file would keep all cores but one idle."""
 
 
 def _root_of(source: str) -> str:
@@ -106,6 +107,7 @@ def read_images(paths: DataFrame, root: str, limits: codecs.Limits) -> DataFrame
     root: the folder that every path must stay in; an absolute path or a URI. Ids are taken once each.
     """
     ids = paths.select(f.col("image_id").cast("string")).where("image_id IS NOT NULL").distinct()
-    n_files = -(-ids.count() // ROWS_PER_FILE)
-    files = ids.repartition(max(n_files, 1), "image_id").withColumn("file", _build_reader(root, limits)("image_id"))
+    n_ids, n_tasks = ids.count(), int(str(ids.sparkSession.conf.get("spark.sql.shuffle.partitions")))
+    n_files = max(-(-n_ids // ROWS_PER_FILE), min(-(-n_ids // MIN_ROWS_PER_FILE), n_tasks), 1)
+    files = ids.repartition(n_files, "image_id").withColumn("file", _build_reader(root, limits)("image_id"))
     return files.select("image_id", "file.*")
