@@ -38,6 +38,7 @@ SIDE_PX = 256
 N_SCALES, N_DIRECTIONS, N_BLOCKS = 4, 8, 4
 PREFILTER_PAD_PX, FILTER_PAD_PX = 5, 32
 PREFILTER_CYCLES = 4
+NOTHING = 1e-12  # smaller values of a filter move no result, and subnormal products are slow
 FLAT = 1e-6  # grey levels of 0..255; rounding in the resize is 1e-13
 
 Float = npt.NDArray[np.float64]
@@ -109,7 +110,9 @@ def _filters(n: int) -> npt.NDArray[np.float32]:
             t = angle + np.pi * j / N_DIRECTIONS
             t = np.where(t > np.pi, t - 2 * np.pi, t)
             filters.append(np.exp(along - 2 * np.pi * t**2))
-    return np.repeat(np.stack(filters).astype(np.float32)[..., None], 2, axis=3)
+    transfer = np.stack(filters)
+    transfer[transfer < NOTHING] = 0
+    return np.repeat(transfer.astype(np.float32)[..., None], 2, axis=3)
 
 
 def load() -> Calculate:
@@ -121,11 +124,14 @@ def load() -> Calculate:
         even = np.pad(prefilter(square_grey(image), basis), FILTER_PAD_PX, mode="symmetric")
         spectrum = cv2.dft(even.astype(np.float32), flags=cv2.DFT_COMPLEX_OUTPUT)  # (320, 320, 2)
         product = np.empty_like(spectrum)
+        response = np.empty((SIDE_PX, SIDE_PX), dtype=np.float32)
         values = np.empty((len(filters), N_BLOCKS, N_BLOCKS), dtype=np.float32)  # (filter, column, row)
         for i, transfer in enumerate(filters):
             np.multiply(spectrum, transfer, out=product)
-            response = cv2.dft(product, flags=cv2.DFT_INVERSE | cv2.DFT_SCALE).view(np.complex64)[inside, inside, 0]
-            values[i] = cv2.resize(np.abs(response), (N_BLOCKS, N_BLOCKS), interpolation=cv2.INTER_AREA).T
+            # In place: pages for a new result cost more than the transform.
+            cv2.dft(product, dst=product, flags=cv2.DFT_INVERSE | cv2.DFT_SCALE)
+            np.abs(product.view(np.complex64)[inside, inside, 0], out=response)
+            values[i] = cv2.resize(response, (N_BLOCKS, N_BLOCKS), interpolation=cv2.INTER_AREA).T
         return values.ravel()
 
     def calculate(images: Sequence[Image]) -> npt.NDArray[np.float32]:
