@@ -64,12 +64,13 @@ def _histogram(differences: npt.NDArray[np.int16], k: int, beyond: Mask) -> npt.
     """
     counts = np.zeros(N_BINS)
     for sign, compare in ((1, np.greater), (-1, np.less)):
-        n_outside = 0
-        for offset in range(_farthest_bin(k), 0, -1):
+        for offset in range(1, _farthest_bin(k) + 1):
             edge = sign * int((offset - 0.5) * 510 / N_BINS * k**2)
             n_beyond = np.count_nonzero(compare(differences, edge, out=beyond))
-            counts[_CENTRE + sign * offset] = n_beyond - n_outside
-            n_outside = n_beyond
+            counts[_CENTRE + sign * offset] = n_beyond
+            counts[_CENTRE + sign * (offset - 1)] -= n_beyond if offset > 1 else 0
+            if n_beyond == 0:
+                break
     counts[_CENTRE] = differences.size - counts.sum()
     return counts
 
