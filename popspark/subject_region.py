@@ -41,7 +41,7 @@ Grey = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
 _CENTRE = N_BINS // 2
-_BIN_OF_DIFFERENCE = np.rint(np.arange(-255, 256) * (N_BINS / 510)).astype(np.int64) + _CENTRE  # (511,)
+_BIN_OF_DIFFERENCE = (np.rint(np.arange(-255, 256) * (N_BINS / 510)) + _CENTRE).astype(np.uint8)  # (511,)
 
 
 class Box(NamedTuple):
@@ -57,19 +57,27 @@ class Box(NamedTuple):
         return (self.bottom - self.top) * (self.right - self.left)
 
 
-def _histogram(differences: npt.NDArray[np.int16], k: int) -> npt.NDArray[np.float64]:
-    """Counts (41,) of differences of k x k means, given as k times themselves, so in [-255 k, 255 k]."""
+def _histogram(differences: npt.NDArray[np.int16], k: int, beyond: Mask) -> npt.NDArray[np.float64]:
+    """Counts (41,) of differences of k x k means, given as k^2 times themselves, so in [-255 k, 255 k].
+
+    beyond: memory to work in, of the shape of `differences`.
+    """
     counts = np.zeros(N_BINS)
-    farthest = int(np.rint(N_BINS / 2 / k))  # |mean difference| <= 255 / k
-    for sign in (1, -1):
-        outside = 0
-        for offset in range(farthest, 0, -1):
-            edge = int((offset - 0.5) * 510 / N_BINS * k**2)
-            beyond = np.count_nonzero(differences > edge if sign > 0 else differences < -edge)
-            counts[_CENTRE + sign * offset] = beyond - outside
-            outside = beyond
+    for sign, compare in ((1, np.greater), (-1, np.less)):
+        for offset in range(1, _farthest_bin(k) + 1):
+            edge = sign * int((offset - 0.5) * 510 / N_BINS * k**2)
+            n_beyond = np.count_nonzero(compare(differences, edge, out=beyond))
+            counts[_CENTRE + sign * offset] = n_beyond
+            counts[_CENTRE + sign * (offset - 1)] -= n_beyond if offset > 1 else 0
+            if n_beyond == 0:
+                break
     counts[_CENTRE] = differences.size - counts.sum()
     return counts
+
+
+def _farthest_bin(k: int) -> int:
+    """From the centre: a difference of k x k means is at most 1 / k."""
+    return int(np.rint(N_BINS / 2 / k))
 
 
 def _log_shares(grey: Grey) -> npt.NDArray[np.float64]:
@@ -77,47 +85,65 @@ def _log_shares(grey: Grey) -> npt.NDArray[np.float64]:
     height, width = grey.shape
     margin = N_KERNELS // 2
     wide = np.pad(grey, margin, mode="edge").astype(np.uint16)
-    table = np.empty((2, N_KERNELS, N_BINS))
+    memory = np.empty((2, wide.size), dtype=np.uint16)  # pages for new arrays would cost more than the arithmetic
+    beyond = np.empty(wide.size, dtype=np.bool_)
+    counts = np.zeros((2, N_KERNELS, N_BINS))
     for axis, picture in enumerate((wide, np.ascontiguousarray(wide.T))):
         n_rows, n_columns = (height, width) if axis == 0 else (width, height)
         # Sums down the columns; they wrap at 2^16, their differences over at most 50 rows do not.
         sums = np.zeros((picture.shape[0] + 1, picture.shape[1]), dtype=np.uint16)
         np.cumsum(picture, axis=0, dtype=np.uint16, out=sums[1:])
         for k in range(1, N_KERNELS + 1):
-            start, pad = margin - k // 2, k // 2
-            stop = start + n_rows + 2 * pad - k + 1
-            columns = slice(start, start + n_columns + 2 * pad)
-            window = (sums[start + k : stop + k, columns] - sums[start:stop, columns]).view(np.int16)
-            differences = window[:, k:] - window[:, : window.shape[1] - k]
-            counts = _histogram(differences, k)
-            table[axis, k - 1] = np.log(np.where(counts > 0, counts, EMPTY_BIN_COUNT) / max(differences.size, 1))
-    return table
+            start, n_windows, n_wide = margin - k // 2, n_rows + 1 - k % 2, n_columns + 2 * (k // 2)
+            size = n_windows * (n_wide - k)
+            if _farthest_bin(k) == 0:
+                counts[axis, k - 1, _CENTRE] = size
+                continue
+            stop, columns = start + n_windows, slice(start, start + n_wide)
+            window = memory[0, : n_windows * n_wide].reshape(n_windows, n_wide)
+            np.subtract(sums[start + k : stop + k, columns], sums[start:stop, columns], out=window)
+            differences = memory[1, :size].reshape(n_windows, n_wide - k)
+            np.subtract(window[:, k:], window[:, : n_wide - k], out=differences)
+            counts[axis, k - 1] = _histogram(differences.view(np.int16).ravel(), k, beyond[:size])
+    return np.log(np.where(counts > 0, counts, EMPTY_BIN_COUNT) / np.maximum(counts.sum(axis=2, keepdims=True), 1))
+
+
+def _binding(gains: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Of the gains over n blurs, (n, 2, 256), those that no other is at or below in every bin: only these decide."""
+    held = gains[:, gains.any(axis=0)]  # (n, bins that the picture has)
+    is_below = (held[:, None] <= held[None]).all(axis=2)  # [i, j]: i at or below j
+    is_first = np.triu(np.ones_like(is_below), k=1)  # of two that are alike the first decides
+    return gains[~(is_below & (~is_below.T | is_first)).any(axis=0)]
 
 
 def sharp_pixels(grey: Grey) -> Mask:
     """The pixels in focus: (H, W) for a grey picture (H, W); none in a flat one."""
-    log_shares = _log_shares(grey)
-    gains = np.rint((log_shares[:, :1] - log_shares[:, 1:]) * LIKELIHOOD_STEPS).astype(np.int32)  # (2, 49, 41)
-    levels = grey.astype(np.int16)
-    bin_x = _BIN_OF_DIFFERENCE[np.diff(levels, axis=1) + 255]  # (H, W - 1)
-    bin_y = _BIN_OF_DIFFERENCE[np.diff(levels, axis=0) + 255]  # (H - 1, W)
     height, width = grey.shape
+    levels = grey.astype(np.int16)
     # With a border of one pixel for the windows that reach over the edge: a bin that gains nothing.
-    at_x = np.pad(bin_x, ((1, 1), (1, 1)), constant_values=N_BINS).astype(np.uint8)  # (H + 2, W + 1)
-    at_y = np.pad(bin_y, ((1, 1), (1, 1)), constant_values=N_BINS).astype(np.uint8)  # (H + 1, W + 2)
+    bins_x = np.full((height + 2, width + 1), N_BINS, dtype=np.uint8)
+    bins_y = np.full((height + 1, width + 2), N_BINS, dtype=np.uint8)
+    bins_x[1:-1, 1:-1] = _BIN_OF_DIFFERENCE[np.diff(levels, axis=1) + 255]
+    bins_y[1:-1, 1:-1] = _BIN_OF_DIFFERENCE[np.diff(levels, axis=0) + 255]
+    log_shares = _log_shares(grey)
+    gains = np.zeros((N_KERNELS - 1, 2, 256), dtype=np.int32)  # of blur 1 over each other, by bin
+    gains[..., :N_BINS] = np.rint((log_shares[:, :1] - log_shares[:, 1:]) * LIKELIHOOD_STEPS).swapaxes(0, 1)
+    for axis, bins in enumerate((bins_x, bins_y)):
+        gains[:, axis, np.bincount(bins.ravel(), minlength=256) == 0] = 0
+
     lowest = np.full((height, width), np.iinfo(np.int32).max, dtype=np.int32)
-    table = np.zeros((2, 256), dtype=np.int32)
-    for k in range(N_KERNELS - 1):
-        table[:, :N_BINS] = gains[:, k]
-        gain_x, gain_y = cv2.LUT(at_x, table[0]), cv2.LUT(at_y, table[1])
-        pair_x = gain_x[:, :-1] + gain_x[:, 1:]  # (H + 2, W)
-        pair_y = gain_y[:-1] + gain_y[1:]  # (H, W + 2)
-        gain = pair_x[:-2] + pair_x[1:-1]
-        gain += pair_x[2:]
-        gain += pair_y[:, :-2]
-        gain += pair_y[:, 1:-1]
-        gain += pair_y[:, 2:]
-        np.minimum(lowest, gain, out=lowest)
+    gain_x, gain_y = np.empty(bins_x.shape, dtype=np.int32), np.empty(bins_y.shape, dtype=np.int32)
+    pairs_x, pairs_y = np.empty((height + 2, width), dtype=np.int32), np.empty((height, width + 2), dtype=np.int32)
+    total = np.empty_like(lowest)
+    for of_x, of_y in _binding(gains):
+        cv2.LUT(bins_x, of_x, dst=gain_x)
+        cv2.LUT(bins_y, of_y, dst=gain_y)
+        np.add(gain_x[:, :-1], gain_x[:, 1:], out=pairs_x)
+        np.add(gain_y[:-1], gain_y[1:], out=pairs_y)
+        np.add(pairs_x[:-2], pairs_x[1:-1], out=total)
+        for part in (pairs_x[2:], pairs_y[:, :-2], pairs_y[:, 1:-1], pairs_y[:, 2:]):
+            total += part
+        np.minimum(lowest, total, out=lowest)
     return lowest > 0
 
 

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -38,6 +39,7 @@ SIDE_PX = 256
 N_SCALES, N_DIRECTIONS, N_BLOCKS = 4, 8, 4
 PREFILTER_PAD_PX, FILTER_PAD_PX = 5, 32
 PREFILTER_CYCLES = 4
+NOTHING = 1e-12  # smaller values of a filter move no result, and subnormal products are slow
 FLAT = 1e-6  # grey levels of 0..255; rounding in the resize is 1e-13
 
 Float = npt.NDArray[np.float64]
@@ -97,9 +99,16 @@ def prefilter(square: Float, basis: Float) -> Float:
     return (y / (0.2 + deviation))[inside, inside]
 
 
-def _filters(n: int) -> npt.NDArray[np.float32]:
-    """G of step 5: (32, n, n, 2), frequencies in the order of the DFT, each value twice for its complex product."""
-    cycles = np.fft.fftfreq(n, 1 / n)
+class _Filter(NamedTuple):
+    """G of step 5 where it is not 0: a box of the spectrum whose middle is frequency 0."""
+
+    rows: slice
+    columns: slice
+    transfer: npt.NDArray[np.float32]  # (rows, columns, 2), each value twice for its product with a complex one
+
+
+def _filters(n: int) -> list[_Filter]:
+    cycles = np.arange(-n // 2, n // 2)
     fy, fx = np.meshgrid(cycles, cycles, indexing="ij")
     radius, angle = np.hypot(fx, fy), np.arctan2(fy, fx)
     filters = []
@@ -108,8 +117,17 @@ def _filters(n: int) -> npt.NDArray[np.float32]:
         for j in range(N_DIRECTIONS):
             t = angle + np.pi * j / N_DIRECTIONS
             t = np.where(t > np.pi, t - 2 * np.pi, t)
-            filters.append(np.exp(along - 2 * np.pi * t**2))
-    return np.repeat(np.stack(filters).astype(np.float32)[..., None], 2, axis=3)
+            transfer = np.exp(along - 2 * np.pi * t**2)
+            transfer[transfer < NOTHING] = 0
+            rows, columns = (slice(*_extent(transfer.any(axis=axis))) for axis in (1, 0))
+            box = transfer[rows, columns].astype(np.float32)
+            filters.append(_Filter(rows, columns, np.repeat(box[..., None], 2, axis=2)))
+    return filters
+
+
+def _extent(held: npt.NDArray[np.bool_]) -> tuple[int, int]:
+    at = np.flatnonzero(held)
+    return int(at[0]), int(at[-1]) + 1
 
 
 def load() -> Calculate:
@@ -120,12 +138,18 @@ def load() -> Calculate:
     def gist(image: Image) -> npt.NDArray[np.float32]:
         even = np.pad(prefilter(square_grey(image), basis), FILTER_PAD_PX, mode="symmetric")
         spectrum = cv2.dft(even.astype(np.float32), flags=cv2.DFT_COMPLEX_OUTPUT)  # (320, 320, 2)
+        # Frequency 0 goes to the middle and stays there: in the response that is a factor of 1 or -1 per pixel.
+        spectrum = np.fft.fftshift(spectrum, axes=(0, 1))
         product = np.empty_like(spectrum)
+        response = np.empty((SIDE_PX, SIDE_PX), dtype=np.float32)
         values = np.empty((len(filters), N_BLOCKS, N_BLOCKS), dtype=np.float32)  # (filter, column, row)
-        for i, transfer in enumerate(filters):
-            np.multiply(spectrum, transfer, out=product)
-            response = cv2.dft(product, flags=cv2.DFT_INVERSE | cv2.DFT_SCALE).view(np.complex64)[inside, inside, 0]
-            values[i] = cv2.resize(np.abs(response), (N_BLOCKS, N_BLOCKS), interpolation=cv2.INTER_AREA).T
+        for i, (rows, columns, transfer) in enumerate(filters):
+            product.fill(0)
+            np.multiply(spectrum[rows, columns], transfer, out=product[rows, columns])
+            # In place: pages for a new result cost more than the transform.
+            cv2.dft(product, dst=product, flags=cv2.DFT_INVERSE | cv2.DFT_SCALE)
+            np.abs(product.view(np.complex64)[inside, inside, 0], out=response)
+            values[i] = cv2.resize(response, (N_BLOCKS, N_BLOCKS), interpolation=cv2.INTER_AREA).T
         return values.ravel()
 
     def calculate(images: Sequence[Image]) -> npt.NDArray[np.float32]:
