@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pyspark.errors import AnalysisException
+from fsspec.implementations.arrow import ArrowFSWrapper
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
 from pyspark.sql import types as t
@@ -31,32 +31,35 @@ def _root_of(source: str) -> str:
     return "/".join(parts[: next((i for i, part in enumerate(parts) if set(part) & set("*?[{")), len(parts))])
 
 
+def _open_root(root: str) -> tuple[Any, str]:
+    """The file system of the root and the root's path in it: local, S3, GCS, HDFS, ABFS."""
+    from pyarrow import fs
+
+    return fs.FileSystem.from_uri(root) if "://" in root else (fs.LocalFileSystem(), root)
+
+
 def list_images(spark: SparkSession, source: str) -> tuple[DataFrame, str]:
     """All files below a folder or matching a glob: rows of image_id, the path below the root; and that root.
 
-    Files that begin with `.` or `_` are left out, as everywhere in Spark. Raises `PathError` where nothing is.
+    Files below a name that begins with `.` or `_` are left out, as everywhere in Spark. The names are listed on the
+    driver, for Spark's own listing drops files without bytes. Raises `PathError` where nothing is.
     """
     if "://" not in source:
         source = str(Path(source).absolute())
     root = _root_of(source)
-    try:
-        listing = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(source).select("path")
-    except AnalysisException as error:
-        found = str(error).splitlines()[0]
-        raise PathError("There is nothing to ingest.", where=source, got=found, legal="a folder or a glob") from error
-    path = f.regexp_replace("path", "^file:/+", "/")
-    return listing.select(f.substring(path, len(root) + 2, 1_000_000).alias("image_id")), root
+    filesystem, base = _open_root(root)
+    tree = ArrowFSWrapper(filesystem)
+    is_glob = root != source.rstrip("/")
+    found = tree.glob(base + source[len(root) :]) if is_glob else tree.find(base)
+    names = [path[len(base.rstrip("/")) + 1 :] for path in found]
+    seen = [name for name in names if not any(part.startswith((".", "_")) for part in name.split("/"))]
+    if not seen:
+        raise PathError("There is nothing to ingest.", where=source, legal="a folder or a glob with files in it")
+    return spark.createDataFrame(pd.DataFrame({"image_id": seen}), "image_id string"), root
 
 
 def _refused(status: str, error: str, n_bytes: int | None = None) -> dict[str, Any]:
     return {"n_bytes": n_bytes, "status": status, "error": error}
-
-
-def _open_root(root: str) -> tuple[Any, str]:
-    """On an executor: the file system of the root and the root's path in it; local, S3, GCS, HDFS, ABFS."""
-    from pyarrow import fs
-
-    return fs.FileSystem.from_uri(root) if "://" in root else (fs.LocalFileSystem(), root)
 
 
 def _read_file(filesystem: Any, root: str, image_id: str | None, limits: codecs.Limits) -> dict[str, Any]:

@@ -1,0 +1,133 @@
+"""The fused UDF: one row per image, each decoded once, only what is missing, on the device of the task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image as Pillow
+from pyspark.sql import DataFrame, SparkSession
+
+from popspark import images as codecs
+from popspark.extractor import FeatureSettings, PlannedFamily, plan_features
+from popspark.features import Family, get_family
+from popspark.tables import IMAGE_FEATURES, IMAGES
+from popspark.transforms.extraction import (
+    Extraction,
+    current_features,
+    extract_features,
+    extract_missing,
+    to_feature_rows,
+)
+
+CLASSICAL = FeatureSettings(families=("color", "lbp"))
+
+
+def jpeg(seed: int, size: tuple[int, int] = (40, 30)) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    stream = BytesIO()
+    Pillow.fromarray(pixels).save(stream, "JPEG", quality=95)
+    return stream.getvalue()
+
+
+def image_row(image_id: str, content: bytes | None, status: str = "ok", error: str | None = None) -> tuple:
+    sha256 = codecs.sha256(content) if content is not None else None
+    return (image_id, content, sha256, None, None, None, None, status, error)
+
+
+@pytest.fixture
+def images(spark: SparkSession) -> DataFrame:
+    rows = [image_row(f"i{n}", jpeg(n)) for n in range(5)]
+    rows += [image_row("broken", jpeg(9)[:200]), image_row("gone", None, "missing", "there is no such file")]
+    return spark.createDataFrame(rows, IMAGES.schema)
+
+
+def by_id(features: DataFrame) -> dict[tuple[str, str], tuple]:
+    return {(r["image_id"], r["family"]): (r["version"], r["values"], r["status"]) for r in features.collect()}
+
+
+def test_udf_equals_the_direct_call_and_every_image_has_its_row(images: DataFrame) -> None:
+    planned = plan_features(CLASSICAL)
+    rows = extract_features(images, Extraction(planned, "cpu", 2)).collect()
+    found = {row["image_id"]: row["features"] for row in rows}
+    assert len(rows) == 7
+    assert found["broken"]["status"] == "corrupt"
+    assert (found["gone"]["status"], found["gone"]["error"]) == ("missing", "there is no such file")
+    assert found["gone"]["color"] is None
+    for n in range(5):
+        image = codecs.decode(jpeg(n))
+        for name in CLASSICAL.families:
+            expected = get_family(name).load()([image])[0]
+            np.testing.assert_array_equal(np.array(found[f"i{n}"][name], np.float32), expected)
+
+
+def test_feature_rows_carry_version_status_and_reason(images: DataFrame) -> None:
+    planned = plan_features(CLASSICAL)
+    rows = to_feature_rows(extract_features(images, Extraction(planned, "cpu", 2)), planned)
+    assert rows.columns == list(IMAGE_FEATURES.columns)
+    found = {(r["image_id"], r["family"]): r for r in rows.collect()}
+    assert len(found) == 14
+    assert found["i0", "lbp"]["version"] == f"{codecs.VERSION}.{get_family('lbp').version}"
+    assert (found["i0", "lbp"]["status"], found["i0", "lbp"]["error"]) == ("ok", None)
+    assert found["broken", "lbp"]["status"] == "corrupt"
+    assert found["broken", "lbp"]["values"] is None
+
+
+def test_a_new_family_a_new_image_and_a_changed_one_fill_in_only_themselves(
+    spark: SparkSession, images: DataFrame
+) -> None:
+    color = plan_features(FeatureSettings(families=("color",)))
+    stored = extract_missing(images, None, Extraction(color, "cpu", 2)).localCheckpoint()
+    both = Extraction(plan_features(CLASSICAL), "cpu", 2)
+    changed = images.where("image_id <> 'i0'").unionByName(
+        spark.createDataFrame([image_row("i0", jpeg(100)), image_row("new", jpeg(101))], IMAGES.schema)
+    )
+    added = extract_missing(changed, stored, both).localCheckpoint()
+    keys = {(r["image_id"], r["family"]) for r in added.collect()}
+    assert keys == {(i, "lbp") for i in ("i0", "i1", "i2", "i3", "i4", "broken", "gone", "new")} | {
+        ("i0", "color"),
+        ("new", "color"),
+    }
+    everything = stored.unionByName(added)
+    assert extract_missing(changed, everything, both).count() == 0
+    current = by_id(current_features(changed, everything, both.planned))
+    assert current == by_id(extract_missing(changed, None, both))
+
+
+def test_one_bad_family_costs_its_own_values_only(images: DataFrame) -> None:
+    def load() -> object:
+        def calculate(batch: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
+            if batch[0][0, 0, 0] % 2:
+                raise ValueError("odd")
+            return np.full((1, 2), np.nan, np.float32)
+
+        return calculate
+
+    odd = PlannedFamily(Family("odd", "1", 2, load), "1")  # type: ignore[arg-type]
+    extraction = Extraction((*plan_features(CLASSICAL), odd), "cpu", 2)
+    rows = extract_features(images.where("image_id LIKE 'i%'"), extraction).collect()
+    assert {row["features"]["status"] for row in rows} == {"failed"}
+    assert {row["features"]["error"] for row in rows} <= {"odd: ValueError: odd", "odd: 2 values are not finite"}
+    assert all(row["features"]["color"] is not None and row["features"]["odd"] is None for row in rows)
+
+
+def test_each_image_is_decoded_once_though_many_fields_are_read(spark: SparkSession, images: DataFrame) -> None:
+    counted = spark.sparkContext.accumulator(0)
+
+    def decode(content: bytes, limits: codecs.Limits) -> npt.NDArray[np.uint8]:
+        counted.add(1)
+        return codecs.decode(content, limits)
+
+    planned = plan_features(CLASSICAL)
+    good = images.where("image_id LIKE 'i%'")
+    rows = to_feature_rows(extract_features(good, Extraction(planned, "cpu", 2, decode=decode)), planned)
+    assert rows.where("status = 'ok' AND size(values) > 0").count() == 10
+    assert counted.value == 5
+
+
+def test_empty_table(images: DataFrame) -> None:
+    extraction = Extraction(plan_features(CLASSICAL), "cpu", 2)
+    assert extract_missing(images.limit(0), None, extraction).count() == 0

@@ -1,0 +1,44 @@
+"""Tables read and written against their declarations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from popspark.errors import PathError, SchemaError
+from popspark.tables import IMAGES, SCORES, count_by_status, find_table, read_table, validate, write_table
+
+
+def test_all_differences_are_reported_at_once(spark: SparkSession) -> None:
+    rows = spark.createDataFrame([("p", "high")], "post_id string, score string")
+    with pytest.raises(SchemaError) as caught:
+        validate(rows, SCORES, "warehouse/scores")
+    message = str(caught.value)
+    assert message.startswith("This is not a scores table.\n  where: warehouse/scores\n  got: ")
+    for difference in ("missing column percentile double", "missing column status string", "column score is string"):
+        assert difference in message
+
+
+def test_an_absent_table_and_another_table(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(PathError, match="Cannot read the images table"):
+        read_table(spark, IMAGES, str(tmp_path / "absent"))
+    assert find_table(spark, IMAGES, str(tmp_path / "absent")) is None
+    spark.range(3).write.parquet(str(tmp_path / "other"))
+    with pytest.raises(SchemaError):
+        find_table(spark, IMAGES, str(tmp_path / "other"))
+
+
+def test_a_written_table_reads_back_without_undeclared_columns(spark: SparkSession, tmp_path: Path) -> None:
+    row = ("i", b"x", "s", 1, 2, 3, "JPEG", "ok", None, "more")
+    wide = spark.createDataFrame([row], IMAGES.schema.simpleString()[7:-1].replace(":", " ") + ", more string")
+    write_table(wide, IMAGES, str(tmp_path / "images"))
+    back = read_table(spark, IMAGES, str(tmp_path / "images"))
+    assert back.columns == list(IMAGES.columns)
+    assert back.count() == 1
+
+
+def test_statuses_are_counted_ok_first(spark: SparkSession) -> None:
+    rows = spark.createDataFrame([(s,) for s in ("b", "ok", "a", "b")], "status string")
+    assert list(count_by_status(rows).items()) == [("ok", 1), ("b", 2), ("a", 1)]
