@@ -16,7 +16,7 @@ from popspark.errors import PathError, SchemaError
 
 STRING, LONG, INT, DOUBLE = t.StringType(), t.LongType(), t.IntegerType(), t.DoubleType()
 TIMESTAMP, BOOLEAN, BINARY = t.TimestampType(), t.BooleanType(), t.BinaryType()
-STRINGS, FLOATS = t.ArrayType(STRING), t.ArrayType(t.FloatType(), containsNull=False)
+STRINGS, FLOATS = t.ArrayType(STRING), t.ArrayType(t.FloatType())
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from popspark.extractor import PlannedFamily
 from popspark.prediction import Predictor
 from popspark.tables import SCORES, SOCIAL_NAMES
 
-PROJECTION = t.ArrayType(t.DoubleType(), containsNull=False)
+PROJECTION = t.ArrayType(t.DoubleType())
 SCORE = t.StructType([t.StructField("score", t.DoubleType()), t.StructField("percentile", t.DoubleType())])
 BATCH_ROWS = 1024
 """Rows per forward pass: Arrow batches, small for the sake of images, are put together up to this."""

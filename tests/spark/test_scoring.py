@@ -1,0 +1,142 @@
+"""Scores: one row per post whatever happens, equal to the predictor called directly."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from popspark.bundle import Bundle, Reduction, load_bundle, quantiles, write_bundle, zip_bundle
+from popspark.errors import AccountingError, BundleError
+from popspark.extractor import FeatureSettings, plan_features
+from popspark.prediction import Predictor
+from popspark.report.stages import Stages
+from popspark.session import ship_file
+from popspark.tables import IMAGE_FEATURES, SCORES, SOCIAL_NAMES
+from popspark.transforms.score_summary import summarise
+from popspark.transforms.scoring import check_features, score_posts
+
+DIMS = {"color": 3, "lbp": 2}
+
+
+def reduction(generator: np.random.Generator, n_in: int, n_out: int) -> Reduction:
+    center, scale = generator.normal(size=n_in), generator.uniform(0.5, 2, n_in)
+    parts = generator.normal(size=(n_out, n_in)), generator.normal(size=n_out), generator.uniform(0.5, 2, n_out)
+    return Reduction(*(np.asarray(x, np.float32) for x in (center, scale, *parts)))
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Path]:
+    """A VSCNN with seeded random parameters over two small families; and the zip of it."""
+    import torch
+
+    from popspark.networks.vscnn import TOWERS, PopularityCNN
+
+    generator = np.random.default_rng(0)
+    torch.manual_seed(0)
+    network = {name: value.numpy() for name, value in PopularityCNN(TOWERS["vscnn"]).state_dict().items()}
+    manifest = {
+        "name": "tiny",
+        "version": "7",
+        "network": {"towers": TOWERS["vscnn"]},
+        "features": [{"name": n, "version": f"{n}-1", "dim": d, "weights": None} for n, d in DIMS.items()],
+    }
+    reductions = {"visual": reduction(generator, 5, 20), "social": reduction(generator, 34, 14)}
+    made = Bundle(manifest, network, reductions, quantiles(generator.normal(size=500)))
+    folder = tmp_path_factory.mktemp("bundle")
+    write_bundle(made, folder / "tiny", "card")
+    archive = folder / "tiny-7.zip"
+    archive.write_bytes(zip_bundle(folder / "tiny"))
+    return load_bundle(archive), archive
+
+
+@pytest.fixture(scope="module")
+def tables(spark: SparkSession) -> tuple[DataFrame, DataFrame, DataFrame]:
+    """Posts, features and social values: good posts, and one of each kind of trouble."""
+    generator = np.random.default_rng(1)
+    features = []
+    for n in range(6):
+        for family, dim in DIMS.items():
+            features.append((f"i{n}", "s", family, f"{family}-1", generator.normal(size=dim).tolist(), "ok", None))
+            features.append((f"i{n}", "s", family, "old", [9.0] * dim, "ok", None))
+    features += [("broken", "s", family, f"{family}-1", None, "corrupt", "OSError: cut off") for family in DIMS]
+    features.append(("half", "s", "color", "color-1", [0.0, 0.0, 0.0], "ok", None))
+    posts = [(f"p{n}", f"i{n % 6}", datetime(2024, 1, 1)) for n in range(10)]
+    posts += [("none", None, None), ("gone", "absent", None), ("broken", "broken", None), ("half", "half", None)]
+    posts += [("p0", "absent", datetime(2023, 1, 1)), (None, "i0", None)]
+    social = [(post, "paper", *generator.normal(size=34).tolist()) for post in {p for p, _, _ in posts if p}]
+    return (
+        spark.createDataFrame(posts, "post_id string, image_id string, collected_at timestamp"),
+        spark.createDataFrame(features, IMAGE_FEATURES.schema),
+        spark.createDataFrame(social, "post_id string, mode string, " + ", ".join(f"{n} double" for n in SOCIAL_NAMES)),
+    )
+
+
+@pytest.fixture(scope="module")
+def scores(
+    spark: SparkSession, bundle: tuple[Bundle, Path], tables: tuple[DataFrame, DataFrame, DataFrame]
+) -> DataFrame:
+    ship_file(spark, bundle[1])
+    return score_posts(*tables, bundle[0], bundle[1].name).localCheckpoint()
+
+
+def test_exactly_one_row_per_post_with_a_score_or_a_reason(scores: DataFrame) -> None:
+    assert scores.columns == list(SCORES.columns)
+    rows = {row["post_id"]: row for row in scores.collect()}
+    assert scores.count() == len(rows) == 14
+    assert {p: (r["status"], r["error"]) for p, r in rows.items() if r["status"] != "ok"} == {
+        "none": ("no_image", "the post has no image"),
+        "gone": ("missing", "there is no such image in the images or features table"),
+        "broken": ("corrupt", "OSError: cut off"),
+        "half": ("no_features", "no lbp lbp-1"),
+    }
+    for row in rows.values():
+        assert (row["score"] is None) == (row["percentile"] is None) == (row["status"] != "ok")
+        assert (row["model_name"], row["model_version"]) == ("tiny", "7")
+
+
+def test_scores_equal_the_predictor_called_directly(
+    scores: DataFrame, bundle: tuple[Bundle, Path], tables: tuple[DataFrame, DataFrame, DataFrame]
+) -> None:
+    _, features, social = tables
+    values = {(r["image_id"], r["family"]): r["values"] for r in features.where("version <> 'old'").collect()}
+    social_values = {r["post_id"]: [r[n] for n in SOCIAL_NAMES] for r in social.collect()}
+    predictor = Predictor(bundle[0])
+    for row in scores.where("status = 'ok'").collect():
+        image = f"i{int(row['post_id'][1:]) % 6}"
+        projected = sum(predictor.project(f, np.array([values[image, f]], np.float32)) for f in DIMS)
+        expected = predictor.score(projected, np.array([social_values[row["post_id"]]]))
+        assert row["score"] == pytest.approx(expected[0], abs=1e-5)
+        assert row["percentile"] == pytest.approx(bundle[0].percentile(expected)[0], abs=1e-3)
+
+
+def test_scoring_twice_gives_the_same_table(
+    scores: DataFrame, bundle: tuple[Bundle, Path], tables: tuple[DataFrame, DataFrame, DataFrame]
+) -> None:
+    again = score_posts(*tables, bundle[0], bundle[1].name).drop("scored_at")
+    assert sorted(map(str, again.collect())) == sorted(map(str, scores.drop("scored_at").collect()))
+
+
+def test_no_posts_give_no_scores(bundle: tuple[Bundle, Path], tables: tuple[DataFrame, DataFrame, DataFrame]) -> None:
+    posts, features, social = tables
+    assert score_posts(posts.limit(0), features, social, bundle[0], bundle[1].name).count() == 0
+
+
+def test_a_bundle_refuses_other_features(bundle: tuple[Bundle, Path]) -> None:
+    with pytest.raises(BundleError) as caught:
+        check_features(bundle[0], plan_features(FeatureSettings(families=("color", "lbp"))))
+    assert str(caught.value).startswith("Bundle tiny 7 was made for other features than those at hand.\n  got: color ")
+    assert "legal: color color-1, lbp lbp-1" in str(caught.value)
+
+
+def test_rows_are_accounted_for(scores: DataFrame, tables: tuple[DataFrame, DataFrame, DataFrame]) -> None:
+    stages = Stages()
+    stages.done("scoring")
+    summary = summarise(tables[0], scores, stages)
+    assert (summary.n_in, summary.n_duplicates, summary.n_scored) == (14, 2, 10)
+    assert summary.refused == {"corrupt": 1, "missing": 1, "no_features": 1, "no_image": 1}
+    with pytest.raises(AccountingError, match="Posts in and scores out do not add up"):
+        summarise(tables[0], scores.limit(3), stages)
