@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 
 ALWAYS = {
     "spark.sql.session.timeZone": "UTC",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",  # what every other reader of Parquet expects
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "64",  # of images: 64 MiB at 1 MiB each
 }

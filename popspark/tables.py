@@ -182,7 +182,7 @@ def validate(rows: DataFrame, table: Table, where: str) -> DataFrame:
     differences = _differences(rows.schema, table)
     if differences:
         raise SchemaError(
-            f"This is not a {table.name} table.",
+            f"These are not rows of table {table.name}.",
             where=where,
             got="; ".join(differences),
             legal=f"the columns of popspark.tables.{table.name.upper()}",

@@ -16,7 +16,7 @@ def test_all_differences_are_reported_at_once(spark: SparkSession) -> None:
     with pytest.raises(SchemaError) as caught:
         validate(rows, SCORES, "warehouse/scores")
     message = str(caught.value)
-    assert message.startswith("This is not a scores table.\n  where: warehouse/scores\n  got: ")
+    assert message.startswith("These are not rows of table scores.\n  where: warehouse/scores\n  got: ")
     for difference in ("missing column percentile double", "missing column status string", "column score is string"):
         assert difference in message
 

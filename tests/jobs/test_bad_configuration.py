@@ -1,0 +1,91 @@
+"""One clear message each, an exit code that is not 0, and nothing half-written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+
+from tests.jobs.conftest import ROOT, Submit
+
+
+def run(job: str, *arguments: str) -> subprocess.CompletedProcess:
+    """A job that must fail before it needs Spark."""
+    command = [sys.executable, str(ROOT / "jobs" / f"{job}.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["bundel=x"], 78, "unknown key bundel; legal keys: "),
+        (["bundel=x"], 78, "Did you mean 'bundle'?"),
+        (["bundle"], 78, "An override must be key=value."),
+        (["batch_size=many"], 78, "batch_size = 'many': Input should be a valid integer"),
+        (["device=gpu"], 78, "device"),
+        (["--env", "nowhere"], 66, "No such config file."),
+        (["bundle=models/absent"], 66, "There is no bundle."),
+        (["--nonsense"], 2, "unrecognized arguments: --nonsense"),
+    ],
+)
+def test_score_posts_refuses(arguments: list[str], code: int, message: str, tmp_path: Path) -> None:
+    done = run("score_posts", f"scores={tmp_path}/scores", *arguments)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "scores").exists()
+
+
+def test_an_altered_bundle(tmp_path: Path) -> None:
+    bundle = copytree(ROOT / "models" / "demo-vscnn", tmp_path / "bundle")
+    with (bundle / "network.safetensors").open("r+b") as stream:
+        stream.seek(5000)
+        stream.write(b"\xff\xff")
+    done = run("score_posts", f"bundle={bundle}", f"scores={tmp_path}/scores")
+    assert done.returncode == 65
+    assert "network.safetensors is not the file that this bundle was released with." in done.stderr
+    assert "fix: copy the bundle again" in done.stderr
+
+
+def test_a_bundle_made_with_other_weights(tmp_path: Path) -> None:
+    bundle = f"bundle={ROOT}/models/demo-vscnn"
+    done = run("score_posts", bundle, f"scores={tmp_path}/scores", "weights.efficientnet_lite0=random")
+    assert done.returncode == 65
+    assert "was made for other features than those at hand." in done.stderr
+    assert "1.1-random-float32" in done.stderr
+
+
+def test_weights_of_the_wrong_sha256(tmp_path: Path) -> None:
+    (tmp_path / "vgg19.pth").write_bytes(b"not weights")
+    settings = ["features.families=[vgg19]", f"features.weights.vgg19={tmp_path}/vgg19.pth"]
+    done = run("extract_features", *settings, "features.weights_sha256.vgg19=00ff")
+    assert done.returncode == 66
+    assert "The weights of vgg19 are not the file that was asked for." in done.stderr
+    assert "legal: sha256 00ff" in done.stderr
+
+
+def test_an_unknown_family() -> None:
+    done = run("extract_features", "features.families=[colour]")
+    assert done.returncode == 78
+    assert "Did you mean 'color'?" in done.stderr
+
+
+def test_training_without_examples(tmp_path: Path) -> None:
+    done = run("train_vscnn", f"env.warehouse={tmp_path}")
+    assert done.returncode == 66
+    assert "fix: run jobs/build_examples.py first" in done.stderr
+    assert not (tmp_path / "models").exists()
+
+
+def test_tables_that_lack_columns_or_do_not_exist(tmp_path: Path, submit: Submit) -> None:
+    bundle = f"bundle={ROOT}/models/demo-vscnn"
+    absent = submit("score_posts", f"env.warehouse={tmp_path}", bundle, code=66)
+    assert "Cannot read the posts table." in absent.stderr
+    wrong = submit("score_posts", f"env.warehouse={tmp_path}", bundle, f"posts={ROOT}/sample/posts",
+                   f"images={ROOT}/sample/posts", code=65)  # fmt: skip
+    assert "These are not rows of table images." in wrong.stderr
+    assert "missing column content binary; missing column sha256 string;" in wrong.stderr
+    assert not (tmp_path / "scores").exists()
