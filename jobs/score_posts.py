@@ -15,7 +15,7 @@ from pathlib import Path
 from popspark.bundle import load_bundle, zip_bundle
 from popspark.command import run
 from popspark.config import JobConfig
-from popspark.extractor import FeatureSettings, plan_features
+from popspark.extractor import Device, FeatureSettings, plan_features
 from popspark.images import Limits
 from popspark.report.stages import Stages
 from popspark.session import get_session, ship_file
@@ -35,7 +35,7 @@ class Config(JobConfig):
     bundle: str
     scores: str
     report: str | None
-    device: str = "auto"
+    device: Device = "auto"
     batch_size: int = 16
     weights: dict[str, str] = {}
     limits: Limits = Limits()

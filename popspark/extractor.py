@@ -26,6 +26,9 @@ from popspark.isolation import Decode
 Values = npt.NDArray[np.float32]
 
 
+Device = Literal["auto", "cpu", "cuda"]
+
+
 class FeatureSettings(Section):
     """Which families, and how the deep ones run.
 
@@ -35,7 +38,7 @@ class FeatureSettings(Section):
     """
 
     families: tuple[str, ...]
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     batch_size: int = 16
     weights: dict[str, str] = {}

@@ -25,7 +25,7 @@ def run(job: str, *arguments: str) -> subprocess.CompletedProcess:
         (["bundel=x"], 78, "Did you mean 'bundle'?"),
         (["bundle"], 78, "An override must be key=value."),
         (["batch_size=many"], 78, "batch_size = 'many': Input should be a valid integer"),
-        (["device=gpu"], 78, "device"),
+        (["device=gpu"], 78, "device = 'gpu': Input should be 'auto', 'cpu' or 'cuda'"),
         (["--env", "nowhere"], 66, "No such config file."),
         (["bundle=models/absent"], 66, "There is no bundle."),
         (["--nonsense"], 2, "unrecognized arguments: --nonsense"),
@@ -82,10 +82,11 @@ def test_training_without_examples(tmp_path: Path) -> None:
 
 def test_tables_that_lack_columns_or_do_not_exist(tmp_path: Path, submit: Submit) -> None:
     bundle = f"bundle={ROOT}/models/demo-vscnn"
+    # spark-submit prints what its driver writes to stderr on stdout.
     absent = submit("score_posts", f"env.warehouse={tmp_path}", bundle, code=66)
-    assert "Cannot read the posts table." in absent.stderr
+    assert "Cannot read the posts table." in absent.stdout
     wrong = submit("score_posts", f"env.warehouse={tmp_path}", bundle, f"posts={ROOT}/sample/posts",
                    f"images={ROOT}/sample/posts", code=65)  # fmt: skip
-    assert "These are not rows of table images." in wrong.stderr
-    assert "missing column content binary; missing column sha256 string;" in wrong.stderr
+    assert "These are not rows of table images." in wrong.stdout
+    assert "missing column content binary; missing column sha256 string;" in wrong.stdout
     assert not (tmp_path / "scores").exists()
