@@ -88,4 +88,4 @@ def test_a_constant_prediction_has_no_interval() -> None:
 
 
 def test_the_table_of_metrics() -> None:
-    assert METRICS == {"spearman_rho": spearman_rho, "mae": mae, "mse": mse}
+    assert {"spearman_rho": spearman_rho, "mae": mae, "mse": mse} == METRICS
