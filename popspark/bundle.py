@@ -29,6 +29,8 @@ from popspark.errors import BundleError, PathError
 
 FORMAT = 1
 N_QUANTILES = 1001
+KEYS = ("name", "version", "kind", "features", "files")
+ALWAYS = ("reduction.safetensors", "reference.safetensors")
 Floats = npt.NDArray[Any]
 
 
@@ -98,11 +100,22 @@ def quantiles(scores: Floats) -> npt.NDArray[np.float64]:
     return np.quantile(np.asarray(scores, np.float64), np.linspace(0, 1, N_QUANTILES))
 
 
+def _half(name: str, values: Floats) -> Floats:
+    """Floats in half precision; batch norm's counters stay whole numbers."""
+    if not np.issubdtype(values.dtype, np.floating):
+        return values
+    with np.errstate(over="ignore"):
+        half = np.asarray(values, np.float16)
+    if not np.isfinite(half).all():
+        raise BundleError("A parameter does not fit into half precision.", where=name, got=np.abs(values).max())
+    return half
+
+
 def write_bundle(bundle: Bundle, folder: Path, card: str) -> None:
     """Writes the folder, its manifest last, so that a killed write leaves no bundle."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, dict[str, Floats]] = {
-        "network.safetensors": {name: np.asarray(v, np.float16) for name, v in bundle.network.items()},
+        "network.safetensors": {name: _half(name, np.asarray(v)) for name, v in bundle.network.items()},
         "reduction.safetensors": {
             f"{modality}.{name}": np.asarray(getattr(reduction, name), np.float32)
             for modality, reduction in bundle.reductions.items()
@@ -123,7 +136,7 @@ def zip_bundle(folder: Path) -> bytes:
     """The folder as one file, the same bytes for the same bundle, to be sent to the workers."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
-        for path in sorted(folder.iterdir()):
+        for path in sorted(file for file in folder.iterdir() if file.is_file()):
             archive.writestr(zipfile.ZipInfo(path.name), path.read_bytes())
     return stream.getvalue()
 
@@ -146,8 +159,13 @@ def load_bundle(path: Path) -> Bundle:
         manifest = json.loads(contents["manifest.json"])
     except ValueError as error:
         raise BundleError("manifest.json is not JSON.", where=str(path), got=str(error)) from error
-    if manifest.get("format") != FORMAT:
-        raise BundleError("Unknown bundle format.", where=str(path), got=manifest.get("format"), legal=FORMAT)
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else "no object"
+        raise BundleError("Unknown bundle format.", where=str(path), got=found, legal=FORMAT)
+    lacking = [key for key in KEYS if key not in manifest]
+    lacking += [name for name in ALWAYS if name not in manifest.get("files", {})]
+    if lacking:
+        raise BundleError("manifest.json is incomplete.", where=str(path), got=f"no {', '.join(lacking)}")
     for name, expected in manifest["files"].items():
         found = hashlib.sha256(contents[name]).hexdigest() if name in contents else "no such file"
         if found != expected:
@@ -159,7 +177,7 @@ def load_bundle(path: Path) -> Bundle:
                 fix="copy the bundle again; an altered bundle needs a manifest of its own",
             )
     try:
-        network = load(contents["network.safetensors"]) if "network.safetensors" in contents else {}
+        network = load(contents["network.safetensors"]) if "network.safetensors" in manifest["files"] else {}
         parts = load(contents["reduction.safetensors"])
         reference = load(contents["reference.safetensors"])["quantiles"]
     except SafetensorError as error:

@@ -27,7 +27,7 @@ def run(script: str, doc: str | None, model: type[C], main: Callable[[C], None])
     parser.add_argument("--env", default="local", help="conf/env/ENV.yaml, or a path to such a file (%(default)s)")
     parser.add_argument("--config", help=f"instead of conf/{name}.yaml")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="override one setting")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()  # settings may stand before and after the options
     env_file = Path(args.env) if args.env.endswith(".yaml") else conf / "env" / f"{args.env}.yaml"
     job_file = Path(args.config) if args.config else conf / f"{name}.yaml"
     try:

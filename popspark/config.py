@@ -5,13 +5,13 @@ The merge and the interpolation (`${env.warehouse}/posts`, `${oc.env:HOME}`) are
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from yaml import YAMLError
 
 from popspark.errors import ConfigError, PathError, closest
@@ -23,11 +23,25 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True, protected_namespaces=())
 
 
+def _flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in options.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
 class Env(Section):
     """Where the job runs. warehouse: root of all tables. spark: options for the session, by full name."""
 
     warehouse: str
     spark: dict[str, Any] = {}
+
+    @field_validator("spark", mode="before")
+    @classmethod
+    def _name_in_full(cls, options: Any) -> Any:
+        """An override `env.spark.spark.driver.memory=4g` arrives as sections; Spark knows only the whole name."""
+        return dict(_flat(options)) if isinstance(options, Mapping) else options
 
 
 class JobConfig(Section):
@@ -44,18 +58,39 @@ def _load_file(path: Path) -> Any:
         siblings = ", ".join(sorted(str(p) for p in path.parent.glob("*.yaml"))) or "none"
         raise PathError("No such config file.", where=str(path), legal=siblings)
     try:
-        return OmegaConf.load(path)
-    except YAMLError as error:
+        values = OmegaConf.load(path)
+    except (YAMLError, UnicodeDecodeError, OmegaConfBaseException) as error:
         raise ConfigError("This is not YAML.", where=str(path), got=str(error)) from error
+    if not isinstance(values, DictConfig):
+        raise ConfigError("A config file must hold `key: value` lines.", where=str(path), got="a list")
+    return values
+
+
+def _parse_overrides(overrides: Sequence[str]) -> Any:
+    malformed = [o for o in overrides if not o.partition("=")[0] or "=" not in o]
+    if malformed:
+        raise ConfigError("An override must be key=value.", where="command line", got=", ".join(malformed))
+    try:
+        return OmegaConf.from_dotlist(list(overrides))
+    except (YAMLError, OmegaConfBaseException) as error:
+        raise ConfigError(
+            "The value of an override is not YAML.", where="command line", got=" ".join(overrides), fix="quote it"
+        ) from error
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """The section that a field holds, optional or not; None for any other field."""
+    kinds = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
+    return next((kind for kind in kinds if issubclass(kind, BaseModel)), None)
 
 
 def _legal_keys(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
     """The names that are legal where `path` ends, as far as the model's own sections tell."""
     for part in path[:-1]:
-        annotation = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        section = _section(model.model_fields[str(part)].annotation) if str(part) in model.model_fields else None
+        if section is None:
             return []
-        model = annotation
+        model = section
     return list(model.model_fields)
 
 
@@ -77,16 +112,9 @@ def _explain(error: ValidationError, model: type[BaseModel], where: str) -> Conf
 def load_config(model: type[C], job_file: Path, env_file: Path, overrides: Sequence[str] = ()) -> C:
     """The config of one job from its two files and the overrides: `key=value` or `section.key=value`, last one wins."""
     where = f"{job_file} with {env_file}" + (f" and {' '.join(overrides)}" if overrides else "")
-    malformed = [o for o in overrides if "=" not in o]
-    if malformed:
-        raise ConfigError("An override must be key=value.", where="command line", got=", ".join(malformed))
-    parts = [
-        OmegaConf.create({"env": _load_file(env_file)}),
-        _load_file(job_file),
-        OmegaConf.from_dotlist(list(overrides)),
-    ]
+    parts = [OmegaConf.create({"env": _load_file(env_file)}), _load_file(job_file), _parse_overrides(overrides)]
     try:
-        values = OmegaConf.to_container(OmegaConf.merge(*parts), resolve=True)
+        values = OmegaConf.to_container(OmegaConf.merge(*parts), resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ConfigError("This configuration cannot be resolved.", where=where, got=str(error)) from error
     try:

@@ -76,7 +76,9 @@ def plan_features(settings: FeatureSettings) -> tuple[PlannedFamily, ...]:
         raise ConfigError("families must name at least one family, each once.", got=list(settings.families))
     for key in (*settings.weights, *settings.weights_sha256):
         if key not in settings.families:
-            raise ConfigError("Weights are set for a family that is not asked for.", got=key, legal=settings.families)
+            raise ConfigError(
+                "Weights are set for a family that is not asked for.", got=key, legal=", ".join(settings.families)
+            )
     return tuple(_plan_family(get_family(name), settings) for name in settings.families)
 
 
@@ -143,7 +145,7 @@ class Extractor:
         n_threads: int = 1,
     ) -> None:
         self._batched = {name: c for name, c in calculates.items() if isinstance(c, Batched)}
-        self._single = {name: c for name, c in calculates.items() if name not in self._batched}
+        self._calculates = dict(calculates)
         self._batch_size, self._limits, self._decode, self._n_threads = batch_size, limits, decode, n_threads
 
     def extract(self, contents: Iterable[bytes | None]) -> Iterator[Extracted]:
@@ -167,11 +169,12 @@ class Extractor:
         except images.ImageRefused as refusal:
             row.fail(refusal.status, str(refusal))
             return row
-        for name, calculate in self._single.items():
+        for name, calculate in self._calculates.items():
             try:
-                row.keep(name, calculate([image])[0])
+                if name in self._batched:
+                    row.prepared[name] = self._batched[name].prepare(image)
+                else:
+                    row.keep(name, calculate([image])[0])
             except Exception as error:  # one image must not end the job; the row says what happened
                 row.fail("failed", f"{name}: {type(error).__name__}: {error}")
-        for name, batched in self._batched.items():
-            row.prepared[name] = batched.prepare(image)
         return row

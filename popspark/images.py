@@ -70,8 +70,11 @@ class ImageRefused(Exception):  # noqa: N818  # not an error of the program: it 
     """Raised when bytes do not become an image. `status` is one of `STATUSES`."""
 
     def __init__(self, status: str, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
+        super().__init__(status, reason)  # both, so that it can be pickled and come out of a child process
+        self.status, self.reason = status, reason
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -22,24 +23,27 @@ Decode = Callable[[bytes, Limits], npt.NDArray[np.uint8]]
 class IsolatedDecode:
     """`decode`, in a child process that is replaced whenever it dies; the image that killed it is refused.
 
-    decode: a function that a fresh process can import.
+    decode: a function that a fresh process can import. One image at a time, from however many threads: a child that
+    dies takes with it all that it was given.
     """
 
     def __init__(self, decode: Decode) -> None:
         self._decode = decode
         self._pool = self._new_pool()
+        self._lock = Lock()
 
     @staticmethod
     def _new_pool() -> ProcessPoolExecutor:
         return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
 
     def __call__(self, content: bytes, limits: Limits) -> npt.NDArray[np.uint8]:
-        try:
-            return self._pool.submit(self._decode, content, limits).result()
-        except BrokenProcessPool as error:
-            self._pool.shutdown(wait=False)
-            self._pool = self._new_pool()
-            raise ImageRefused("decoder_crash", "the codec crashed its process") from error
+        with self._lock:
+            try:
+                return self._pool.submit(self._decode, content, limits).result()
+            except BrokenProcessPool as error:
+                self._pool.shutdown(wait=False)
+                self._pool = self._new_pool()
+                raise ImageRefused("decoder_crash", "the codec crashed its process") from error
 
     def close(self) -> None:
         """Ends the child process."""

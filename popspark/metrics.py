@@ -44,9 +44,10 @@ class Estimate:
 
 
 def bootstrap(metric: Metric, truth: Floats, predicted: Floats, n_resamples: int = 1000, seed: int = 0) -> Estimate:
-    """`metric` with its percentile bootstrap interval over rows (Efron 1979)."""
+    """`metric` with its percentile bootstrap interval over rows (Efron 1979), of the resamples where it is defined."""
     generator = np.random.default_rng(seed)
     rows = (generator.integers(0, len(truth), len(truth)) for _ in range(n_resamples))
     values = [metric(truth[row], predicted[row]) for row in rows]
-    low, high = np.nanpercentile(values, [2.5, 97.5])
+    defined = [value for value in values if not np.isnan(value)]
+    low, high = np.percentile(defined, [2.5, 97.5]) if defined else (np.nan, np.nan)
     return Estimate(metric(truth, predicted), float(low), float(high))

@@ -32,12 +32,13 @@ def in_batches(forward: Callable[[Sequence[Image]], Features], crops: Sequence[I
         try:
             done.append(forward(crops[start : start + batch_size]))
             start += batch_size
+            continue
         except torch.cuda.OutOfMemoryError:
             if batch_size == 1:
                 raise
-            torch.cuda.empty_cache()
-            batch_size = (batch_size + 1) // 2
-            LOG.warning("out of GPU memory: the batch is now %d images", batch_size)
+        torch.cuda.empty_cache()  # not above, where the exception still holds what the failed pass had allocated
+        batch_size = (batch_size + 1) // 2
+        LOG.warning("out of GPU memory: the batch is now %d images", batch_size)
     return np.concatenate(done)
 
 

@@ -1,0 +1,40 @@
+"""Every .sql file is Spark SQL, and some code loads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sqlglot
+
+from popspark.sql import load_sql
+
+PACKAGE = Path(__file__).resolve().parents[2] / "popspark"
+NAMES = sorted(path.stem for path in (PACKAGE / "sql").glob("*.sql"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_one_query_in_spark_s_dialect(name: str) -> None:
+    statements = sqlglot.parse(load_sql(name), dialect="spark")
+    assert [type(statement) for statement in statements] in ([sqlglot.exp.Select], [sqlglot.exp.Union])
+
+
+def _mentions(name: str, code: str) -> bool:
+    """Whole, or as the stem of `load_sql(f"labels_{rule}")` with its ending named elsewhere in the same file."""
+    whole = f'load_sql("{name}")' in code
+    parts = [(name[:i], name[i + 1 :]) for i, letter in enumerate(name) if letter == "_"]
+    return whole or any(f'load_sql(f"{stem}_{{' in code and f'"{ending}"' in code for stem, ending in parts)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_some_code_loads_it(name: str) -> None:
+    assert any(_mentions(name, path.read_text()) for path in PACKAGE.rglob("*.py"))
+
+
+def test_there_are_queries() -> None:
+    assert "social_features" in NAMES
+
+
+def test_an_unknown_name_has_no_text() -> None:
+    with pytest.raises(FileNotFoundError, match=r"no_such_table\.sql"):
+        load_sql("no_such_table")
