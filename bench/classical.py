@@ -1,6 +1,6 @@
 """The classical families on one core, and what the reduced decode of a large JPEG gains and moves.
 
-    PYTHONPATH=. python bench/extraction_classical.py [--images 60] [--json FILE]
+Parts of bench_extraction.py.
 
 Reads: ../shared/data/photos where present, else sample/photos. The 12-megapixel JPEGs are SIMULATED: real photographs,
 enlarged, with noise like a sensor's.
@@ -14,7 +14,6 @@ References, timed in the same run on the same files:
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +25,7 @@ import cv2
 import numpy as np
 from PIL import Image
 from skimage.feature import local_binary_pattern
-from table import Row, finish
+from table import Row
 from threadpoolctl import threadpool_limits
 
 from popspark.features import aesthetic, color, get_family, lbp
@@ -168,23 +167,3 @@ def reduced_decode_effects(large: Sequence[bytes]) -> list[Effect]:
         cosine = (reduced * full).sum(axis=1) / np.linalg.norm(reduced, axis=1) / np.linalg.norm(full, axis=1)
         effects.append(Effect(name, float(np.abs(reduced - full).max()), float(cosine.mean()), float(cosine.min())))
     return effects
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=60)
-    parser.add_argument("--large-images", type=int, default=6)
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
-    contents = read_photographs(arguments.images)
-    large = make_12_megapixels(contents[: arguments.large_images])
-    for effect in reduced_decode_effects(large):
-        print(
-            f"reduced decode, {effect.family:<9} max |difference| {effect.max_abs:.3g}, "
-            f"cosine {effect.mean_cosine:.5f}, at least {effect.min_cosine:.5f}"
-        )
-    finish("Classical families", classical_rows(contents) + reduced_decode_rows(large), arguments.json)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,156 @@
+"""All visual features: exactness costs nothing if it is fast. Ratios in one run.
+
+    PYTHONPATH=. python bench/bench_extraction.py [--images 60] [--memory-images 10000] [--json FILE]
+
+Reads ../shared/data/photos where present, else sample/photos. VGG19 and ResNet-50 run with random weights: the same
+arithmetic, features that mean nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from classical import (
+    classical_rows,
+    make_12_megapixels,
+    read_photographs,
+    reduced_decode_effects,
+    reduced_decode_rows,
+)
+from table import Row, finish
+
+FAMILIES = ("color", "lbp", "gist", "aesthetic", "vgg19", "resnet50", "efficientnet_lite0")
+RANDOM = {"vgg19": "random", "resnet50": "random"}
+BATCH = 16
+
+
+def best_seconds(action: Callable[[], Any], n_repeats: int = 3) -> float:
+    """The shortest of some runs after one that warms up."""
+    action()
+    seconds = []
+    for _ in range(n_repeats):
+        start = time.perf_counter()
+        action()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def vgg19_rows(contents: Sequence[bytes], n_threads: int) -> list[Row]:
+    """VGG19 as popspark runs it, against what people write first and against the best plain loop."""
+    import torch
+    from torchvision.models import vgg19
+
+    from popspark.images import decode
+    from popspark.networks.backbones import BACKBONES, to_input
+    from popspark.networks.inference import BackboneFeatures
+
+    torch.set_num_threads(n_threads)
+    has_bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    kind = "bfloat16" if has_bf16 else "float32"
+    ours = BackboneFeatures(BACKBONES["vgg19"], None, "cpu", kind, BATCH)
+    crops = [ours.prepare(decode(content)) for content in contents[:BATCH]]
+    network = vgg19().eval()
+    network.classifier = network.classifier[:5]
+    batch = to_input(crops, BACKBONES["vgg19"], torch.device("cpu"), torch.float32).contiguous()
+    with torch.inference_mode():
+        first = best_seconds(lambda: [network(batch[n : n + 1]) for n in range(4)]) / 4
+        network.to(memory_format=torch.channels_last)
+        if has_bf16:
+            network.bfloat16()
+        best_input = batch.to(memory_format=torch.channels_last).to(next(network.parameters()).dtype)
+        best = best_seconds(lambda: network(best_input)) / BATCH
+    measured = best_seconds(lambda: ours.forward(crops)) / BATCH
+    print(f"bfloat16 in this processor: {'yes' if has_bf16 else 'no: float32 is measured on both sides'}")
+    return [
+        Row(f"vgg19 ({kind}) against fp32, batch 1, contiguous", 1 / measured, 1 / first, "images/s", 3.0, True),
+        Row(f"vgg19 against the best plain loop ({kind})", 1 / measured, 1 / best, "images/s", 0.95, True),
+    ]
+
+
+def whole_job_row(spark: Any, contents: Sequence[bytes], work: Path) -> Row:
+    """The job with all families on two cores, against half the sum of its parts on one."""
+    from popspark.extractor import FeatureSettings, plan_features
+    from popspark.images import decode
+    from popspark.transforms.extraction import Extraction, extract_features
+
+    planned = plan_features(FeatureSettings(families=FAMILIES, weights=RANDOM, device="cpu"))
+    images = [decode(content) for content in contents]
+    parts = best_seconds(lambda: [decode(content) for content in contents], 1)
+    for family in planned:
+        calculate = family.load("cpu", family.weights_path)
+        batches = [images[n : n + BATCH] for n in range(0, len(images), BATCH)]
+        parts += best_seconds(lambda run=calculate, rows=batches: [run(batch) for batch in rows], 1)
+    table = spark.read.parquet(store_images(spark, contents, len(contents), work))
+    features = extract_features(table, Extraction(planned, "cpu", BATCH))
+    whole = best_seconds(lambda: features.write.format("noop").mode("overwrite").save(), 1)
+    return Row("the whole job, all families, 2 cores", whole, parts / 2, "s", 1.1, at_least=False)
+
+
+def store_images(spark: Any, contents: Sequence[bytes], n_images: int, work: Path) -> str:
+    """An images table of that many rows over the photographs, in two files."""
+    from popspark.images import sha256
+    from popspark.tables import IMAGES
+
+    rows = [(f"i{n}", contents[n % len(contents)]) for n in range(n_images)]
+    rows = [(i, c, sha256(c), None, None, None, None, "ok", None) for i, c in rows]
+    path = str(work / f"images{n_images}")
+    spark.createDataFrame(rows, IMAGES.schema).repartition(2).write.mode("overwrite").parquet(path)
+    return path
+
+
+def memory_row(spark: Any, contents: Sequence[bytes], n_images: int, work: Path) -> Row:
+    """The peak of the workers, which they keep: after 100 images, and after many."""
+    from popspark.extractor import FeatureSettings, PlannedFamily, plan_features
+    from popspark.features import Family
+    from popspark.transforms.extraction import Extraction, extract_features
+
+    def load() -> Callable[..., Any]:
+        import resource
+
+        return lambda images: np.full((1, 1), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, np.float32)
+
+    planned = plan_features(FeatureSettings(families=("color", "lbp", "efficientnet_lite0"), device="cpu"))
+    watched = Extraction((*planned, PlannedFamily(Family("peak", "1", 1, load), "1")), "cpu", BATCH)
+    peaks = []
+    for n in (100, n_images):
+        features = extract_features(spark.read.parquet(store_images(spark, contents, n, work)), watched)
+        peaks.append(features.selectExpr("max(features.peak[0])").first()[0])
+    return Row(f"peak memory of a worker, {n_images:,} images against 100", peaks[1], peaks[0], "MB", 1.05, False)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=60)
+    parser.add_argument("--large-images", type=int, default=6)
+    parser.add_argument("--memory-images", type=int, default=10_000)
+    parser.add_argument("--json")
+    args = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+    from popspark.session import get_session
+
+    work = Path(tempfile.mkdtemp())
+    options = {"spark.master": "local[2]", "spark.sql.shuffle.partitions": 2, "spark.ui.enabled": "false"}
+    spark = get_session("bench_extraction", {**options, "spark.driver.memory": "4g"})
+    contents = read_photographs(args.images)
+    memory = memory_row(spark, contents, args.memory_images, work)  # first, while the workers are fresh
+    large = make_12_megapixels(contents[: args.large_images])
+    rows = [*classical_rows(contents), *vgg19_rows(contents, 1), whole_job_row(spark, contents, work)]
+    rows += [*reduced_decode_rows(large), memory]
+    for effect in reduced_decode_effects(large):
+        print(
+            f"reduced decode, {effect.family:<18} max |difference| {effect.max_abs:.3g}, "
+            f"cosine {effect.mean_cosine:.5f}, at least {effect.min_cosine:.5f}"
+        )
+    finish("Extraction", rows, args.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""Deep extraction inside the job, scoring from stored features, and a worker's memory: ratios in one run.
+
+    python bench/bench_scoring.py [--photos FOLDER] [--posts 100000] [--json FILE]
+
+All on two threads: two Spark tasks of one thread, against plain torch in two processes of one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from table import Row, finish
+
+ROOT = Path(__file__).resolve().parents[1]
+BUNDLE = ROOT / "models" / "demo-vscnn"
+FAMILY = "efficientnet_lite0"
+N_TASKS = 2
+
+
+def photographs(folder: Path | None) -> list[bytes]:
+    """The shared photographs where they are, else the sample's, as bytes."""
+    shared = ROOT.parent / "shared" / "data" / "photos"
+    folder = folder or (shared if shared.is_dir() else ROOT / "sample" / "photos")
+    return [path.read_bytes() for path in sorted(folder.glob("*.jpg"))]
+
+
+def torch_extraction(contents: list[bytes]) -> float:
+    """Seconds of a plain loop on one thread: decode, crop, forward in batches of 16. Weights are loaded before."""
+    import torch
+
+    from popspark.images import decode
+    from popspark.networks.inference import load_features
+    from popspark.networks.weights import find_weights
+
+    torch.set_num_threads(1)
+    weights = find_weights(FAMILY)
+    features = load_features(FAMILY, weights.path, weights.sha256, "cpu", "float32", 16)
+    features([decode(content) for content in contents[:16]])  # warm
+    start = time.perf_counter()
+    for first in range(0, len(contents), 16):
+        features([decode(content) for content in contents[first : first + 16]])
+    return time.perf_counter() - start
+
+
+def torch_scoring(n_rows: int) -> float:
+    """Seconds of the plain forward pass from stored features: reduction and network, on one thread."""
+    import torch
+
+    from popspark.bundle import load_bundle
+    from popspark.prediction import Predictor
+
+    torch.set_num_threads(1)
+    predictor = Predictor(load_bundle(BUNDLE))
+    dims = {feature["name"]: feature["dim"] for feature in predictor.bundle.manifest["features"]}
+    generator = np.random.default_rng(0)
+    values = {name: generator.normal(size=(1024, dim)).astype(np.float32) for name, dim in dims.items()}
+    social = generator.normal(size=(1024, 34))
+
+    def score() -> None:
+        predictor.score(sum(predictor.project(name, part) for name, part in values.items()), social)
+
+    score()
+    start = time.perf_counter()
+    for _ in range(n_rows // 1024):
+        score()
+    return time.perf_counter() - start
+
+
+def in_processes(function: Callable[[Any], float], parts: list[Any]) -> float:
+    """The slowest of the parts, each in a fresh process at the same time."""
+    with multiprocessing.get_context("spawn").Pool(len(parts)) as pool:
+        return max(pool.map(function, parts))
+
+
+def timed(action: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def _load_peak() -> Callable[..., Any]:
+    """A stand-in family: its one value is its worker's peak memory so far, in MB."""
+    import resource
+
+    return lambda images: np.full((1, 1), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, np.float32)
+
+
+def extraction_rows(spark: Any, contents: list[bytes], work: Path) -> list[Row]:
+    """The job against the plain loop; and the workers' peak, which a reused worker keeps, so the small table first."""
+    from popspark import images as codecs
+    from popspark.extractor import FeatureSettings, PlannedFamily, plan_features
+    from popspark.features import Family
+    from popspark.tables import IMAGES
+    from popspark.transforms.extraction import Extraction, extract_features
+
+    planned = plan_features(FeatureSettings(families=(FAMILY,)))
+    watched = Extraction((*planned, PlannedFamily(Family("peak", "1", 1, _load_peak), "1")), "cpu", 16)
+    tables = {}
+    for n_images in (300, 3000):
+        rows = [(f"i{n}", contents[n % len(contents)]) for n in range(n_images)]
+        rows = [(i, c, codecs.sha256(c), None, None, None, None, "ok", None) for i, c in rows]
+        tables[n_images] = str(work / f"images{n_images}")
+        spark.createDataFrame(rows, IMAGES.schema).repartition(N_TASKS).write.parquet(tables[n_images])
+    peaks = {
+        n_images: extract_features(spark.read.parquet(path), watched).selectExpr("max(features.peak[0])").first()[0]
+        for n_images, path in tables.items()
+    }
+    features = extract_features(spark.read.parquet(tables[3000]), Extraction(planned, "cpu", 16))
+    seconds = timed(lambda: features.write.format("noop").mode("overwrite").save())
+    parts = [[contents[n % len(contents)] for n in range(k, 3000, N_TASKS)] for k in range(N_TASKS)]
+    plain = in_processes(torch_extraction, parts)
+    return [
+        Row(f"{FAMILY} in the job, against a torch loop", 3000 / seconds, 3000 / plain, "images/s", 0.85, True),
+        Row("peak memory of a worker, 3,000 against 300 images", peaks[3000], peaks[300], "MB", 1.05, False),
+    ]
+
+
+def scoring_row(spark: Any, n_posts: int, work: Path) -> Row:
+    """Scores from stored features against the forward pass from arrays in memory, on as many threads."""
+    from pyspark.sql import functions as f
+
+    from popspark.bundle import load_bundle, zip_bundle
+    from popspark.session import ship_file
+    from popspark.transforms.scoring import score_posts
+
+    bundle = load_bundle(BUNDLE)
+    archive = work / "bench.zip"
+    archive.write_bytes(zip_bundle(BUNDLE))
+    ship_file(spark, archive)
+    posts = spark.range(n_posts).selectExpr(
+        "string(id) AS post_id", "concat('i', id) AS image_id", "now() AS collected_at"
+    )
+    posts.write.parquet(str(work / "posts"))
+    for feature in bundle.manifest["features"]:
+        values = f"transform(sequence(1, {feature['dim']}), x -> float((hash(id, x) % 1000) / 1000D))"
+        row = ["concat('i', id) AS image_id", "'s' AS sha256", f"'{feature['name']}' AS family"]
+        row += [f"'{feature['version']}' AS version", f"{values} AS values", "'ok' AS status", "string(null) AS error"]
+        ids.selectExpr(*row).write.mode("append").partitionBy("family").parquet(str(work / "features"))
+    names = bundle.manifest["social"]["names"]
+    social = spark.range(n_posts).select(
+        f.expr("string(id) AS post_id"), *(f.rand(n).alias(x) for n, x in enumerate(names))
+    )
+    social.write.parquet(str(work / "social"))
+    tables = [spark.read.parquet(str(work / name)) for name in ("posts", "features", "social")]
+
+    def score() -> None:
+        score_posts(*tables, bundle, archive.name).write.format("noop").mode("overwrite").save()
+
+    score()  # starts the workers
+    seconds = timed(score)
+    n_each = n_posts // N_TASKS // 1024 * 1024
+    plain = in_processes(torch_scoring, [n_each] * N_TASKS)
+    what = f"{n_posts:,} posts scored from stored features, against torch"
+    return Row(what, n_posts / seconds, n_each * N_TASKS / plain, "rows/s", 0.7, True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=Path)
+    parser.add_argument("--posts", type=int, default=100_000, help="to score from stored features")
+    parser.add_argument("--json")
+    args = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+    from popspark.session import get_session
+
+    work = Path(tempfile.mkdtemp())
+    options = {
+        "spark.master": f"local[{N_TASKS}]",
+        "spark.sql.shuffle.partitions": N_TASKS,
+        "spark.ui.enabled": "false",
+    }
+    spark = get_session("bench_scoring", {**options, "spark.driver.memory": "4g"})
+    rows = extraction_rows(spark, photographs(args.photos), work)
+    rows.append(scoring_row(spark, args.posts, work))
+    finish("Scoring", rows, args.json)
+
+
+if __name__ == "__main__":
+    main()
