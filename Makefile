@@ -31,7 +31,7 @@ lint: .venv/installed
 	$(BIN)/lint-imports
 
 bench: java .venv/installed dist/popspark.zip
-	for script in bench/bench_*.py; do $(BIN)/python $$script --json $(DEMO)/$$(basename $$script .py).json || exit 1; done
+	for script in bench/bench_*.py; do PYTHONPATH=. $(BIN)/python $$script --json $(DEMO)/$$(basename $$script .py).json || exit 1; done
 
 # Trains the released bundle again: only when its features change.
 demo-bundle: java .venv/installed dist/popspark.zip

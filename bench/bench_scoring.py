@@ -135,20 +135,16 @@ def scoring_row(spark: Any, n_posts: int, work: Path) -> Row:
     archive = work / "bench.zip"
     archive.write_bytes(zip_bundle(BUNDLE))
     ship_file(spark, archive)
-    posts = spark.range(n_posts).selectExpr(
-        "string(id) AS post_id", "concat('i', id) AS image_id", "now() AS collected_at"
-    )
+    ids = spark.range(n_posts)
+    posts = ids.selectExpr("string(id) AS post_id", "concat('i', id) AS image_id", "now() AS collected_at")
     posts.write.parquet(str(work / "posts"))
     for feature in bundle.manifest["features"]:
         values = f"transform(sequence(1, {feature['dim']}), x -> float((hash(id, x) % 1000) / 1000D))"
         row = ["concat('i', id) AS image_id", "'s' AS sha256", f"'{feature['name']}' AS family"]
         row += [f"'{feature['version']}' AS version", f"{values} AS values", "'ok' AS status", "string(null) AS error"]
         ids.selectExpr(*row).write.mode("append").partitionBy("family").parquet(str(work / "features"))
-    names = bundle.manifest["social"]["names"]
-    social = spark.range(n_posts).select(
-        f.expr("string(id) AS post_id"), *(f.rand(n).alias(x) for n, x in enumerate(names))
-    )
-    social.write.parquet(str(work / "social"))
+    social = (f.rand(n).alias(name) for n, name in enumerate(bundle.manifest["social"]["names"]))
+    ids.select(f.expr("string(id) AS post_id"), *social).write.parquet(str(work / "social"))
     tables = [spark.read.parquet(str(work / name)) for name in ("posts", "features", "social")]
 
     def score() -> None:

@@ -15,7 +15,7 @@ References, timed in the same run on the same files:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -28,7 +28,7 @@ from skimage.feature import local_binary_pattern
 from table import Row
 from threadpoolctl import threadpool_limits
 
-from popspark.features import aesthetic, color, get_family, lbp
+from popspark.features import Calculate, aesthetic, color, get_family, lbp
 from popspark.images import decode
 from popspark.subject_region import region
 from tests.references import gist as literal_gist
@@ -157,11 +157,10 @@ def reduced_decode_rows(large: Sequence[bytes]) -> list[Row]:
     return [Row("12-megapixel JPEG, reduced decode", measured, reference, "images/s", 3.0, at_least=True)]
 
 
-def reduced_decode_effects(large: Sequence[bytes]) -> list[Effect]:
-    """How far the reduced decode moves each classical family from its values on the full picture."""
+def reduced_decode_effects(large: Sequence[bytes], calculates: Mapping[str, Calculate]) -> list[Effect]:
+    """How far the reduced decode moves each family from its values on the full picture."""
     effects = []
-    for name in FAMILIES:
-        calculate = get_family(name).load()
+    for name, calculate in calculates.items():
         reduced = np.concatenate([calculate([decode(content)]) for content in large]).astype(np.float64)
         full = np.concatenate([calculate([decode(content, reduced_side_px=None)]) for content in large])
         cosine = (reduced * full).sum(axis=1) / np.linalg.norm(reduced, axis=1) / np.linalg.norm(full, axis=1)
