@@ -73,6 +73,13 @@ POSTS = Table(
     required=("user_id", "origin", "is_simulated"),
 )
 
+REJECTS = Table(
+    "rejects",  # what of an export could not become a post, and why
+    {"origin": STRING, "file": STRING, "line": LONG, "reason": STRING, "raw": STRING},
+    key=(),
+    required=("origin", "file", "line", "reason", "raw"),
+)
+
 IMAGES = Table(
     "images",
     {
