@@ -14,7 +14,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from popspark.ingest import Options, values
-from popspark.ingest.records import list_files, read_lines, stream_rows
+from popspark.ingest.records import list_files, lossless, read_lines, stream_rows
 from popspark.ingest.streams import Layout
 
 PHOTO = (
@@ -117,7 +117,7 @@ def _posts(photos: DataFrame, options: Options) -> DataFrame:
         "file",
         "line",
         "item",
-        "raw",
+        lossless(F.col("raw"), F.col("raw_base64")).alias("raw"),
         reason.alias("reason"),
         values.identifier(photo["id"]).alias("post_id"),
         user_id.alias("user_id"),

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from popspark.errors import PathError
@@ -38,6 +38,11 @@ class Records:
 SCHEMA = "file string, line bigint, raw string, raw_base64 string, fault string"
 COLUMNS = ("file", "line", "raw", "raw_base64", "fault")
 BATCH = 512
+
+
+def lossless(raw: Column, raw_base64: Column) -> Column:
+    """The text for a reject: with its bytes behind it where they were not UTF-8."""
+    return F.concat(raw, F.coalesce(F.concat(F.lit("\nbase64:"), raw_base64), F.lit("")))
 
 
 def list_files(spark: SparkSession, source: str) -> list[str]:
@@ -98,11 +103,12 @@ def _read_plain(spark: SparkSession, files: Sequence[str], separator: str) -> Re
     line = F.when((place >= 0) & (place < F.col("n")), F.col("n_before") + place + 1).otherwise(
         F.raise_error(F.lit("popspark: the file changed between two passes over it")).cast("bigint")
     )
+    base64 = F.regexp_replace(F.base64(F.col("bytes").cast("binary")), r"\s", "")  # Spark's has line breaks
     numbered = rows.join(F.broadcast(offsets), ["file", "block"]).select(
         "file",
         line.alias("line"),
         F.make_valid_utf8("bytes").alias("raw"),
-        F.when(~F.is_valid_utf8("bytes"), F.base64(F.col("bytes").cast("binary"))).alias("raw_base64"),
+        F.when(~F.is_valid_utf8("bytes"), base64).alias("raw_base64"),
         F.lit(None).cast("string").alias("fault"),
     )
     return Records(numbered, n_lines)

@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 
 from popspark.errors import PathError
 from popspark.ingest import Options, values
-from popspark.ingest.records import list_files, read_lines
+from popspark.ingest.records import list_files, lossless, read_lines
 
 HEADER = (
     *("pid", "uid", "postdate", "commentcount", "haspeople", "titlelen", "deslen", "tagcount"),
@@ -97,7 +97,7 @@ def _posts(lines: DataFrame, headers: dict[str, list[str]], options: Options) ->
     return lines.select(
         "file",
         "line",
-        "raw",
+        lossless(F.col("raw"), F.col("raw_base64")).alias("raw"),
         "part",
         "place",
         reason.alias("reason"),

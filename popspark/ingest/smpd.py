@@ -29,7 +29,7 @@ from pyspark.sql import functions as F
 
 from popspark.errors import PathError
 from popspark.ingest import Options, values
-from popspark.ingest.records import list_files, read_lines, read_streams
+from popspark.ingest.records import list_files, lossless, read_lines, read_streams
 from popspark.ingest.streams import Layout, is_container
 
 FILE = r"(train|test)_[^/]*(category|text|tags|temporalspatial|user|additional|img|label)[^/]*\.(?:json|txt)(?:\.gz)?$"
@@ -187,7 +187,7 @@ def _line_up(tables: dict[str, _Table], options: Options) -> DataFrame:
             left_over.append(_refuse(rows.where(unplaced), role, "row_without_post"))
         # Rows are spread evenly over the places, so a partition's hash table is never larger than its share.
         joined = joined.join(rows.hint("shuffle_hash"), ["part", "place"], "left")
-        posts = _posts(joined, tables, options)
+    posts = _posts(joined, tables, options)
     return reduce(lambda rows, more: rows.unionByName(more, allowMissingColumns=True), [posts, *left_over])
 
 
@@ -195,7 +195,7 @@ def _refuse(rows: DataFrame, role: str, reason: str) -> DataFrame:
     return rows.select(
         F.col(f"{role}.file").alias("file"),
         F.col("place").alias("line"),
-        F.col(f"{role}.raw").alias("raw"),
+        lossless(F.col(f"{role}.raw"), F.col(f"{role}.raw_base64")).alias("raw"),
         F.coalesce(F.col(f"{role}.fault"), F.lit(reason)).alias("reason"),
     )
 
@@ -205,7 +205,7 @@ def _posts(rows: DataFrame, tables: dict[str, _Table], options: Options) -> Data
         return F.col(f"{role}_{name}") if role in tables else F.lit(None).cast("string")
 
     def raw(role: str) -> Column:
-        return F.col(f"{role}.raw")
+        return lossless(F.col(f"{role}.raw"), F.col(f"{role}.raw_base64"))
 
     uid, pid = values.identifier(text(SPINE, "Uid")), values.identifier(text(SPINE, "Pid"))
     posted_at, photo_count = values.time(text(SPINE, "Postdate")), values.count(text("user", "photo_count"))

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import base64
 import codecs
-import csv
 import gzip
-import json
-import re
 import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, Literal, Protocol, cast
+from typing import IO, Literal, cast
 from urllib.parse import unquote
 
-MAX_RECORD_CHARS = 256 * 1024 * 1024
-CHUNK_BYTES = 1 << 20
+from popspark.ingest.csv_records import iter_csv
+from popspark.ingest.json_records import iter_json, iter_json_rows
+from popspark.ingest.text_chunks import CHUNK_BYTES, MAX_RECORD_CHARS
+
+PEEK_CHARS = 4096
 
 Record = tuple[str, int, str, str | None, str | None]
 """file, line, raw, raw_base64, fault: see `popspark.ingest.records`."""
@@ -38,16 +38,6 @@ class Layout:
     kind: Literal["separated", "json", "json_rows", "csv"]
     separator: str = "\n"
     delimiter: str = ","
-
-
-class TextChunks(Protocol):
-    """Text in pieces."""
-
-    def chunk(self) -> str:
-        """The next piece, empty at the end."""
-
-    def separated(self, separator: str) -> Iterator[str]:
-        """What stands between separators."""
 
 
 def is_container(path: str) -> bool:
@@ -118,9 +108,12 @@ class _Source:
         return text
 
     def peek(self) -> str:
-        """What the next `chunk` returns."""
-        self._put_back = self.chunk()
-        return self._put_back
+        """The start of what follows, some thousand characters where there are; `chunk` returns it again."""
+        held = ""
+        while len(held) < PEEK_CHARS and (more := self.chunk()):
+            held += more
+        self._put_back = held
+        return held
 
     def separated(self, separator: str) -> Iterator[str]:
         """What stands between separators; a record over `MAX_RECORD_CHARS` is cut."""
@@ -154,160 +147,3 @@ def iter_records(path: str, layout: Layout) -> Iterator[Record]:
                 yield _as_record(name, line, text, fault)
         if source.fault:
             yield name, 0, "", None, source.fault
-
-
-_GAP = re.compile(r"[\s,]*")
-_NEXT_ELEMENT = re.compile(r"\}\s*,\s*(?=\{\s*\")")
-_DECODER = json.JSONDecoder()
-_RESYNC_CHARS = 4 * CHUNK_BYTES
-
-
-def iter_json(source: TextChunks) -> Iterator[tuple[int, str, str | None]]:
-    """(line, text, fault) of JSON values one after another, or of the elements of the arrays at the top.
-
-    A value that is no JSON ends where the next one visibly begins: before a line that starts with a brace or, in an
-    array, at `}, {"` once so much was read that no element can still be incomplete.
-    """
-    held, pos, line, is_over, wanted = "", 0, 1, False, 0
-    in_array = False
-    while True:
-        after = _GAP.match(held, pos).end()  # type: ignore[union-attr]  # it matches the empty text
-        line += held.count("\n", pos, after)
-        pos = after
-        if held[pos : pos + 1] == ("]" if in_array else "["):
-            in_array, pos = not in_array, pos + 1
-            continue
-        fault, end = None, 0
-        if pos < len(held) and (is_over or len(held) - pos >= wanted):
-            try:
-                end = _DECODER.raw_decode(held, pos)[1]
-            except (json.JSONDecodeError, RecursionError):
-                end = _end_of_garbage(held, pos, in_array, is_over)
-                fault = "not_json" if end < len(held) else "truncated_json"
-            if end == len(held) and not is_over and held[-1] not in "}]":
-                end = 0  # a number may go on in the next chunk
-        if end:
-            yield line, held[pos:end], fault
-            line += held.count("\n", pos, end)
-            pos, wanted = end, 0
-        elif is_over:
-            if in_array:
-                yield line, "", "truncated_json"  # the closing bracket never came
-            return
-        else:
-            # Decoded again only once it has doubled: a large value costs a few tries, not one a chunk.
-            wanted = 2 * (len(held) - pos)
-            chunk = source.chunk()
-            held, pos, is_over = held[pos:] + chunk, 0, not chunk
-
-
-def _end_of_garbage(held: str, pos: int, in_array: bool, is_over: bool) -> int:
-    """Where a value that cannot be decoded ends; 0 while more may complete it."""
-    line_start = held.find("\n{", pos + 1)
-    if line_start >= 0:
-        return line_start
-    if in_array and (is_over or len(held) - pos >= _RESYNC_CHARS) and (near := _NEXT_ELEMENT.search(held, pos + 1)):
-        return near.start() + 1
-    return len(held) if is_over or len(held) - pos > MAX_RECORD_CHARS else 0
-
-
-_COLUMNS = re.compile(r'\s*\{\s*"(?:[^"\\]|\\.)*"\s*:\s*\{')
-_COLUMN_START = re.compile(r'[\s,{]*("(?:[^"\\]|\\.)*")\s*:\s*\{')
-_CELL_KEY = re.compile(r'[\s,]*"(\d+)"\s*:\s*')
-
-
-def iter_json_rows(source: _Source) -> Iterator[tuple[int, str, str | None]]:
-    """(place from 1, text, fault) of the rows of a JSON table.
-
-    An array of objects gives each object. A table by columns, `{"Uid": {"0": "a", "1": "b"}, "Pid": {...}}`, gives one
-    record per cell, `{"uid": "a"}` at place 1, with its name in lower case; to put them together takes the whole
-    table, which is Spark's task.
-    """
-    if not _COLUMNS.match(source.peek()):
-        for place, (_, text, fault) in enumerate(iter_json(source), start=1):
-            yield place, text, fault
-        return
-    held, pos, column = "", 0, ""
-    while True:
-        cell = _CELL_KEY.match(held, pos) if column else None
-        start = _COLUMN_START.match(held, pos) if not column else None
-        end = 0
-        if cell:
-            try:
-                end = _DECODER.raw_decode(held, cell.end())[1]
-            except json.JSONDecodeError:
-                end = 0
-            if end == len(held):  # a number may go on in the next chunk
-                end = 0
-        if cell and end:
-            yield int(cell[1]) + 1, f"{{{column.lower()}: {held[cell.end() : end]}}}", None
-            pos = end
-        elif start:
-            column, pos = start[1], start.end()
-        elif column and (closed := re.compile(r"\s*\}").match(held, pos)):
-            column, pos = "", closed.end()
-        else:
-            chunk = source.chunk()
-            if not chunk:
-                if held[pos:].strip() != "}":
-                    yield 0, held[pos:], "truncated_json"
-                return
-            held, pos = held[pos:] + chunk, 0
-
-
-def iter_csv(source: TextChunks, delimiter: str) -> Iterator[tuple[int, str, str | None]]:
-    """(line, text, fault) of each row below the header; text is a JSON object {"row": the text, "values": {...}}.
-
-    A quoted field may hold newlines. A row whose number of fields is not the header's is a fault; where that row took
-    in several lines, a quote was left open: only its first line is the fault, and reading goes on with the next.
-    """
-    lines = _Lines(source)
-    header = next(csv.reader(lines, delimiter=delimiter), None)
-    if header is None:
-        return
-    while True:
-        first = lines.number + 1
-        lines.taken.clear()
-        try:
-            row = next(csv.reader(lines, delimiter=delimiter), None)
-        except csv.Error:
-            row = []
-        if row is None and not lines.taken:
-            return
-        if row is not None and len(row) == len(header):
-            values = dict(zip(header, row, strict=True))
-            yield (
-                first,
-                json.dumps({"row": "".join(lines.taken).rstrip("\r\n"), "values": values}, ensure_ascii=False),
-                None,
-            )
-            continue
-        bad = lines.keep_first()
-        if bad.strip():
-            yield first, bad.rstrip("\r\n"), "wrong_field_count"
-
-
-class _Lines:
-    """Lines that can be put back."""
-
-    def __init__(self, source: TextChunks) -> None:
-        self._fresh = (line + "\n" for line in source.separated("\n"))
-        self._again: list[str] = []
-        self.taken: list[str] = []
-        self.number = 0
-
-    def __iter__(self) -> _Lines:
-        return self
-
-    def __next__(self) -> str:
-        line = self._again.pop() if self._again else next(self._fresh)
-        self.taken.append(line)
-        self.number += 1
-        return line
-
-    def keep_first(self) -> str:
-        """The first line taken; the others are put back."""
-        first, *others = self.taken
-        self._again.extend(reversed(others))
-        self.number -= len(others)
-        return first

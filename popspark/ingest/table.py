@@ -27,7 +27,7 @@ from pyspark.sql import types as t
 
 from popspark.errors import ConfigError, SchemaError, closest
 from popspark.ingest import Options, values
-from popspark.ingest.records import list_files, stream_rows
+from popspark.ingest.records import list_files, lossless, stream_rows
 from popspark.ingest.streams import Layout
 from popspark.tables import POSTS
 
@@ -174,7 +174,7 @@ def _posts(rows: DataFrame, mapping: dict[str, Any], options: Options) -> DataFr
     return rows.select(
         "file",
         "line",
-        "raw",
+        lossless(F.col("raw"), F.col("raw_base64")).alias("raw"),
         reason.alias("reason"),
         *[column.alias(name) for name, column in typed.items()],
         values.extras(**extra, not_utf8_base64=F.col("raw_base64")).alias("extra"),

@@ -6,6 +6,7 @@ the two apart. Absent are null, "" and the words None, null, NaN and N/A.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import reduce
 
 from pyspark.sql import Column
@@ -27,42 +28,51 @@ def prose(text: Column) -> Column:
     return F.when(text == "None", F.lit(None)).otherwise(text)
 
 
+def _of(text: Column, convert: Callable[[Column], Column]) -> Column:
+    """`convert` of the text as a bound variable: written out, each use of it would repeat the whole expression, and
+    generated code grows past what the compiler takes.
+    """
+    return F.get(F.transform(F.array(given(text)), convert), F.lit(0))
+
+
 def count(text: Column) -> Column:
     """A whole number from 0: `12`, `12.0`, `1,234`, `75.2k`, `3M`, `1.1b`."""
-    value = F.lower(given(text))
-    plain = F.regexp_replace(value, r"^(\d{1,3})((?:,\d{3})+)(?=$|[.kmb])", "$1$2")
-    digits = F.when(
-        plain.rlike(r"^\d{1,3}(,\d{3})+(\.\d+)?[kmb]?$"), F.replace(plain, F.lit(","), F.lit(""))
-    ).otherwise(plain)
-    number = F.regexp_extract(digits, r"^(\d+(?:\.\d+)?)[kmb]?$", 1)
-    unit = F.regexp_extract(digits, r"([kmb])$", 1)
-    factor = F.when(unit == "k", 1e3).when(unit == "m", 1e6).when(unit == "b", 1e9).otherwise(1.0)
-    scaled = F.round(number.try_cast("double") * factor)
-    # The first branch is what nearly every row takes; the others cost regular expressions.
-    exact = value.try_cast("bigint")
-    found = F.when(exact.isNotNull(), exact).when(scaled < 9e18, scaled.try_cast("bigint"))
-    return F.when(found >= 0, found)
+    return _of(text, _count)
+
+
+def _count(value: Column) -> Column:
+    grouped = r"^\d{1,3}(,\d{3})+(\.\d+)?[kmb]?$"
+    digits = F.when(value.rlike(grouped), F.replace(value, F.lit(","), F.lit(""))).otherwise(value)
+    parts = F.regexp_extract(F.lower(digits), r"^(\d+(?:\.\d+)?)[kmb]?$", 1)
+    factor = F.lit(1.0)
+    for unit, size in (("k", 1e3), ("m", 1e6), ("b", 1e9)):
+        factor = F.when(F.lower(value).endswith(F.lit(unit)), size).otherwise(factor)
+    scaled = F.round(parts.try_cast("double") * factor)
+    exact = F.when(value.rlike(r"^\d{1,18}$"), value).try_cast("bigint")
+    return F.coalesce(exact, F.when(scaled < 9e18, scaled).try_cast("bigint"))
 
 
 def number(text: Column) -> Column:
     """A finite double."""
-    value = given(text).try_cast("double")
-    return F.when(F.abs(value) < float("inf"), value)
+    return _of(text, lambda value: F.when(F.abs(value.try_cast("double")) < float("inf"), value.try_cast("double")))
 
 
 def flag(text: Column) -> Column:
     """A boolean: 1, 0, 1.0, 0.0, true, false, yes, no."""
-    value = F.lower(given(text))
-    return F.when(value.isin("1", "1.0", "true", "yes"), True).when(value.isin("0", "0.0", "false", "no"), False)
+    yes, no = ("1", "1.0", "true", "yes"), ("0", "0.0", "false", "no")
+    return _of(text, lambda value: F.when(F.lower(value).isin(*yes), True).when(F.lower(value).isin(*no), F.lit(False)))
 
 
 def time(text: Column) -> Column:
     """A timestamp: epoch seconds, epoch milliseconds, or ISO 8601; without an offset it is UTC."""
-    value = given(text)
-    epoch = F.when(value.rlike(r"^-?\d{5,}(\.\d+)?$"), value).try_cast("double")
-    seconds = F.when(F.abs(epoch) >= MILLISECONDS_FROM, epoch / 1000).otherwise(epoch)
-    from_epoch = F.when(F.abs(seconds) < MILLISECONDS_FROM, F.timestamp_micros((seconds * 1e6).try_cast("bigint")))
-    return F.when(epoch.isNotNull(), from_epoch).when(value.rlike(r"^\d{4}-\d\d?-\d\d?"), value.try_cast("timestamp"))
+    return _of(text, _time)
+
+
+def _time(value: Column) -> Column:
+    epoch = F.when(value.rlike(r"^-?\d{5,15}(\.\d+)?$"), value).try_cast("double")
+    micros = epoch * F.when(F.abs(epoch) >= MILLISECONDS_FROM, 1e3).otherwise(1e6)
+    iso = F.when(value.rlike(r"^\d{4}-\d\d?-\d\d?"), value).try_cast("timestamp")
+    return F.coalesce(F.timestamp_micros(F.round(micros).try_cast("bigint")), iso)
 
 
 def identifier(text: Column) -> Column:

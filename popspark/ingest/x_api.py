@@ -1,8 +1,8 @@
 """X API v2: pages `{data, includes, errors, meta}`, as JSON, as JSON lines (twarc), or flattened to a tweet a line.
 
-`data` is an array, one object, or absent. An attached photo is found in `includes.media` by its `media_key`; only photos
-have a `url`, and the first one is the post's image. `__twarc.retrieved_at` is the time of collection. `errors` blocks
-name tweets that the API would not give: each is a reject (`api_error`). A retweet carries the counts of the original, so
+`data` is an array, one object, or absent. An attached photo is found in `includes.media` by its `media_key`; only
+photos have a `url`, and the first one is the image. `__twarc.retrieved_at` is the time of collection. `errors` blocks
+name tweets that the API would not give: each is a reject (`api_error`). A retweet carries the original's counts, so
 it is none of the author's posts: a reject (`retweet`).
 
 Names: the author's user name goes into `extra` hashed, and mentions are hashed as in every origin, unless they are kept
@@ -15,7 +15,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from popspark.ingest import Options, values
-from popspark.ingest.records import list_files, read_lines, stream_rows
+from popspark.ingest.records import list_files, lossless, read_lines, stream_rows
 from popspark.ingest.streams import Layout, is_container
 
 METRICS = "struct<like_count:string,retweet_count:string,reply_count:string,quote_count:string,impression_count:string>"
@@ -54,9 +54,10 @@ def _items(records: DataFrame) -> DataFrame:
 
     A flattened tweet is a page of itself. A page with neither data nor errors (an empty result) gives no row.
     """
-    page = f"data string, errors array<string>, meta string, includes {INCLUDES}, __twarc {TWARC}, id string, _corrupt string"
+    page = f"data string, errors array<string>, meta string, id string, includes {INCLUDES}, __twarc {TWARC}"
     read = records.withColumn(
-        "page", F.from_json("raw", page, {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_corrupt"})
+        "page",
+        F.from_json("raw", f"{page}, _corrupt string", {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_corrupt"}),
     )
     data = F.col("page.data")
     many = F.from_json(data, STRINGS)
@@ -138,7 +139,7 @@ def _posts(items: DataFrame, options: Options) -> DataFrame:
         "file",
         "line",
         "item",
-        "raw",
+        lossless(F.col("raw"), F.col("raw_base64")).alias("raw"),
         reason.alias("reason"),
         values.identifier(tweet["id"]).alias("post_id"),
         user_id.alias("user_id"),
