@@ -97,6 +97,13 @@ IMAGES = Table(
     required=("status",),
 )
 
+DOWNLOADS = Table(
+    "downloads",  # every request's outcome, in the order of time: what a run that was stopped goes on from
+    {**IMAGES.columns, "etag": STRING, "last_modified": STRING, "fetched_at": TIMESTAMP},
+    key=("image_id", "fetched_at"),
+    required=("status",),
+)
+
 IMAGE_FEATURES = Table(
     "image_features",
     {

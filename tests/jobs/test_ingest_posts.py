@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 import zipfile
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,18 @@ from popspark.tables import POSTS, REJECTS, read_table
 
 EXPORTS = Path(__file__).resolve().parents[1] / "exports"
 Found = tuple[dict[str, Row], list[tuple[str, int, str]], str]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _interpreted(spark: SparkSession) -> Iterator[None]:
+    """Rows are few here: compiling the plans would take ten times as long as running them."""
+    settings = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+    before = {name: spark.conf.get(name) for name in settings}
+    for name, value in settings.items():
+        spark.conf.set(name, value)
+    yield
+    for name, old in before.items():
+        spark.conf.set(name, str(old))
 
 
 @pytest.fixture
