@@ -1,6 +1,7 @@
 """Origins: each file reads one kind of export into parsed rows, of which each becomes a post or a reject.
 
-An origin is a file of this package with `parse(spark, source, options) -> DataFrame`. The result has the columns of
+An origin is a file of this package with `FILE`, the pattern of the files that it reads, and
+`parse(spark, source, options) -> DataFrame`. The result has the columns of
 `popspark.tables.POSTS` that the origin knows (the others become null) and
 
     file, line   where the row stood; line counts from 1, in a JSON array objects instead of lines
@@ -12,11 +13,15 @@ No row of the export is left out of it. `popspark.ingest.accounting` writes the 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from popspark.errors import ConfigError, closest
+import yaml
+
+from popspark.errors import ConfigError, PathError, closest
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -47,11 +52,17 @@ class Options:
     mapping: dict[str, Any] | None = None
 
 
-def parse_export(spark: SparkSession, origin: str, source: str, options: Options) -> DataFrame:
-    """The parsed rows of the export at `source`, a folder or a file.
+def load_mapping(path: str) -> dict[str, Any]:
+    """The column mapping in a YAML file; raises `PathError` or `ConfigError` where it is none."""
+    if not Path(path).is_file():
+        raise PathError("There is no such column mapping.", where=path)
+    mapping = yaml.safe_load(Path(path).read_text("utf-8"))
+    if not isinstance(mapping, dict):
+        raise ConfigError("A column mapping is `column of posts: column of the export`, a line each.", where=path)
+    return mapping
 
-    Raises `ConfigError` for an unknown origin, `PathError` where the source does not hold what the origin needs.
-    """
+
+def _find_origin(origin: str) -> Any:
     if origin not in ORIGINS:
         raise ConfigError(
             "Unknown origin.",
@@ -60,12 +71,25 @@ def parse_export(spark: SparkSession, origin: str, source: str, options: Options
             legal=", ".join(ORIGINS),
             fix=closest(origin, ORIGINS) or None,
         )
+    return import_module(ORIGINS[origin])
+
+
+def is_read(origin: str, file: str) -> bool:
+    """Whether the origin reads a file of that path."""
+    return file.lower().endswith(".zip") or re.search(_find_origin(origin).FILE, file) is not None
+
+
+def parse_export(spark: SparkSession, origin: str, source: str, options: Options) -> DataFrame:
+    """The parsed rows of the export at `source`, a folder or a file.
+
+    Raises `ConfigError` for an unknown origin, `PathError` where the source does not hold what the origin needs.
+    """
+    module = _find_origin(origin)
     if (options.mapping is not None) != (origin in ("csv", "parquet")):
         raise ConfigError(
             "A column mapping belongs to the origins csv and parquet, which need one.",
             where=f"origin {origin}",
             got=f"mapping {'given' if options.mapping is not None else 'absent'}",
         )
-    module: Any = import_module(ORIGINS[origin])
     parsed: DataFrame = module.parse(spark, source, options)
     return parsed

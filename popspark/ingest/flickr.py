@@ -10,12 +10,15 @@ Flickr does not tell when an answer was taken, and a label needs that: give `col
 
 from __future__ import annotations
 
+import re
+
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from popspark.errors import PathError
 from popspark.ingest import Options, values
 from popspark.ingest.records import list_files, lossless, read_lines, stream_rows
-from popspark.ingest.streams import Layout
+from popspark.ingest.streams import Layout, is_container
 
 PHOTO = (
     "struct<id:string,owner:string,ownername:string,title:string,description:string,dates:struct<posted:string>,"
@@ -26,12 +29,15 @@ CONTENT = "struct<_content:string>"
 URLS = ("url_l", "url_c", "url_z", "url_m", "url_o")
 """From the largest size that Flickr serves everyone; the original (url_o) last, since it can be of any size."""
 
+FILE = r"\.(json|jsonl|ndjson|txt)(\.gz)?$"
 LINES = (".jsonl", ".ndjson")
 
 
 def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
     """Parsed rows, see `popspark.ingest`."""
-    files = list_files(spark, source)
+    files = [f for f in list_files(spark, source) if is_container(f) or re.search(FILE, f.lower())]
+    if not files:
+        raise PathError("There is no JSON here.", where=source, legal=".json, .jsonl, .ndjson, .txt, gzip, or a zip")
     lines = [f for f in files if f.lower().endswith(LINES)]
     others = [f for f in files if f not in lines]
     parts = [read_lines(spark, lines).rows] if lines else []

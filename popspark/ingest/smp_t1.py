@@ -23,12 +23,12 @@ HEADER = (
     *("pid", "uid", "postdate", "commentcount", "haspeople", "titlelen", "deslen", "tagcount"),
     *("avgview", "groupcount", "avgmembercount"),
 )
-FILES = r"(train|test)[^/]*(data|label)[^/]*\.txt(\.gz)?$"
+FILE = r"(train|test)[^/]*(data|label)[^/]*\.txt(\.gz)?$"
 
 
 def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
     """Parsed rows, see `popspark.ingest`."""
-    files = [f for f in list_files(spark, source) if f.endswith(".zip") or re.search(FILES, f)]
+    files = [f for f in list_files(spark, source) if f.endswith(".zip") or re.search(FILE, f)]
     if not files:
         raise PathError(
             "These are not the files of SMP-T1.",
@@ -37,8 +37,8 @@ def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
         )
     lines = read_lines(spark, files).rows.withColumns(
         {
-            "part": F.regexp_extract("file", FILES, 1),
-            "role": F.when(F.col("fault").isNotNull(), "data").otherwise(F.regexp_extract("file", FILES, 2)),
+            "part": F.regexp_extract("file", FILE, 1),
+            "role": F.when(F.col("fault").isNotNull(), "data").otherwise(F.regexp_extract("file", FILE, 2)),
             "fields": F.split(F.trim(F.regexp_replace("raw", r"\s+", " ")), " "),
         }
     )

@@ -19,18 +19,20 @@ another than the comma. Parquet is read in parallel within a file too.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as t
 
-from popspark.errors import ConfigError, SchemaError, closest
+from popspark.errors import ConfigError, PathError, SchemaError, closest
 from popspark.ingest import Options, values
 from popspark.ingest.records import list_files, lossless, stream_rows
-from popspark.ingest.streams import Layout
+from popspark.ingest.streams import Layout, is_container
 from popspark.tables import POSTS
 
+FILE = r"\.(csv|tsv|txt|parquet)(\.gz)?$"
 GENERATED = ("origin", "is_simulated", "extra")
 TARGETS = (*[name for name in POSTS.columns if name not in GENERATED], "user_name")
 SETTINGS = ("extra", "delimiter")
@@ -64,7 +66,9 @@ def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
     wanted = [str(c) for name, c in mapping.items() if name not in SETTINGS] + [
         str(c) for c in mapping.get("extra", [])
     ]
-    files = list_files(spark, source)
+    files = [f for f in list_files(spark, source) if is_container(f) or re.search(FILE, f.lower())]
+    if not files:
+        raise PathError("There is no table here.", where=source, legal=".csv, .tsv, .txt, gzip, a zip, or .parquet")
     if any(f.endswith(".parquet") for f in files):
         rows, columns = _read_parquet(spark, [f for f in files if f.endswith(".parquet")])
     else:

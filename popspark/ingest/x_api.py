@@ -11,9 +11,12 @@ on purpose. The text of a tweet stays as it is, with the names in it.
 
 from __future__ import annotations
 
+import re
+
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from popspark.errors import PathError
 from popspark.ingest import Options, values
 from popspark.ingest.records import list_files, lossless, read_lines, stream_rows
 from popspark.ingest.streams import Layout, is_container
@@ -31,20 +34,21 @@ TWEET = (
     "referenced_tweets:array<struct<type:string,id:string>>,"
     f"author:{USER},__twarc:{TWARC}>"
 )
+FILE = r"\.(json|jsonl|ndjson|txt)(\.gz)?$"
 LINES = (".jsonl", ".ndjson")
 STRINGS, MEDIA_LIST = "array<string>", f"array<{MEDIA}>"
 
 
 def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
     """Parsed rows, see `popspark.ingest`."""
-    files = list_files(spark, source)
+    files = [f for f in list_files(spark, source) if is_container(f) or re.search(FILE, f.lower())]
+    if not files:
+        raise PathError("There is no JSON here.", where=source, legal=".json, .jsonl, .ndjson, .txt, gzip, or a zip")
     lines = [f for f in files if f.lower().endswith(LINES)]
-    documents = [f for f in files if is_container(f) or f.lower().endswith((".json", ".txt"))]
-    parts = []
-    if lines:
-        parts.append(read_lines(spark, lines).rows)
-    if documents or not lines:
-        parts.append(stream_rows(spark, documents or files, Layout("json")))
+    others = [f for f in files if f not in lines]
+    parts = [read_lines(spark, lines).rows] if lines else []
+    if others:
+        parts.append(stream_rows(spark, others, Layout("json")))
     records = parts[0] if len(parts) == 1 else parts[0].unionByName(parts[1])
     return _posts(_items(records), options)
 
