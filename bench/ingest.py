@@ -30,26 +30,7 @@ from popspark.tables import POSTS, SOCIAL_FEATURES, read_table, write_table
 from popspark.transforms.social import social_features
 
 WARM_UP_ROWS = 2000
-WORDS = [
-    "sea",
-    "sun",
-    "beach",
-    "city",
-    "night",
-    "street",
-    "food",
-    "coffee",
-    "dog",
-    "cat",
-    "mountain",
-    "snow",
-    "forest",
-    "river",
-    "travel",
-    "love",
-    "art",
-    "music",
-]
+WORDS = ("sea", "sun", "beach", "city", "night", "street", "food", "dog", "cat", "snow", "river", "travel", "art")
 
 INGEST = """
 COPY (
@@ -62,7 +43,8 @@ COPY (
         c.Uid = s.Uid AND c.Pid = s.Pid AND t.Uid = s.Uid AND t.Pid = s.Pid AND u.Uid = s.Uid AND u.Pid = s.Pid
             AND a.Uid = s.Uid AND a.Pid = s.Pid AS is_lined_up
     FROM read_json('{0}/train_temporalspatial_information.json', format = 'array', columns = {{Uid: 'VARCHAR',
-            Pid: 'VARCHAR', Postdate: 'VARCHAR', Latitude: 'VARCHAR', Longitude: 'VARCHAR', Geoaccuracy: 'VARCHAR'}}) AS s
+            Pid: 'VARCHAR', Postdate: 'VARCHAR', Latitude: 'VARCHAR', Longitude: 'VARCHAR',
+            Geoaccuracy: 'VARCHAR'}}) AS s
     POSITIONAL JOIN read_json('{0}/train_category.json', format = 'array', columns = {{Uid: 'VARCHAR', Pid: 'VARCHAR',
             Category: 'VARCHAR', Subcategory: 'VARCHAR', Concept: 'VARCHAR'}}) AS c
     POSITIONAL JOIN read_json('{0}/train_text.json', format = 'array', columns = {{Uid: 'VARCHAR', Pid: 'VARCHAR',
@@ -98,7 +80,8 @@ COPY (
     earlier AS (
         SELECT *, count(*) OVER w AS n_user_posts, sum(views) OVER w AS sum_views
         FROM posts
-        WINDOW w AS (PARTITION BY user_id ORDER BY epoch_us(posted_at) RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+        WINDOW w AS (PARTITION BY user_id ORDER BY epoch_us(posted_at)
+            RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
     )
     SELECT e.post_id, 'point_in_time' AS mode, CAST(coalesce(r.user_rank, 0) AS DOUBLE) AS user_rank,
         coalesce(e.sum_views / nullif(e.n_user_posts, 0) / 1000, 0) AS user_mean_views,
@@ -117,7 +100,7 @@ FLAGS = ", ".join(
 
 
 def write_export(folder: Path, n: int) -> None:
-    """n posts of n / 20 users, some with twenty times as many posts, over 16 months; titles and tags of several words."""
+    """n posts of n / 20 users, some with many more than others, over 16 months, with titles and tags of words."""
     folder.mkdir(parents=True)
     draw = random.Random(n)
     n_users = max(n // 20, 1)
@@ -184,17 +167,10 @@ def measure(spark: Any, root: Path, n: int, threads: int) -> dict[str, float]:
         "social": timed(compute_social),
         "social_duckdb": timed(lambda: duck.execute(SOCIAL.format(posts, root / f"social_{n}.parquet", FLAGS))),
     }
-    ours = duck.execute(
-        f"SELECT count(*), sum(user_rank), sum(n_user_posts), sum(user_mean_views) FROM read_parquet('{social}/*.parquet')"
-    ).fetchone()
-    theirs = duck.execute(
-        "SELECT count(*), sum(user_rank), sum(n_user_posts), sum(user_mean_views) "
-        f"FROM read_parquet('{root}/social_{n}.parquet')"
-    ).fetchone()
-    assert ours and theirs and all(abs(a - b) <= 1e-6 * abs(b) for a, b in zip(ours, theirs, strict=True)), (
-        ours,
-        theirs,
-    )
+    sums = "SELECT count(*), sum(user_rank), sum(n_user_posts), sum(user_mean_views) FROM read_parquet(?)"
+    files = (f"{social}/*.parquet", f"{root}/social_{n}.parquet")
+    ours, theirs = (duck.execute(sums, [name]).fetchall()[0] for name in files)
+    assert all(abs(a - b) <= 1e-6 * abs(b) for a, b in zip(ours, theirs, strict=True)), (ours, theirs)
     shutil.rmtree(export)
     print(f"{n:,} posts: " + ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items()), flush=True)
     return seconds
