@@ -1,6 +1,6 @@
 """Ingest of an SMPD-shaped export and the social features of its posts, against DuckDB on the same cores.
 
-    python bench/ingest.py --rows 1000000 --growth 100000 3000000 --json bench/results/ingest.json
+    PYTHONPATH=. python bench/ingest.py --rows 1000000 --growth 100000 3000000 --json bench/results/ingest.json
 
 DuckDB reads the same files into the same columns, lines the tables up by position, and writes Parquet; and computes the
 same point-in-time values from the posts that Spark wrote. Both have `--threads` threads. Growth is the time of the
@@ -35,7 +35,7 @@ WORDS = ("sea", "sun", "beach", "city", "night", "street", "food", "dog", "cat",
 INGEST = """
 COPY (
     SELECT s.Pid AS post_id, s.Uid AS user_id, to_timestamp(CAST(s.Postdate AS BIGINT)) AS posted_at, t.Title AS title,
-        list_filter(string_split(t.Alltags, ' '), tag -> tag != '') AS hashtags, len(t.Title) AS n_title_chars,
+        list_filter(string_split(t.Alltags, ' '), lambda tag: tag != '') AS hashtags, len(t.Title) AS n_title_chars,
         TRY_CAST(u.photo_count AS BIGINT) AS n_user_posts, i.path AS image_id, CAST(l.score AS DOUBLE) AS popularity,
         lower(t.Mediatype) AS media_type, sha256(a.Pathalias) AS user_name, c.Category AS category,
         c.Subcategory AS subcategory, c.Concept AS concept, s.Latitude AS latitude, s.Longitude AS longitude,

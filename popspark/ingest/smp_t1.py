@@ -129,11 +129,13 @@ def _with_labels(posts: DataFrame, labels: DataFrame, by_id: list[str]) -> DataF
         values.number(score).alias("popularity"),
         values.is_bad(score, values.number(score)).alias("is_bad_label"),
     )
-    key = F.when(F.col("part").isin(by_id), F.concat_ws("/", "post_id", "user_id")).otherwise(F.col("place"))
+    key = F.when(F.col("part").isin(by_id), F.concat_ws("/", "post_id", "user_id")).otherwise(
+        F.col("place").cast("string")
+    )
     label_key = F.coalesce(
         F.concat(F.col("label_pid"), F.lit("/"), F.col("label_uid")), F.col("label_place").cast("string")
     )
-    joined = posts.withColumn("key", key.cast("string")).join(
+    joined = posts.withColumn("key", key).join(
         label.withColumn("label_key", label_key),
         (F.col("part") == F.col("label_part")) & (F.col("key") == F.col("label_key")),
         "full_outer",
