@@ -41,14 +41,18 @@ def _ship_package(spark: SparkSession) -> None:
     if not package.is_dir():  # imported from the zip that --py-files sent everywhere
         return
     archive = make_archive(str(Path(tempfile.mkdtemp()) / "popspark"), "zip", package.parent, package.name)
-    spark.addArtifacts(archive, pyfile=True)
+    _add_once(spark, archive, pyfile=True)
 
 
 def ship_file(spark: SparkSession, path: str | Path) -> None:
     """Sends a local file to the workers, which find it by its name with `SparkFiles.get`; once per session."""
-    source = Path(path).resolve()
+    _add_once(spark, str(Path(path).resolve()), file=True)
+
+
+def _add_once(spark: SparkSession, path: str, **kind: bool) -> None:
+    """A session keeps the first artifact of a name, so a second job in one process does not replace it."""
     try:
-        spark.addArtifacts(str(source), file=True)
+        spark.addArtifacts(path, **kind)
     except Exception as error:  # the class differs between classic and Connect
-        if "already exists" not in str(error) and "ARTIFACT_ALREADY_EXISTS" not in str(error):
+        if not any(sign in str(error) for sign in ("already exists", "ARTIFACT_ALREADY_EXISTS", "DUPLICATED_ARTIFACT")):
             raise

@@ -73,6 +73,13 @@ POSTS = Table(
     required=("user_id", "origin", "is_simulated"),
 )
 
+REJECTS = Table(
+    "rejects",  # what of an export could not become a post, and why
+    {"origin": STRING, "file": STRING, "line": LONG, "reason": STRING, "raw": STRING},
+    key=(),
+    required=("origin", "file", "line", "reason", "raw"),
+)
+
 IMAGES = Table(
     "images",
     {
@@ -87,6 +94,13 @@ IMAGES = Table(
         "error": STRING,
     },
     key=("image_id",),
+    required=("status",),
+)
+
+DOWNLOADS = Table(
+    "downloads",  # every request's outcome, in the order of time: what a run that was stopped goes on from
+    {**IMAGES.columns, "etag": STRING, "last_modified": STRING, "fetched_at": TIMESTAMP},
+    key=("image_id", "fetched_at"),
     required=("status",),
 )
 

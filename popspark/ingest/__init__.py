@@ -1,1 +1,95 @@
-"""Origins: each file reads one kind of export into posts and rejects."""
+"""Origins: each file reads one kind of export into parsed rows, of which each becomes a post or a reject.
+
+An origin is a file of this package with `FILE`, the pattern of the files that it reads, and
+`parse(spark, source, options) -> DataFrame`. The result has the columns of
+`popspark.tables.POSTS` that the origin knows (the others become null) and
+
+    file, line   where the row stood; line counts from 1, in a JSON array objects instead of lines
+    raw          its text
+    reason       null for a post, else why it cannot be one
+
+No row of the export is left out of it. `popspark.ingest.accounting` writes the two tables and checks the sum.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from popspark.errors import ConfigError, PathError, closest
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+ORIGINS = {
+    "smp_t1": "popspark.ingest.smp_t1",
+    "smpd": "popspark.ingest.smpd",
+    "x_api": "popspark.ingest.x_api",
+    "flickr": "popspark.ingest.flickr",
+    "csv": "popspark.ingest.table",
+    "parquet": "popspark.ingest.table",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What holds for a whole export.
+
+    collected_at: when it was collected, as ISO 8601, for origins that do not tell; None leaves it unknown.
+    keep_user_names: names as they are, instead of their sha256.
+    user_name_salt: put before each name that is hashed, so that a list of known names does not undo it.
+    mapping: csv and parquet only; see `popspark.ingest.table`.
+    """
+
+    collected_at: str | None = None
+    keep_user_names: bool = False
+    user_name_salt: str = ""
+    mapping: dict[str, Any] | None = None
+
+
+def load_mapping(path: str) -> dict[str, Any]:
+    """The column mapping in a YAML file; raises `PathError` or `ConfigError` where it is none."""
+    if not Path(path).is_file():
+        raise PathError("There is no such column mapping.", where=path)
+    mapping = yaml.safe_load(Path(path).read_text("utf-8"))
+    if not isinstance(mapping, dict):
+        raise ConfigError("A column mapping is `column of posts: column of the export`, a line each.", where=path)
+    return mapping
+
+
+def _find_origin(origin: str) -> Any:
+    if origin not in ORIGINS:
+        raise ConfigError(
+            "Unknown origin.",
+            where="origin",
+            got=repr(origin),
+            legal=", ".join(ORIGINS),
+            fix=closest(origin, ORIGINS) or None,
+        )
+    return import_module(ORIGINS[origin])
+
+
+def is_read(origin: str, file: str) -> bool:
+    """Whether the origin reads a file of that path."""
+    return file.lower().endswith(".zip") or re.search(_find_origin(origin).FILE, file) is not None
+
+
+def parse_export(spark: SparkSession, origin: str, source: str, options: Options) -> DataFrame:
+    """The parsed rows of the export at `source`, a folder or a file.
+
+    Raises `ConfigError` for an unknown origin, `PathError` where the source does not hold what the origin needs.
+    """
+    module = _find_origin(origin)
+    if (options.mapping is not None) != (origin in ("csv", "parquet")):
+        raise ConfigError(
+            "A column mapping belongs to the origins csv and parquet, which need one.",
+            where=f"origin {origin}",
+            got=f"mapping {'given' if options.mapping is not None else 'absent'}",
+        )
+    parsed: DataFrame = module.parse(spark, source, options)
+    return parsed

@@ -1,0 +1,83 @@
+"""Parsed rows to the posts and rejects tables, with the sum checked: rows in = posts out + rejected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import functions as F
+
+from popspark.errors import AccountingError
+from popspark.tables import POSTS, REJECTS, read_table, write_table
+
+POSITION = ("file", "line", "item")
+"""Names a parsed row; item counts the posts of one record, where a record holds several."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Rows of an export: all, those that became posts, and the others by reason."""
+
+    n_in: int
+    n_out: int
+    n_rejected: dict[str, int]
+
+    def __str__(self) -> str:
+        rejected = sum(self.n_rejected.values())
+        lines = [f"rows in   {self.n_in:>12,}", f"posts     {self.n_out:>12,}", f"rejected  {rejected:>12,}"]
+        lines += [f"  {reason:<30} {n:>12,}" for reason, n in self.n_rejected.items()]
+        return "\n".join(lines)
+
+
+def complete(parsed: DataFrame, origin: str, is_simulated: bool) -> DataFrame:
+    """All columns of POSTS besides the position, raw and reason; what the origin does not know is null."""
+    known = {"origin": F.lit(origin), "is_simulated": F.lit(is_simulated)}
+    item = F.col("item") if "item" in parsed.columns else F.lit(0)
+    absent = [
+        known.get(name, F.lit(None)).cast(kind).alias(name)
+        for name, kind in POSTS.columns.items()
+        if name not in parsed.columns
+    ]
+    rows = parsed.withColumn("item", item).select("file", "line", "item", "raw", "reason", *_kept(parsed), *absent)
+    no_id = F.col("post_id").isNull() | F.col("user_id").isNull()
+    reason = F.coalesce("reason", F.when(no_id, F.lit("missing_id")))
+    return rows.withColumn("reason", reason).select("file", "line", "item", "raw", "reason", *POSTS.columns)
+
+
+def _kept(parsed: DataFrame) -> list[str]:
+    return [name for name in POSTS.columns if name in parsed.columns]
+
+
+def refuse_duplicates(rows: DataFrame) -> DataFrame:
+    """Of the good rows with one post_id only the first in the export stays one; the others get a reason.
+
+    Runs one aggregation over the ids; the second one, and the join, only where there are duplicates.
+    """
+    repeated = rows.where("post_id IS NOT NULL").groupBy("post_id").count().where("count > 1").select("post_id")
+    if repeated.isEmpty():
+        return rows
+    candidates = rows.where("reason IS NULL").join(repeated, "post_id", "left_semi")
+    firsts = candidates.groupBy("post_id").agg(F.min(F.struct(*POSITION)).alias("first"))
+    is_later = F.col("first").isNotNull() & (F.struct(*POSITION) != F.col("first"))
+    reason = F.coalesce("reason", F.when(is_later, F.lit("duplicate_post_id")))
+    return rows.join(firsts, "post_id", "left").withColumn("reason", reason).drop("first")
+
+
+def write_posts(spark: SparkSession, rows: DataFrame, origin: str, posts_path: str, rejects_path: str) -> Counts:
+    """Writes both tables from `complete` rows; raises `AccountingError` where what arrived is not what was read.
+
+    Rejects are few or none, so the rows are computed once for the posts and again only where there are any.
+    """
+    seen = Observation("ingest")
+    observed = rows.observe(seen, F.count(F.lit(1)).alias("n_in"), F.count("reason").alias("n_rejected"))
+    write_table(observed.where("reason IS NULL"), POSTS, posts_path)
+    n_in, n_rejected = seen.get["n_in"], seen.get["n_rejected"]
+    rejects = rows.where("reason IS NOT NULL") if n_rejected else rows.limit(0)
+    raw = F.coalesce("raw", F.lit(""))
+    write_table(rejects.withColumns({"origin": F.lit(origin), "raw": raw}), REJECTS, rejects_path)
+    n_out = read_table(spark, POSTS, posts_path).count()
+    by_reason = read_table(spark, REJECTS, rejects_path).groupBy("reason").count().orderBy(F.desc("count"), "reason")
+    counts = Counts(n_in, n_out, {row.reason: row["count"] for row in by_reason.collect()})
+    if n_in != n_out + sum(counts.n_rejected.values()):
+        raise AccountingError("The rows of the export do not add up.", where=posts_path, got=f"\n{counts}")
+    return counts

@@ -1,0 +1,145 @@
+"""An export before it is ingested, on a page: what it holds, what it lacks, and which of its rows cannot be posts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as t
+from pyspark.sql.window import Window
+
+from popspark.tables import POSTS
+
+QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.99, 1.0)
+COUNTS = tuple(n for n, kind in POSTS.columns.items() if isinstance(kind, t.LongType | t.DoubleType))
+NOT_FIELDS = ("post_id", "user_id", "origin", "is_simulated", "extra")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Rows refused for one reason, and the first few places where they stand, as file and line."""
+
+    reason: str
+    n: int
+    places: list[tuple[str, int]]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """n_rows: all. The rest but `refusals` is of the rows that can be posts.
+
+    n_known: by column. quantiles: by count, at `QUANTILES`, None where the count is not known at all.
+    n_images_found: of `n_known["image_id"]`, how many files are there; None where nobody looked.
+    """
+
+    files: list[tuple[str, bool]]
+    n_rows: int
+    n_posts: int
+    n_users: int
+    first_posted_at: datetime | None
+    last_posted_at: datetime | None
+    n_known: dict[str, int]
+    quantiles: dict[str, list[float] | None]
+    refusals: list[Refusal]
+    n_images_found: int | None
+
+    def __str__(self) -> str:
+        return "\n".join(_page(self))
+
+
+def inspect_rows(
+    rows: DataFrame, files: Sequence[tuple[str, bool]], image_names: DataFrame | None, n_places: int = 5
+) -> Findings:
+    """Findings of parsed rows, after `popspark.ingest.accounting.complete` and `refuse_duplicates`.
+
+    files: of the source, and whether the origin reads them. image_names: image_id of the files that are there.
+    """
+    kept = rows.drop("raw").persist()
+    posts = kept.where("reason IS NULL")
+    known = {name: F.count(name).alias(f"known_{name}") for name in POSTS.columns if name not in NOT_FIELDS}
+    spread = {name: F.percentile_approx(name, list(QUANTILES)).alias(f"spread_{name}") for name in COUNTS}
+    of_posts = posts.agg(
+        F.count(F.lit(1)).alias("n"),
+        F.count_distinct("user_id").alias("n_users"),
+        F.min("posted_at").alias("first"),
+        F.max("posted_at").alias("last"),
+        *known.values(),
+        *spread.values(),
+    ).collect()[0]
+    refused = kept.where("reason IS NOT NULL")
+    first = F.row_number().over(Window.partitionBy("reason").orderBy("file", "line"))
+    places = refused.select("reason", "file", "line", first.alias("nth")).where(F.col("nth") <= n_places).collect()
+    by_reason = {row["reason"]: row["count"] for row in refused.groupBy("reason").count().collect()}
+    refusals = [
+        Refusal(reason, n, sorted((p["file"], p["line"]) for p in places if p["reason"] == reason))
+        for reason, n in by_reason.items()
+    ]
+    n_images = None
+    if image_names is not None:
+        n_images = posts.select("image_id").join(image_names.distinct(), "image_id", "left_semi").count()
+    kept.unpersist()
+    return Findings(
+        files=list(files),
+        n_rows=of_posts["n"] + sum(refusal.n for refusal in refusals),
+        n_posts=of_posts["n"],
+        n_users=of_posts["n_users"],
+        first_posted_at=of_posts["first"],
+        last_posted_at=of_posts["last"],
+        n_known={name: of_posts[f"known_{name}"] for name in known},
+        quantiles={name: of_posts[f"spread_{name}"] for name in COUNTS},
+        refusals=sorted(refusals, key=lambda one: (-one.n, one.reason)),
+        n_images_found=n_images,
+    )
+
+
+def _share(n: int, of: int) -> str:
+    return f"{n:>12,}  {n / of:>6.1%}" if of else f"{n:>12,}       -"
+
+
+def _cells(values: Sequence[Any]) -> str:
+    return "".join(f"{value:>12,.6g}" for value in values)
+
+
+def _page(found: Findings) -> list[str]:
+    lines = ["Files"]
+    lines += [f"  {'read' if is_read else 'left out':<9} {name}" for name, is_read in found.files]
+    n_refused = found.n_rows - found.n_posts
+    lines += [
+        "",
+        "Rows",
+        f"  {'in the export':<28}{found.n_rows:>12,}",
+        f"  {'can be posts':<28}{_share(found.n_posts, found.n_rows)}",
+        f"  {'refused':<28}{_share(n_refused, found.n_rows)}",
+        f"  {'users':<28}{found.n_users:>12,}",
+        f"  posted from {found.first_posted_at or 'unknown'} to {found.last_posted_at or 'unknown'} (UTC)",
+    ]
+    if found.refusals:
+        lines += ["", "Refused rows, with the first places (file:line)"]
+    for refusal in found.refusals:
+        places = ", ".join(f"{file.rsplit('/', 1)[-1]}:{line}" for file, line in refusal.places)
+        more = ", ..." if refusal.n > len(refusal.places) else ""
+        lines.append(f"  {refusal.reason:<28}{_share(refusal.n, found.n_rows)}  {places}{more}")
+    lines += ["", "Missing fields (of the rows that can be posts)"]
+    missing = {name: found.n_posts - n for name, n in found.n_known.items()}
+    lines += [f"  {name:<28}{_share(n, found.n_posts)}" for name, n in missing.items() if 0 < n < found.n_posts]
+    absent = [name for name, n in missing.items() if n == found.n_posts]
+    lines += [f"  in no row: {', '.join(absent) or 'none'}", f"  in every row: {_complete(missing)}"]
+    lines += [
+        "",
+        f"Counts{'':<24}{''.join(f'{name:>12}' for name in ('least', '25%', 'median', '75%', '99%', 'most'))}",
+    ]
+    lines += [f"  {name:<28}{_cells(values)}" for name, values in found.quantiles.items() if values]
+    lines += ["", "Images"]
+    n_named = found.n_known["image_id"]
+    lines.append(f"  {'named by a post':<28}{_share(n_named, found.n_posts)}")
+    if found.n_images_found is not None:
+        lines.append(f"  {'there, of those':<28}{_share(found.n_images_found, n_named)}")
+    return lines
+
+
+def _complete(missing: dict[str, int]) -> str:
+    return ", ".join(name for name, n in missing.items() if n == 0) or "none"

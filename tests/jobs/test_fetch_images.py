@@ -1,0 +1,84 @@
+"""The job over a local server: statuses, rounds, resuming, retries and conditional requests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from jobs.fetch_images import Config, main
+from popspark.config import Env
+from popspark.images import Limits
+from popspark.ingest.download import Politeness
+from popspark.tables import DOWNLOADS, IMAGES, POSTS, read_table, write_table
+from tests.misbehaving import png, serve
+
+
+def config(root: Path, **options: Any) -> Config:
+    politeness = Politeness(
+        requests_per_second=500,
+        timeout_s=1,
+        total_timeout_s=2,
+        n_retries=0,
+        backoff_s=0,
+        max_wait_s=0,
+        max_redirects=2,
+        allow_private=True,
+        user_agent="tests",
+    )
+    values = {"retry": False, "refresh": False, "round_size": 4, "lanes_per_host": 2, **options}
+    paths = {name: str(root / name) for name in ("posts", "downloads", "images")}
+    return Config(
+        env=Env(warehouse=str(root)), **paths, **values, politeness=politeness, limits=Limits(max_bytes=100_000)
+    )
+
+
+def write_posts(spark: SparkSession, urls: list[str | None], root: Path) -> None:
+    values = [
+        {**dict.fromkeys(POSTS.columns), "post_id": str(i), "user_id": "u", "origin": "test", "is_simulated": True}
+        | {"image_id": url}
+        for i, url in enumerate(urls)
+    ]
+    rows = [tuple(v[c] for c in POSTS.columns) for v in values]
+    write_table(spark.createDataFrame(rows, POSTS.schema), POSTS, str(root / "posts"))
+
+
+def test_fetch_resume_retry_and_refresh(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serve() as server:
+
+        def statuses() -> dict[str, str]:
+            rows = read_table(spark, IMAGES, str(tmp_path / "images")).collect()
+            assert len({row.image_id for row in rows}) == len(rows)
+            assert all((row.content == png()) == (row.status == "ok") for row in rows)
+            return {row.image_id.rsplit(f"{server.server_address[1]}/")[-1]: row.status for row in rows}
+
+        first = [server.url(p) for p in ("image/1", "image/2", "missing", "text", "broken")]
+        write_posts(spark, [*first, first[0], None, "train/1@N1/2.jpg"], tmp_path)
+        main(config(tmp_path))
+        expected = {
+            "image/1": "ok",
+            "image/2": "ok",
+            "missing": "http_404",
+            "text": "not_an_image",
+            "broken": "http_500",
+        }
+        assert statuses() == expected
+        assert set(server.requests.values()) == {1}
+        assert capsys.readouterr().out.startswith("5 URLs in ")
+
+        write_posts(spark, [*first, server.url("image/3")], tmp_path)
+        main(config(tmp_path))
+        assert statuses() == {**expected, "image/3": "ok"}
+        assert set(server.requests.values()) == {1}  # what has an answer is not asked for again
+
+        main(config(tmp_path, retry=True))
+        assert {path: n for path, n in server.requests.items() if n > 1} == {"/broken": 2}
+
+        main(config(tmp_path, refresh=True))
+        assert statuses() == {**expected, "image/3": "ok"}
+        answers = read_table(spark, DOWNLOADS, str(tmp_path / "downloads")).where("status = 'not_modified'")
+        assert answers.count() == 3

@@ -1,0 +1,310 @@
+"""Each origin's export in tests/exports through the one command: what became of every row of it."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import Row, SparkSession
+
+from jobs.ingest_posts import Config, main
+from popspark.config import Env
+from popspark.errors import ConfigError, PathError, SchemaError
+from popspark.tables import POSTS, REJECTS, read_table
+
+EXPORTS = Path(__file__).resolve().parents[1] / "exports"
+Found = tuple[dict[str, Row], list[tuple[str, int, str]], str]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _interpreted(spark: SparkSession) -> Iterator[None]:
+    """Rows are few here: compiling the plans would take ten times as long as running them."""
+    settings = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+    before = {name: spark.conf.get(name) for name in settings}
+    for name, value in settings.items():
+        spark.conf.set(name, value)
+    yield
+    for name, old in before.items():
+        spark.conf.set(name, str(old))
+
+
+@pytest.fixture
+def ingest(spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs the job; returns the posts by id, the rejects as (file name, line, reason), and what was printed."""
+
+    def run(origin: str, source: Path, **options: Any) -> Found:
+        values: dict[str, Any] = {
+            "collected_at": None,
+            "keep_user_names": False,
+            "user_name_salt": "",
+            "mapping": None,
+            "is_simulated": False,
+        }
+        paths = {name: str(tmp_path / name) for name in ("posts", "rejects")}
+        env = Env(warehouse=str(tmp_path))
+        main(Config(env=env, origin=origin, source=str(source), **paths, **{**values, **options}))
+        posts = {row.post_id: row for row in read_table(spark, POSTS, paths["posts"]).collect()}
+        rejects = read_table(spark, REJECTS, paths["rejects"]).collect()
+        assert {row.origin for row in posts.values()} | {row.origin for row in rejects} == {origin}
+        return posts, sorted((Path(r.file).name, r.line, r.reason) for r in rejects), capsys.readouterr().out
+
+    return run
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def has(row: Row, **expected: Any) -> None:
+    assert {name: row[name] for name in expected} == expected
+
+
+def test_smp_t1(ingest: Any) -> None:
+    posts, rejects, printed = ingest("smp_t1", EXPORTS / "smp_t1")
+    assert set(posts) == {"458398", "458399", "458400", "9001"}
+    has(
+        posts["458398"],
+        user_id="306@N63",
+        posted_at=datetime(2013, 3, 15, 20, 51, 9),
+        n_comments=0,
+        has_people=False,
+        n_title_chars=34,
+        n_hashtags=14,
+        user_mean_views=103.46,
+        n_user_groups=542,
+        user_mean_group_members=3841.0,
+        popularity=6.25,
+        image_id="train/306@N63/458398.jpg",
+        title=None,
+        n_views=None,
+        extra={"part": "train"},
+    )
+    has(posts["458399"], posted_at=posts["458398"].posted_at, n_comments=1200, has_people=True, popularity=1.0)
+    has(posts["458400"], posted_at=posts["458398"].posted_at, n_comments=None, popularity=3.5)
+    has(posts["9001"], popularity=None, extra={"part": "test"})
+    assert rejects == [
+        ("t1_train_data.txt", 5, "wrong_field_count"),
+        ("t1_train_data.txt", 6, "bad_postdate"),
+        ("t1_train_data.txt", 7, "bad_commentcount"),
+        ("t1_train_data.txt", 9, "duplicate_post_id"),
+        ("t1_train_data.txt", 10, "not_utf8"),
+    ]
+    assert printed.startswith("rows in              9\nposts                4\nrejected             5\n")
+
+
+def test_smp_t1_labels_by_id_and_without_a_post_in_a_zip(ingest: Any, tmp_path: Path) -> None:
+    data = "1 9@N1 1370000000 2 1 5 6 7 8.5 9 10\n2 9@N1 1370000000 2 1 5 6 7 8.5 9 10\n"
+    labels = "pid\tuid\tpopularityscore\n2\t9@N1\t5.5\n1\t9@N1\tlow\n3\t9@N1\t7.5\n"
+    path = tmp_path / "smp.zip"
+    with zipfile.ZipFile(path, "w") as container:
+        container.writestr("t1/t1_train_data.txt", data)
+        container.writestr("t1/t1_train_label.txt", labels)
+        container.writestr("__MACOSX/t1/t1_train_data.txt", "junk")
+    posts, rejects, _ = ingest("smp_t1", path)
+    assert {i: p.popularity for i, p in posts.items()} == {"2": 5.5}
+    assert rejects == [("t1_train_data.txt", 1, "bad_popularityscore"), ("t1_train_label.txt", 4, "label_without_post")]
+
+
+def test_smp_t1_labels_of_another_number_are_refused(ingest: Any, tmp_path: Path) -> None:
+    export = tmp_path / "export"
+    export.mkdir()
+    (export / "t1_train_data.txt").write_text("1 9@N1 1370000000 2 1 5 6 7 8.5 9 10\n")
+    (export / "t1_train_label.txt.gz").write_bytes(gzip.compress(b"popularityscore\n1\n2\n"))
+    posts, rejects, _ = ingest("smp_t1", export)
+    assert {i: p.popularity for i, p in posts.items()} == {"1": None}
+    assert rejects == [("t1_train_label.txt.gz", n, "labels_do_not_line_up") for n in (2, 3)]
+
+
+def test_smpd_2019(ingest: Any) -> None:
+    posts, rejects, _ = ingest("smpd", EXPORTS / "smpd_2019")
+    has(
+        posts["101"],
+        user_id="1@N1",
+        title='A "quoted" }, {"Uid": title',
+        hashtags=["sea", "sun"],
+        posted_at=datetime(2016, 3, 3, 10, 13, 20),
+        n_user_posts=1500,
+        popularity=6.5,
+        image_id="train/1@N1/101.jpg",
+        media_type="photo",
+    )
+    has(posts["102"], title="two\nlines", hashtags=None, posted_at=posts["101"].posted_at, popularity=1.0)
+    has(posts["103"], title="tile", hashtags=[], n_hashtags=0, n_user_posts=None, image_id=None)
+    assert posts["103"].posted_at == posts["101"].posted_at
+    assert "concept" not in posts["101"].extra
+    assert posts["102"].extra["user_name"] == sha256("alias1")
+    places = "train_temporalspatial_information.json"
+    assert rejects == [(places, 4, "rows_do_not_line_up"), (places, 5, "bad_Postdate"), (places, 6, "bad_photo_count")]
+
+
+def test_smpd_2020(ingest: Any) -> None:
+    posts, rejects, _ = ingest("smpd", EXPORTS / "smpd_2020", keep_user_names=True)
+    assert {i: (p.title, p.n_user_posts, p.popularity) for i, p in posts.items()} == {
+        "101": ("title 0", 0, None),
+        "102": ("title 1", 1, None),
+    }
+    assert posts["101"].extra["user_name"] == "a"
+    assert rejects == [
+        ("train_label.txt", 1, "labels_do_not_line_up"),
+        ("train_label.txt", 2, "labels_do_not_line_up"),
+        ("train_temporalspatial.json", 3, "truncated_json"),
+        ("train_userdata.json", 4, "row_without_post"),
+    ]
+
+
+def test_smpd_read_by_many_tasks_equals_read_by_one(ingest: Any, spark: SparkSession, tmp_path: Path) -> None:
+    """Blocks of 2 KB cut the arrays anywhere; the gzip copies are streamed whole."""
+    export, packed = tmp_path / "export", tmp_path / "packed"
+    export.mkdir()
+    n = 400
+    rows = [{"Uid": f"{i % 7}@N", "Pid": str(i)} for i in range(n)]
+    title = ['x }, {"Uid": "', "zwei é\n", '\\"}, {']
+    files = {
+        "train_temporalspatial.json": [{**r, "Postdate": 1457000000 + i} for i, r in enumerate(rows)],
+        "train_tags.json": [{**r, "Title": title[i % 3] * (i % 5), "Alltags": "a b"} for i, r in enumerate(rows)],
+    }
+    for name, table in files.items():
+        (export / name).write_text(json.dumps(table, ensure_ascii=False))
+    (export / "train_label.txt").write_text("".join(f"{i}\n" for i in range(n)))
+    shutil.copytree(export, packed)
+    for path in list(packed.iterdir()):
+        (packed / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    setting = "spark.sql.files.maxPartitionBytes"
+    before = spark.conf.get(setting)
+    spark.conf.set(setting, "2048")
+    try:
+        found, rejects, _ = ingest("smpd", export)
+    finally:
+        spark.conf.set(setting, str(before))
+    assert rejects == []
+    expected = {str(i): (files["train_tags.json"][i]["Title"], float(i)) for i in range(n)}
+    assert {i: (p.title, p.popularity) for i, p in found.items()} == expected
+    streamed, rejects, _ = ingest("smpd", packed)
+    assert (streamed, rejects) == (found, [])
+
+
+def test_x_api(ingest: Any) -> None:
+    posts, rejects, _ = ingest("x_api", EXPORTS / "x_api", user_name_salt="s")
+    assert set(posts) == {"1", "3", "5", "6", "7", "8", "9", "20", "21"}
+    has(
+        posts["1"],
+        user_id="7",
+        posted_at=datetime(2022, 5, 1, 10),
+        collected_at=None,
+        caption="sea #sun @bob 1",
+        hashtags=["sun"],
+        mentions=[sha256("sBob")],
+        n_likes=9,
+        n_shares=3,
+        n_comments=1,
+        n_views=None,
+        n_user_posts=40,
+        image_id="https://pbs.twimg.com/media/a.jpg",
+        n_media=2,
+        media_type="photo",
+    )
+    assert posts["1"].extra == {"n_quotes": "2", "n_followers": "500", "user_name": sha256("sAnn")}
+    has(posts["3"], hashtags=[], mentions=[], n_media=0, image_id=None)
+    has(posts["6"], caption="thé", collected_at=datetime(2022, 6, 1))
+    has(posts["8"], user_id="7", collected_at=datetime(2022, 6, 2), image_id="https://pbs.twimg.com/media/b.jpg")
+    has(posts["9"], caption="bad \ufffd byte")
+    assert "not_utf8_base64" in posts["9"].extra
+    assert rejects == [
+        ("page.json", 1, "api_error"),
+        ("page.json", 1, "bad_created_at"),
+        ("page.json", 1, "retweet"),
+        ("truncated.json", 1, "truncated_json"),
+        ("twarc.jsonl", 4, "not_json"),
+        ("twarc.jsonl", 5, "duplicate_post_id"),
+        ("twarc.jsonl", 6, "not_json"),
+        ("twarc.jsonl", 7, "not_a_tweet_or_page"),
+    ]
+
+
+def test_flickr(ingest: Any) -> None:
+    posts, rejects, _ = ingest("flickr", EXPORTS / "flickr", collected_at="2016-04-03T00:00:00Z")
+    has(
+        posts["1"],
+        user_id="9@N9",
+        title="Sea",
+        caption="",
+        n_caption_chars=0,
+        hashtags=["bluesea", "sun"],
+        has_people=True,
+        n_views=75200,
+        n_comments=3,
+        posted_at=datetime(2016, 3, 3, 10, 13, 20),
+        collected_at=datetime(2016, 4, 3),
+        image_id="https://live.staticflickr.com/65/1_s.jpg",
+    )
+    has(posts["2"], n_views=5, has_people=False, hashtags=[], n_hashtags=0)
+    has(posts["11"], user_id="8@N8", title="Hill", caption="d", hashtags=["hill", "green"], has_people=None)
+    assert posts["11"].extra == {"user_name": sha256("Max")}
+    assert set(posts) == {"1", "2", "11"}
+    assert rejects == [
+        ("infos.jsonl", 2, "api_error"),
+        ("infos.jsonl", 3, "bad_n_views"),
+        ("search.json", 1, "missing_id"),
+    ]
+
+
+def test_csv(ingest: Any) -> None:
+    mapping = str(EXPORTS / "csv" / "mapping.yaml")
+    posts, rejects, _ = ingest("csv", EXPORTS / "csv" / "tweets.csv", mapping=mapping)
+    when = datetime(2022, 5, 1, 10)
+    has(posts["1"], user_id=sha256("ann"), caption='two\nlines, and "quotes"', hashtags=["sea", "sun"], posted_at=when)
+    has(posts["1"], n_likes=75200, n_shares=1234, image_id="https://e.org/1.jpg", extra={"lang": "en"})
+    has(posts["2"], caption='an "unescaped" quote', hashtags=["sea", "sun"], posted_at=when, image_id=None)
+    has(posts["4"], hashtags=None, n_likes=3_000_000, image_id=None, posted_at=datetime(2022, 5, 1))
+    has(posts["8"], caption="caf\ufffd")
+    assert set(posts) == {"1", "2", "4", "8"}
+    assert rejects == [
+        ("tweets.csv", 5, "wrong_field_count"),
+        ("tweets.csv", 7, "wrong_field_count"),
+        ("tweets.csv", 8, "missing_id"),
+        ("tweets.csv", 9, "bad_n_likes"),
+        ("tweets.csv", 10, "duplicate_post_id"),
+    ]
+
+
+def test_parquet_and_twice_with_the_same_result(ingest: Any, spark: SparkSession, tmp_path: Path) -> None:
+    rows = [(1, "u", datetime(2020, 1, 1), ["a", "b"], 5), (2, None, None, None, None), (3, "v", None, [], -1)]
+    source = tmp_path / "export"
+    spark.createDataFrame(rows, "id long, who string, at timestamp, tags array<string>, likes int").coalesce(
+        1
+    ).write.parquet(str(source))
+    mapping = tmp_path / "m.yaml"
+    mapping.write_text("post_id: id\nuser_id: who\nposted_at: at\nhashtags: tags\nn_likes: likes\n")
+    first = ingest("parquet", source, mapping=str(mapping))
+    has(first[0]["1"], user_id="u", posted_at=datetime(2020, 1, 1), hashtags=["a", "b"], n_likes=5, n_hashtags=2)
+    assert [(line, reason) for _, line, reason in first[1]] == [(2, "missing_id"), (3, "bad_n_likes")]
+    assert ingest("parquet", source, mapping=str(mapping)) == first
+
+
+def test_what_cannot_be_read_says_so(ingest: Any, tmp_path: Path) -> None:
+    empty = tmp_path / "nothing"
+    empty.mkdir()
+    with pytest.raises(PathError, match="There is no file to read"):
+        ingest("x_api", empty)
+    with pytest.raises(PathError, match="These are not the files of SMP-T1"):
+        ingest("smp_t1", EXPORTS / "x_api")
+    with pytest.raises(ConfigError, match=r"Unknown origin(?s:.*)Did you mean 'smpd'"):
+        ingest("smp_d", EXPORTS / "x_api")
+    with pytest.raises(ConfigError, match="A column mapping belongs to the origins csv and parquet"):
+        ingest("csv", EXPORTS / "csv")
+    mapping = tmp_path / "m.yaml"
+    mapping.write_text("post_id: tweet_id\nuser_id: author\n")
+    with pytest.raises(SchemaError, match=r"columns that the mapping names(?s:.*)got: tweet_id"):
+        ingest("csv", EXPORTS / "csv" / "tweets.csv", mapping=str(mapping))
+    mapping.write_text("post_id: tweet\nuser_id: author\nlikes: likes\n")
+    with pytest.raises(ConfigError, match=r"no column of the posts table(?s:.*)got: likes"):
+        ingest("csv", EXPORTS / "csv" / "tweets.csv", mapping=str(mapping))
