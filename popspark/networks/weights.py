@@ -11,12 +11,14 @@ Sources, by name:
 from __future__ import annotations
 
 import hashlib
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 from zipfile import is_zipfile
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 from torchvision.models import ResNet18_Weights, ResNet50_Weights, VGG19_Weights
@@ -29,6 +31,8 @@ TORCHVISION_URLS = {
     "resnet50": ResNet50_Weights.IMAGENET1K_V1.url,
     "resnet18": ResNet18_Weights.IMAGENET1K_V1.url,
 }
+UNREADABLE = (RuntimeError, ValueError, TypeError, OSError, EOFError, pickle.UnpicklingError, SafetensorError)
+"""What torch and safetensors raise for a file that is broken, hostile, or of another network."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +119,11 @@ def load_trunk(backbone: Backbone, path: Path | None) -> nn.Module:
     network = backbone.network()
     try:
         network.load_state_dict(load_state(path))
-    except (RuntimeError, ValueError, OSError) as error:
+    except UNREADABLE as error:
         raise WeightsError(
-            f"These weights do not fit {backbone.name}.", where=str(path), got=str(error).splitlines()[0]
+            f"These weights do not fit {backbone.name}.",
+            where=str(path),
+            got=f"{type(error).__name__}: {error}".splitlines()[0],
+            legal="a .pth or .safetensors file with a state dict, tensors by the network's own names",
         ) from error
     return backbone.trunk(network).eval()
