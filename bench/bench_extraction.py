@@ -147,7 +147,8 @@ def bfloat16_effect(contents: Sequence[bytes]) -> str:
     moved = np.abs(scores[1] - scores[0])
     return (
         f"bfloat16 against float32, efficientnet_lite0: cosine {cosine.mean():.5f}, at least {cosine.min():.5f}; "
-        f"demo-vscnn's score moves by {moved.mean():.3f}, at most {moved.max():.3f} (scores spread {scores[0].std():.2f})"
+        f"demo-vscnn's score moves by {moved.mean():.3f}, at most {moved.max():.3f}, where scores deviate by "
+        f"{scores[0].std():.2f}"
     )
 
 
