@@ -11,12 +11,17 @@ SUBMIT = $(BIN)/spark-submit --master '$(MASTER)' --py-files dist/popspark.zip \
 	--driver-java-options -Dlog4j2.configurationFile=conf/log4j2.properties --conf spark.ui.showConsoleProgress=true
 SOURCES := $(shell find popspark -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo test test-all lint bench demo-bundle package java
+.PHONY: demo score test test-all lint bench demo-bundle package java
 .DEFAULT_GOAL := demo
 
 demo: java .venv/installed dist/popspark.zip
 	$(SUBMIT) jobs/ingest_images.py env.warehouse=$(DEMO) source=sample/photos
 	$(SUBMIT) jobs/score_posts.py env.warehouse=$(DEMO) posts=sample/posts bundle=models/demo-vscnn
+
+# make score PHOTOS=path/to/photographs: scores of your own, into warehouse/mine.
+score: java .venv/installed dist/popspark.zip
+	$(SUBMIT) jobs/ingest_images.py env.warehouse=warehouse/mine source='$(PHOTOS)'
+	$(SUBMIT) jobs/score_posts.py env.warehouse=warehouse/mine posts=null bundle=models/demo-vscnn
 
 test: java .venv/installed dist/popspark.zip lint
 	$(BIN)/python -m pytest

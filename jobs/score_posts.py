@@ -3,7 +3,8 @@
     spark-submit --py-files dist/popspark.zip jobs/score_posts.py bundle=models/demo-vscnn
     spark-submit ... jobs/score_posts.py posts=s3a://lake/posts images=s3a://lake/images scores=s3a://lake/scores
 
-Reads: posts, images, and image_features where `image_features` names a table: what it lacks is computed on the way.
+Reads: images; posts (null: each image is a post of which nothing else is known); and image_features where that names
+a table, whose gaps are computed on the way.
 Writes: scores, exactly one row per post_id; and a report page, where `report` names a file.
 """
 
@@ -22,14 +23,14 @@ from popspark.session import get_session, ship_file
 from popspark.tables import IMAGE_FEATURES, IMAGES, POSTS, SCORES, find_table, read_table, write_table
 from popspark.transforms.extraction import Extraction, current_features, extract_missing
 from popspark.transforms.score_summary import summarise, write_report
-from popspark.transforms.scoring import check_features, score_posts
+from popspark.transforms.scoring import check_features, posts_of_images, score_posts
 from popspark.transforms.social import social_features
 
 
 class Config(JobConfig):
     """Tables; bundle: folder or zip. weights: of deep families, as in conf/extract_features.yaml. report: or null."""
 
-    posts: str
+    posts: str | None
     images: str
     image_features: str | None
     bundle: str
@@ -65,8 +66,8 @@ def main(config: Config) -> None:
     for family in planned:
         if family.weights_path:
             ship_file(spark, family.weights_path)
-    posts = read_table(spark, POSTS, config.posts)
     images = read_table(spark, IMAGES, config.images)
+    posts = read_table(spark, POSTS, config.posts) if config.posts else posts_of_images(images)
     images = images.join(posts.select("image_id").distinct(), "image_id", "left_semi")
     extraction = Extraction(planned, config.device, config.batch_size, config.limits)
     stored = find_table(spark, IMAGE_FEATURES, config.image_features) if config.image_features else None

@@ -10,13 +10,16 @@ from pathlib import Path
 from shutil import make_archive
 from typing import Any
 
+import pyspark
 from pyspark.sql import SparkSession
 
 ALWAYS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",  # what every other reader of Parquet expects
     "spark.sql.execution.arrow.pyspark.enabled": "true",
-    "spark.sql.execution.arrow.maxRecordsPerBatch": "64",  # of images: 64 MiB at 1 MiB each
+    # Images make large rows. Spark 4 bounds a batch by its bytes, Spark 3.5 only by its rows: 64 MiB at 1 MiB each.
+    "spark.sql.execution.arrow.maxBytesPerBatch": "67108864",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "64" if pyspark.__version__ < "4" else "1024",
 }
 
 

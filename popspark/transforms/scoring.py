@@ -22,7 +22,7 @@ from popspark.bundle import Bundle, load_bundle
 from popspark.errors import BundleError
 from popspark.extractor import PlannedFamily
 from popspark.prediction import Predictor
-from popspark.tables import SCORES, SOCIAL_NAMES
+from popspark.tables import POSTS, SCORES, SOCIAL_NAMES
 
 PROJECTION = t.ArrayType(t.DoubleType())
 SCORE = t.StructType([t.StructField("score", t.DoubleType()), t.StructField("percentile", t.DoubleType())])
@@ -131,6 +131,19 @@ def project_images(features: DataFrame, bundle: Bundle, file: str) -> DataFrame:
         f.coalesce(refusal["status"], f.lit("ok")).alias("status"),
         refusal["error"].alias("error"),
     )
+
+
+def posts_of_images(images: DataFrame) -> DataFrame:
+    """Each image as a post of which nothing else is known: rows of posts, post_id and image_id the same."""
+    known = {
+        "post_id": f.col("image_id"),
+        "image_id": f.col("image_id"),
+        "user_id": f.lit("unknown"),
+        "origin": f.lit("images"),
+        "is_simulated": f.lit(False),
+    }
+    columns = (known.get(name, f.lit(None)).cast(kind).alias(name) for name, kind in POSTS.columns.items())
+    return images.select(*columns)
 
 
 def one_row_per_post(posts: DataFrame) -> DataFrame:
