@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -77,10 +78,17 @@ def write_reduced(examples: Path, reduced: Path, reductions: Mapping[str, Reduct
     partial.rename(reduced)
 
 
-def train_cnn(examples: Path, work: Path, settings: CnnSettings) -> FittedCNN:
-    """Trains on the examples table; resumes from what `work` holds of an earlier, killed call with the same settings.
+def _fingerprint(examples: Path, settings: CnnSettings) -> str:
+    """Of the settings and the files of the examples, by name, size and time."""
+    files = sorted(examples.rglob("*.parquet"))
+    facts = [(str(f.relative_to(examples)), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    return hashlib.sha256(f"{settings.model_dump_json()} {facts}".encode()).hexdigest()[:12]
 
-    Raises `TrainingError` where a split has no rows.
+
+def train_cnn(examples: Path, work: Path, settings: CnnSettings) -> FittedCNN:
+    """Trains on the examples table; resumes an earlier, killed call with the same examples and settings.
+
+    work: has a folder for each examples and settings. Raises `TrainingError` where a split has no rows.
     """
     n_rows = {}
     for split in SPLITS:
@@ -93,6 +101,7 @@ def train_cnn(examples: Path, work: Path, settings: CnnSettings) -> FittedCNN:
         modality: fit_reduction(examples / "split=train", COLUMNS[modality], length, settings.scale_first)
         for modality, (length, _) in towers.items()
     }
+    work = work / _fingerprint(examples, settings)
     work.mkdir(parents=True, exist_ok=True)
     write_reduced(examples, work / "reduced", reductions)
     torch.manual_seed(settings.fit.seed)

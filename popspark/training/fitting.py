@@ -153,6 +153,13 @@ def fit(
                 fix="lower learning_rate, or look for extreme features or labels",
             )
         truth, predicted = predict(network, valid, inputs)
+        if not np.isfinite(predicted).all():
+            raise TrainingError(
+                "Predictions for the validation split are not finite.",
+                where=f"epoch {epoch + 1}",
+                got=f"{np.count_nonzero(~np.isfinite(predicted))} of {len(predicted)}",
+                fix="exclude features that are not finite when the examples are built",
+            )
         line = Epoch(epoch + 1, loss, mse(truth, predicted), spearman_rho(truth, predicted), n_train / seconds)
         curves.append(line)
         if _epochs_since_best(curves) == 0:

@@ -88,7 +88,8 @@ def fit_reduction(folder: Path, columns: Sequence[str], n_components: int, scale
     variances, components = variances[::-1], vectors[:, ::-1].T
     signs = np.sign(components[np.arange(n_components), np.abs(components).argmax(axis=1)])  # as scikit-learn flips
     out_scale = np.sqrt(np.maximum(variances, 0.0))
-    out_scale[out_scale <= 1e-9 * max(out_scale[0], 1e-30)] = 1.0  # a component without variance stays 0
+    noise = 1e-6 * max(out_scale[0], 1e-30)  # what rounding to float32 leaves of values that depend on each other
+    out_scale[out_scale <= noise] = 1.0  # a component without variance stays 0
     return Reduction(
         center=mean.astype(np.float32),
         scale=scale.astype(np.float32),
