@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +35,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.requests[self.path] += 1
-        self.server.times.append(time.monotonic())
         getattr(self, f"_{self.path.strip('/').split('/')[0]}", self._missing)()
 
     def _missing(self) -> None:
@@ -112,14 +110,13 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """requests: how often each path was asked for. times: of all requests."""
+    """requests: how often each path was asked for."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.requests: Counter[str] = Counter()
-        self.times: list[float] = []
         self.is_over = threading.Event()
 
     def url(self, path: str) -> str:
