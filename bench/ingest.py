@@ -78,15 +78,15 @@ COPY (
             ON k.month > m.month AND k.month <= coalesce(m.next_month, k.month)
     ),
     earlier AS (
-        SELECT *, count(*) OVER w AS n_user_posts, sum(views) OVER w AS sum_views
+        SELECT *, count(*) OVER w AS n_earlier, sum(views) OVER w AS sum_views
         FROM posts
         WINDOW w AS (PARTITION BY user_id ORDER BY epoch_us(posted_at)
             RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
     )
     SELECT e.post_id, 'point_in_time' AS mode, CAST(coalesce(r.user_rank, 0) AS DOUBLE) AS user_rank,
-        coalesce(e.sum_views / nullif(e.n_user_posts, 0) / 1000, 0) AS user_mean_views,
+        coalesce(e.sum_views / nullif(e.n_earlier, 0) / 1000, 0) AS user_mean_views,
         CAST(0 AS DOUBLE) AS n_user_groups, CAST(0 AS DOUBLE) AS user_mean_group_members,
-        CAST(e.n_user_posts AS DOUBLE) AS n_user_posts, CAST(coalesce(n_hashtags, 0) AS DOUBLE) AS n_hashtags,
+        CAST(e.n_earlier AS DOUBLE) AS n_user_posts, CAST(coalesce(n_hashtags, 0) AS DOUBLE) AS n_hashtags,
         CAST(coalesce(n_title_chars, 0) AS DOUBLE) AS n_title_chars, CAST(0 AS DOUBLE) AS n_caption_chars,
         CAST(0 AS DOUBLE) AS has_people, CAST(0 AS DOUBLE) AS n_comments, {2}, CAST(0 AS DOUBLE) AS days_online
     FROM earlier AS e LEFT JOIN ranks AS r ON e.user_id = r.user_id AND e.month = r.month

@@ -85,9 +85,3 @@ def popularity_labels(posts: DataFrame, rule: str, **options: Any) -> DataFrame:
     """
     values = _check(rule, options)
     return posts.sparkSession.sql(load_sql(f"labels_{rule}"), args=values, posts=posts)
-
-
-def count_statuses(labels: DataFrame) -> dict[str, int]:
-    """Rows by status, most frequent first."""
-    counts = {row.status: row["count"] for row in labels.groupBy("status").count().collect()}
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

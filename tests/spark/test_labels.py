@@ -10,7 +10,8 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from popspark.errors import ConfigError
-from popspark.transforms.labels import count_statuses, popularity_labels
+from popspark.tables import count_by_status
+from popspark.transforms.labels import popularity_labels
 
 POSTED = datetime(2016, 3, 1)
 SCHEMA = (
@@ -55,7 +56,7 @@ def test_flickr_views(spark: SparkSession) -> None:
         (None, "collected_too_early"),
         (None, "zero_age"),
     ]
-    assert count_statuses(found) == {
+    assert count_by_status(found) == {
         "ok": 2,
         "zero_age": 2,
         "collected_before_posted": 1,
