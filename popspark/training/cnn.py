@@ -26,7 +26,6 @@ from popspark.training.fitting import Epoch, FitSettings, fit, predict
 from popspark.training.reduction import BATCH_ROWS, fit_reduction, stack_columns
 
 SPLITS = ("train", "valid", "test")
-KEYS = ("post_id", "user_id")
 
 
 @dataclass(frozen=True)
@@ -78,11 +77,15 @@ def count_splits(examples: Path) -> dict[str, int]:
 
 
 def write_reduced(
-    examples: Path, reduced: Path, reductions: Mapping[str, Reduction], parts: Mapping[str, Part] = MODALITIES
+    examples: Path,
+    reduced: Path,
+    reductions: Mapping[str, Reduction],
+    parts: Mapping[str, Part] = MODALITIES,
+    keys: Sequence[str] = (),
 ) -> None:
     """Each split's rows with one short column per reduction in place of the features; whole, or not at all.
 
-    parts: by the reduction's name, what it reduces. Raises `TrainingError` for labels or features that are not finite.
+    parts: by the reduction's name, what it reduces. keys: columns kept as they are. Raises `TrainingError` for labels or features that are not finite.
     """
     if reduced.is_dir():
         return
@@ -94,9 +97,9 @@ def write_reduced(
         folder.mkdir(parents=True)
         rows = ds.dataset(examples / f"split={split}", format="parquet")
         writer: pq.ParquetWriter | None = None
-        for batch in rows.to_batches(columns=[*KEYS, "label", *needed], batch_size=BATCH_ROWS):
+        for batch in rows.to_batches(columns=[*keys, "label", *needed], batch_size=BATCH_ROWS):
             _check_finite(batch, ("label", *needed), f"{examples}, split {split}")
-            columns = {name: batch.column(name) for name in (*KEYS, "label")}
+            columns = {name: batch.column(name) for name in (*keys, "label")}
             for name, reduction in reductions.items():
                 part = parts[name]
                 values = stack_columns(batch, part.columns)[:, part.start : part.stop]

@@ -65,7 +65,6 @@ def fit_moments(folder: Path, columns: Sequence[str]) -> Moments:
             bad = np.flatnonzero(~np.isfinite(matrix).all(axis=0))
             raise TrainingError(
                 "Training features hold values that are not finite.",
-                where=f"{folder}, columns {', '.join(columns)}",
                 got=f"{len(bad)} columns, the first at {bad[0]}",
                 fix="exclude these rows when the examples are built",
             )

@@ -22,7 +22,7 @@ from popspark.training.cells import Cell, key_of
 from popspark.training.cnn import count_splits, write_reduced
 from popspark.training.feature_sets import FeatureSet, feature_sets
 from popspark.training.reduction import fit_moments, reduce_moments
-from popspark.training.study_fits import BASELINES, FitTask, StudySettings, run_fit
+from popspark.training.study_fits import BASELINES, KEYS, FitTask, StudySettings, run_fit
 
 INITIALISATIONS = ("standard", "paper")
 Tell = Callable[[str], None]
@@ -55,7 +55,7 @@ def reduce_cell(cell: Cell, sets: Mapping[str, FeatureSet], scale_first: bool, f
             part = moments.part(offset + one.part.start, offset + (one.part.stop or one.dim))
             reductions[name] = reduce_moments(part, one.n_components, scale_first, f"{cell.examples}, {one.title}")
         folder.parent.mkdir(parents=True, exist_ok=True)
-        write_reduced(cell.examples, folder, reductions, {name: one.part for name, one in sets.items()})
+        write_reduced(cell.examples, folder, reductions, {name: one.part for name, one in sets.items()}, KEYS)
     return folder
 
 

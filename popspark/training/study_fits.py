@@ -24,6 +24,7 @@ from popspark.training.feature_sets import FeatureSet
 from popspark.training.fitting import FitSettings, predict_rows
 
 Values = npt.NDArray[Any]
+KEYS = ("post_id", "user_id")
 CNNS = ("vscnn", "scnn", "vcnn", "vscnn_ef")
 BASELINES = ("lr", "svr", "dtr", "gbdt")
 TRIVIAL = ("mean", "user_mean", "metadata")
@@ -76,7 +77,7 @@ def read_rows(reduced: Path, split: str, names: Sequence[str]) -> Rows:
     values = {
         name: np.asarray(pa.concat_arrays(table[name].chunks).flatten()).reshape(table.num_rows, -1) for name in names
     }
-    post_ids, users = (table[key].to_numpy(zero_copy_only=False) for key in ("post_id", "user_id"))
+    post_ids, users = (table[key].to_numpy(zero_copy_only=False) for key in KEYS)
     return Rows(post_ids, users, table["label"].to_numpy(), values)
 
 

@@ -117,7 +117,7 @@ def test_the_better_start_by_validation_is_taken(results):
 def test_a_second_run_fits_nothing(cells, work, results):
     kept = {path: path.stat().st_mtime_ns for path in work.rglob("result.json")}
     again = Study(SETTINGS, work, lambda _: None).run(cells[0], cells[1:])
-    assert again == results
+    assert repr(again) == repr(results)  # by text: the rho of a constant is NaN
     assert {path: path.stat().st_mtime_ns for path in work.rglob("result.json")} == kept
 
 
@@ -201,7 +201,7 @@ def _study(tmp_path: Path, **changes: object) -> None:
         (
             {"visual": ((3, 7), np.inf)},
             "Training features hold values that are not finite.\n"
-            "  where: EXAMPLES/split=train, columns visual, social\n  got: 1 columns, the first at 7\n"
+            "  got: 1 columns, the first at 7\n"
             "  fix: exclude these rows when the examples are built",
         ),
         (
