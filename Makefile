@@ -1,8 +1,10 @@
 # make demo   score the sample's photographs with the released bundle (spark-submit, local master)
+# make study  the VSCNN paper's tables and figures on the sample's photographs, as an HTML report
 # make test   lint, then all tests but the slow ones;  make test-all: those too
 PYTHON ?= python3.11
 MASTER ?= local[2,4]
 DEMO ?= warehouse/demo
+STUDY ?= warehouse/study
 
 BIN := $(CURDIR)/.venv/bin
 export PYSPARK_PYTHON := $(BIN)/python
@@ -11,7 +13,7 @@ SUBMIT = $(BIN)/spark-submit --master '$(MASTER)' --py-files dist/popspark.zip \
 	--driver-java-options -Dlog4j2.configurationFile=conf/log4j2.properties --conf spark.ui.showConsoleProgress=true
 SOURCES := $(shell find popspark -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo score test test-all lint bench demo-bundle package java
+.PHONY: demo score study test test-all lint bench demo-bundle package java
 .DEFAULT_GOAL := demo
 
 demo: java .venv/installed dist/popspark.zip
@@ -22,6 +24,19 @@ demo: java .venv/installed dist/popspark.zip
 score: java .venv/installed dist/popspark.zip
 	$(SUBMIT) jobs/ingest_images.py env.warehouse=warehouse/mine source='$(PHOTOS)'
 	$(SUBMIT) jobs/score_posts.py env.warehouse=warehouse/mine posts=null bundle=models/demo-vscnn
+
+# Its tables are made once, and what is fitted is kept: a study that was killed goes on where it was.
+study: java .venv/installed dist/popspark.zip $(STUDY)/image_features/_SUCCESS $(STUDY)/posts/_SUCCESS
+	$(SUBMIT) jobs/run_study.py --config conf/run_study_sample.yaml env.warehouse=$(STUDY)
+
+$(STUDY)/images/_SUCCESS: | .venv/installed dist/popspark.zip java
+	$(SUBMIT) jobs/ingest_images.py env.warehouse=$(STUDY) source=sample/photos
+
+$(STUDY)/image_features/_SUCCESS: $(STUDY)/images/_SUCCESS
+	$(SUBMIT) jobs/extract_features.py env.warehouse=$(STUDY)
+
+$(STUDY)/posts/_SUCCESS: $(STUDY)/images/_SUCCESS conf/simulate_posts_study.yaml
+	$(SUBMIT) jobs/simulate_posts.py --config conf/simulate_posts_study.yaml env.warehouse=$(STUDY)
 
 test: java .venv/installed dist/popspark.zip lint
 	$(BIN)/python -m pytest

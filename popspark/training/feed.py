@@ -34,6 +34,7 @@ def _quieten() -> None:
         warnings.filterwarnings("ignore", category=FutureWarning, module=module)
         warnings.filterwarnings("ignore", category=DeprecationWarning, module=module)
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+    warnings.filterwarnings("ignore", message="schema_fields behavior has changed")  # since a version long past
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # it is only read
 
 

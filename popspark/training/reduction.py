@@ -8,6 +8,7 @@ float64 matrices of 4,710 x 4,710: 355 MB). It is scikit-learn's `covariance_eig
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +38,29 @@ def read_matrices(folder: Path, columns: Sequence[str]) -> Iterator[Matrix]:
             yield stack_columns(batch, columns)
 
 
-def _moments(matrices: Iterator[Matrix]) -> tuple[int, Matrix, Matrix]:
-    """Number of rows, their mean (d,) and their covariance (d, d), both float64.
+@dataclass(frozen=True)
+class Moments:
+    """Of all rows: their number, their mean (d,) and their covariance (d, d), both float64."""
+
+    n: int
+    mean: Matrix
+    covariance: Matrix
+
+    def part(self, start: int, stop: int | None) -> Moments:
+        """Of the values [start, stop) alone; nothing is read again."""
+        run = slice(start, stop)
+        return Moments(self.n, self.mean[run], self.covariance[run, run])
+
+
+def fit_moments(folder: Path, columns: Sequence[str]) -> Moments:
+    """One pass over the rows of `folder`.
 
     Rows are shifted by the first batch's mean before they are squared, so that a large mean costs no digits.
+    Raises `TrainingError` for values that are not finite.
     """
     n = 0
     shift = total = squares = np.zeros(0)
-    for matrix in matrices:
+    for matrix in read_matrices(folder, columns):
         if not np.isfinite(matrix).all():
             bad = np.flatnonzero(~np.isfinite(matrix).all(axis=0))
             raise TrainingError(
@@ -62,27 +78,29 @@ def _moments(matrices: Iterator[Matrix]) -> tuple[int, Matrix, Matrix]:
     mean = total / max(n, 1)
     squares /= max(n, 1)
     squares -= np.outer(mean, mean)
-    return n, shift + mean, squares
+    return Moments(n, shift + mean, squares)
 
 
-def fit_reduction(folder: Path, columns: Sequence[str], n_components: int, scale_first: bool) -> Reduction:
-    """PCA of `columns`, and the scale after it: each component to mean 0 and standard deviation 1.
+def reduce_moments(moments: Moments, n_components: int, scale_first: bool, where: str) -> Reduction:
+    """PCA, and the scale after it: each component to mean 0 and standard deviation 1.
 
     scale_first: also divide each value by its standard deviation before the projection. A constant value has none; it
-    is left as it is and adds nothing. Raises `TrainingError` for fewer rows or columns than components.
+    is left as it is and adds nothing. where: for the error. Raises `TrainingError` for fewer rows or values than
+    components.
     """
-    n, mean, covariance = _moments(read_matrices(folder, columns))
-    if min(n, len(mean)) < n_components:
+    mean = moments.mean
+    if min(moments.n, len(mean)) < n_components:
         raise TrainingError(
             "Too few rows or values for the reduction.",
-            where=f"{folder}, columns {', '.join(columns)}",
-            got=f"{n} rows of {len(mean)} values",
+            where=where,
+            got=f"{moments.n} rows of {len(mean)} values",
             legal=f"at least {n_components} of each",
             fix="train on more posts, or reduce to fewer components",
         )
-    spread = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    spread = np.sqrt(np.maximum(np.diag(moments.covariance), 0.0))
     scale = np.where(spread > 0, spread, 1.0) if scale_first else np.ones_like(spread)
-    covariance /= np.outer(scale, scale)
+    covariance = moments.covariance / scale
+    covariance /= scale[:, None]
     last = len(mean) - 1
     variances, vectors = eigh(covariance, subset_by_index=[last - n_components + 1, last], overwrite_a=True)
     variances, components = variances[::-1], vectors[:, ::-1].T
@@ -97,3 +115,9 @@ def fit_reduction(folder: Path, columns: Sequence[str], n_components: int, scale
         out_mean=np.zeros(n_components, np.float32),
         out_scale=out_scale.astype(np.float32),
     )
+
+
+def fit_reduction(folder: Path, columns: Sequence[str], n_components: int, scale_first: bool) -> Reduction:
+    """`reduce_moments` of the moments of `columns` in `folder`."""
+    where = f"{folder}, columns {', '.join(columns)}"
+    return reduce_moments(fit_moments(folder, columns), n_components, scale_first, where)

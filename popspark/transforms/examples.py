@@ -2,13 +2,81 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import reduce
+from pathlib import Path
+from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
 
-from popspark.tables import EXAMPLES, FLOATS, SOCIAL_NAMES
+from popspark.config import Section
+from popspark.extractor import FeatureSettings, plan_features
+from popspark.tables import EXAMPLES, FLOATS, SOCIAL_NAMES, count_by_status, write_table
+from popspark.transforms.extraction import current_features
+from popspark.transforms.labels import popularity_labels
+from popspark.transforms.social import social_features
+from popspark.transforms.splits import assign_splits
+
+
+class LabelSettings(Section):
+    """rule: see `popspark.transforms.labels`. options: of that rule."""
+
+    rule: str
+    options: dict[str, Any] = {}
+
+
+class SplitSettings(Section):
+    """See `popspark.transforms.splits`."""
+
+    strategy: str
+    seed: int
+    group_by: str | None = None
+
+
+def write_examples(
+    posts: DataFrame,
+    images: DataFrame,
+    stored_features: DataFrame,
+    path: str,
+    *,
+    features: FeatureSettings,
+    social_mode: str,
+    label: LabelSettings,
+    split: SplitSettings,
+) -> dict[str, int]:
+    """Writes examples, and beside it <path>.json: what a model trained on them must know of their making.
+
+    Returns posts by status. Raises `LeakError` where the split leaks, before anything is written.
+    """
+    planned = plan_features(features)
+    rows = join_examples(
+        posts,
+        current_features(images, stored_features, planned),
+        social_features(posts.sparkSession, posts, social_mode),
+        popularity_labels(posts, label.rule, **label.options),
+        assign_splits(
+            posts, split.strategy, split.seed, images=images, feature_mode=social_mode, group_by=split.group_by
+        ),
+        {family.name: family.version for family in planned},
+    ).persist()
+    write_table(rows.where("status = 'ok'"), EXAMPLES, path)
+    counts = count_by_status(rows)
+    rows.unpersist()
+    making = {
+        "features": [
+            {"name": p.name, "version": p.version, "dim": p.family.dim, "weights": p.weights} for p in planned
+        ],
+        "feature_settings": features.model_dump(mode="json"),
+        "social": {"mode": social_mode, "names": SOCIAL_NAMES},
+        "label": label.model_dump(),
+        "split": split.model_dump(),
+        "is_simulated": posts.where("is_simulated").limit(1).count() > 0,
+        "rows": counts,
+    }
+    Path(f"{path.rstrip('/')}.json").write_text(json.dumps(making, indent=1) + "\n")
+    return counts
 
 
 def join_examples(

@@ -9,6 +9,10 @@
 Hashed shares are met in expectation: of n groups, a share p is off by about sqrt(p (1 - p) / n). Nothing depends on
 the order of rows, their partitioning, or which other posts are in the table (`chronological` moves its cuts).
 
+group_by "sha256" keeps all posts of one image in one split. `random` draws the split by the image instead of the post.
+In `chronological` and `by_user` the post's time or user has decided; of the splits that an image stands in, the hash
+draws one, and its posts in the others have a null split: they are left out. An image of one post loses nothing.
+
 A model that sees at fitting what it is tested on looks better than it is, so these raise `LeakError`:
 - the same image, by the sha256 of its file, in two splits;
 - social features of mode `paper` with a chronological split: they average over the test posts' views;
@@ -65,7 +69,7 @@ def assign_splits(
     images: image_id and sha256, for the check of images; None leaves that check out. A post whose image has no
         sha256 (none, or not read) is alone in its group.
     feature_mode: of the social features that will go with the split: `paper` or `point_in_time`.
-    group_by: "sha256" keeps all posts of one image in one split; `random` only.
+    group_by: "sha256", see above; needs images.
 
     A post without posted_at has no place in time: its split is null in `chronological`.
     Raises `ConfigError` for an unknown name, for fractions that are none, and where a split stays empty;
@@ -76,13 +80,8 @@ def assign_splits(
     _check_fractions(fractions)
     if group_by is not None:
         _check_choice("group of a split", group_by, ("sha256",))
-        if strategy != "random" or images is None:
-            raise ConfigError(
-                "Posts can be grouped by image in the random strategy only, and with the images table.",
-                where="group_by",
-                got=f"strategy {strategy}, images {'given' if images is not None else 'None'}",
-                fix="use strategy random with images, or keep one post per image before splitting",
-            )
+        if images is None:
+            raise ConfigError("Posts can be grouped by image with the images table only.", where="group_by")
     with_image = _with_sha256(rows, images)
     until = {"train_until": fractions[0], "valid_until": fractions[0] + fractions[1]}
     if strategy == "chronological":
@@ -94,6 +93,8 @@ def assign_splits(
         }
         keyed = with_image.withColumn("split_key", keys[strategy])
         assigned = rows.sparkSession.sql(load_sql("splits_hashed"), args={"seed": seed, **until}, rows=keyed)
+    if group_by and strategy != "random":
+        assigned = assigned.sparkSession.sql(load_sql("splits_by_image"), args={"seed": seed}, assigned=assigned)
     check_leaks(assigned, strategy, feature_mode)
     _check_none_empty(assigned, fractions)
     return assigned.select("post_id", "split")
@@ -145,7 +146,7 @@ def check_leaks(assigned: DataFrame, strategy: str, feature_mode: str) -> None:
             f"{n_images} images stand in two splits: the same file, by sha256, under several posts.",
             where=f"split strategy {strategy}",
             got=f"{sha256}, for one",
-            fix=f"use group_by=sha256, or {fix}" if strategy == "random" else fix,
+            fix=f"use group_by=sha256, or {fix}",
         )
 
 

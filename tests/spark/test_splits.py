@@ -101,7 +101,28 @@ def test_image_leaks_raise_in_every_strategy(spark: SparkSession, strategy: str)
     rows = post_rows(1000, n_images=100)
     with pytest.raises(LeakError, match=r"^\d+ images stand in two splits") as caught:
         split_of(spark, rows, strategy, images=images(spark, rows))
-    assert str(caught.value).endswith("  fix: keep one post per image before splitting")
+    assert str(caught.value).endswith("  fix: use group_by=sha256, or keep one post per image before splitting")
+
+
+@pytest.mark.parametrize("strategy", ["chronological", "by_user"])
+def test_an_image_keeps_its_posts_of_one_split_only(spark: SparkSession, strategy: str) -> None:
+    rows = post_rows(1000, n_images=100)
+    plain = split_of(spark, rows, strategy)
+    found = split_of(spark, rows, strategy, images=images(spark, rows), group_by="sha256")
+    kept: dict[str, set[str]] = {}
+    for row in rows:
+        if found[row[0]] is not None:
+            assert found[row[0]] == plain[row[0]]
+            kept.setdefault(row[4], set()).add(found[row[0]])
+    assert all(len(splits) == 1 for splits in kept.values())
+    assert len(kept) == len({row[4] for row in rows})
+    assert set.union(*kept.values()) == {"train", "valid", "test"}
+
+
+def test_an_image_of_one_post_loses_nothing(spark: SparkSession) -> None:
+    rows = post_rows(300)
+    found = split_of(spark, rows, "by_user", images=images(spark, rows), group_by="sha256")
+    assert found == split_of(spark, rows, "by_user")
 
 
 def test_paper_features_with_a_chronological_split_raise(spark: SparkSession) -> None:
@@ -143,9 +164,7 @@ def test_a_user_in_two_splits_raises(spark: SparkSession) -> None:
         ),
         (
             {"strategy": "by_user", "group_by": "sha256"},
-            "Posts can be grouped by image in the random strategy only, and with the images table.\n"
-            "  where: group_by\n  got: strategy by_user, images None\n"
-            "  fix: use strategy random with images, or keep one post per image before splitting",
+            "Posts can be grouped by image with the images table only.\n  where: group_by",
         ),
         (
             {"rows": post_rows(5)[:1]},

@@ -1,0 +1,106 @@
+"""The study's report: one HTML page, a CSV of each table and a PNG of each figure, in one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import popspark
+from popspark.report import published, study_figures
+from popspark.report.figures import data_uri
+from popspark.report.page import render_page
+from popspark.report.study_facts import METRIC_TITLES, MODE_TITLES, Predictions, StudyFacts
+from popspark.report.study_tables import all_tables, cell_title
+
+N_PICTURES = 6
+N_CANDIDATES = 60
+"""Posts among which pictures are sought that differ."""
+
+
+@dataclass(frozen=True)
+class StudyReport:
+    """best, worst: post_id, title, picture of figure 8. settings, stages: for the page's end."""
+
+    facts: StudyFacts
+    best: Sequence[Mapping[str, Any]]
+    worst: Sequence[Mapping[str, Any]]
+    settings: Mapping[str, Any]
+    stages: Mapping[str, float]
+
+
+def best_and_worst(found: Predictions) -> tuple[list[str], list[str]]:
+    """Post ids by absolute error: the smallest first, and the largest first."""
+    order = np.argsort(np.abs(found.predicted - found.labels), kind="stable")
+    ids = [str(post_id) for post_id in found.post_ids[order]]
+    return ids[:N_CANDIDATES], ids[::-1][:N_CANDIDATES]
+
+
+def _figures(facts: StudyFacts) -> dict[str, bytes]:
+    found = facts.predictions
+    figures = {"figure_7_labels": study_figures.label_distribution(facts.train_labels)}
+    if "vscnn" in found:
+        figures["figure_6a_errors"] = study_figures.error_histogram(found["vscnn"])
+        figures["figure_6b_scatter"] = study_figures.scatters({"vscnn": found["vscnn"]})
+    for name, models in (("figure_9_cnns", ("scnn", "vcnn")), ("figure_10_baselines", ("lr", "svr", "dtr", "gbdt"))):
+        figures[name] = study_figures.scatters({m: found[m] for m in models if m in found})
+    figures["figure_11_bars"] = study_figures.best_bars(facts.main)
+    best = facts.main.best("vscnn") or facts.main.best("scnn")
+    if best:
+        figures["curves"] = study_figures.curves(best.curves)
+    return figures
+
+
+def _with_errors(pictures: Sequence[Mapping[str, Any]], found: Predictions | None) -> list[dict[str, Any]]:
+    if found is None:
+        return []
+    place = {str(post_id): i for i, post_id in enumerate(found.post_ids)}
+    rows = ((one, place[one["post_id"]]) for one in pictures)
+    return [{**one, "actual": float(found.labels[i]), "predicted": float(found.predicted[i])} for one, i in rows]
+
+
+def write_study(report: StudyReport, folder: Path) -> str:
+    """Writes all of it and returns a few lines for the terminal."""
+    folder.mkdir(parents=True, exist_ok=True)
+    facts = report.facts
+    tables, figures = all_tables(facts), _figures(facts)
+    for name, table in tables.items():
+        (folder / f"{name}.csv").write_text(table.to_csv())
+    for name, content in figures.items():
+        (folder / f"{name}.png").write_bytes(content)
+    vscnn = facts.predictions.get("vscnn")
+    page = render_page(
+        "study.html",
+        title="The VSCNN study",
+        facts=facts,
+        tables=tables,
+        figures={name: data_uri(content, "image/png") for name, content in figures.items()},
+        best=_with_errors(report.best, vscnn),
+        worst=_with_errors(report.worst, vscnn),
+        headline=facts.main.best("vscnn") or facts.main.best("scnn"),
+        user_mean=facts.main.best("user_mean"),
+        cell_title=cell_title,
+        mode_titles=MODE_TITLES,
+        metric_titles=METRIC_TITLES,
+        source=published.SOURCE,
+        settings=report.settings,
+        stages=report.stages,
+        version=popspark.__version__,
+    )
+    path = folder / "study.html"
+    path.write_text(page)
+    return _summary(facts, report.stages, path)
+
+
+def _summary(facts: StudyFacts, stages: Mapping[str, float], path: Path) -> str:
+    lines = ["", f"test split of {cell_title(facts.main)}, {facts.main.n_rows['test']:,} posts"]
+    for model, found in (("vscnn", "VSCNN"), ("scnn", "SCNN"), ("gbdt", "GBDT"), ("user_mean", "user's mean")):
+        result = facts.main.best(model)
+        if result:
+            rho, mae = result.test["spearman_rho"], result.test["mae"]
+            lines.append(f"  {found:<14}rho {rho.value:.3f} [{rho.low:.3f}, {rho.high:.3f}]  MAE {mae.value:.3f}")
+    lines += [f"  {name:<42}{seconds:>8.1f} s" for name, seconds in stages.items()]
+    return "\n".join([*lines, f"report  {path}"])
