@@ -15,10 +15,12 @@ WITH measured AS (
         hashtags,
         mentions,
         transform(hashtags, tag -> xxhash64(tag)) AS tags,
-        size(filter(
-            split(caption, r'(?U)\s+'),
-            word -> word <> '' AND (:count_tag_words OR NOT (startswith(word, '#') OR startswith(word, '@')))
-        )) AS n_words,  -- -1 where the caption is NULL
+        CASE
+            WHEN caption IS NOT NULL THEN size(filter(
+                split(caption, r'(?U)\s+'),
+                word -> word <> '' AND (:count_tag_words OR NOT (startswith(word, '#') OR startswith(word, '@')))
+            ))
+        END AS n_words,
         n_shares,
         n_likes,
         n_media,
@@ -51,7 +53,7 @@ judged AS (
             WHEN :hashtags <> 'any' AND (hashtags IS NULL OR (:hashtags = 'shared' AND size(hashtags) = 0))
                 THEN 'hashtags_known'
             WHEN :mentions <> 'any' AND mentions IS NULL THEN 'mentions_known'
-            WHEN n_words < 0 AND (:max_caption_words IS NOT NULL OR :max_word_difference IS NOT NULL)
+            WHEN n_words IS NULL AND (:max_caption_words IS NOT NULL OR :max_word_difference IS NOT NULL)
                 THEN 'caption_known'
             WHEN n_words > :max_caption_words THEN 'max_caption_words'
             WHEN :one_image AND coalesce(n_media <> 1, true) THEN 'one_image'

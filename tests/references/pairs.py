@@ -40,7 +40,8 @@ def is_eligible(post: Post, rules: PairRules) -> bool:
         return False
     if popularity(post, rules) + rules.log_offset <= 0:
         return False
-    if rules.hashtags != "any" and tag_set(post["hashtags"]) is None:
+    tags = tag_set(post["hashtags"])
+    if (rules.hashtags != "any" and tags is None) or (rules.hashtags == "shared" and not tags):
         return False
     if rules.mentions == "identical" and post["mentions"] is None:
         return False
@@ -107,7 +108,7 @@ def draws(a: Post, b: Post, hashes: Mapping[str, int]) -> tuple[float, int]:
 
 
 def all_pairs(posts: Sequence[Post], rules: PairRules, hashes: Mapping[str, int]) -> dict[tuple[str, str], int]:
-    """(smaller id, larger id) -> order of sampling, of every pair before the cap and the matching. posts: unique ids."""
+    """(smaller id, larger id) -> order of sampling, of all before the cap and the matching. posts: of unique ids."""
     eligible = sorted((p for p in posts if is_eligible(p, rules)), key=lambda p: (p["posted_at"], p["post_id"]))
     if rules.each_image_once:
         first_use: dict[str, Post] = {}
