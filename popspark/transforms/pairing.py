@@ -56,9 +56,8 @@ def normal_tags(name: str) -> Column:
     )
 
 
-def _sql(spark: SparkSession, name: str, args: dict[str, Any], **tables: DataFrame) -> DataFrame:
-    """The query of that name with those of `args` that it mentions."""
-    text = load_sql(name)
+def _query(spark: SparkSession, text: str, args: dict[str, Any], **tables: DataFrame) -> DataFrame:
+    """The query with those of `args` that it mentions: Spark refuses others."""
     mentioned = set(re.findall(r"(?<!:):([a-z_]+)", text))
     return spark.sql(text, args={k: v for k, v in args.items() if k in mentioned}, **tables)
 
@@ -66,24 +65,26 @@ def _sql(spark: SparkSession, name: str, args: dict[str, Any], **tables: DataFra
 def pair_posts(posts: DataFrame, rules: PairRules) -> DataFrame:
     """`popspark.tables.PAIR_POSTS`: one row per row of `posts`. Worth writing: it is read several times."""
     normal = posts.withColumns({name: normal_tags(name) for name in ("hashtags", "mentions")})
-    return _sql(posts.sparkSession, "pair_posts", rules.sql_args, posts=normal).select(*PAIR_POSTS.columns)
+    return _query(posts.sparkSession, load_sql("pair_posts"), rules.sql_args, posts=normal).select(*PAIR_POSTS.columns)
 
 
 def thin_posts(rows: DataFrame, rules: PairRules) -> DataFrame:
     """Those of `rows`, made by `pair_posts`, that are compared: `thinned_posts.sql`."""
-    return _sql(rows.sparkSession, "thinned_posts", rules.sql_args, posts=rows)
+    return _query(rows.sparkSession, load_sql("thinned_posts"), rules.sql_args, posts=rows)
 
 
 def candidate_pairs(thinned: DataFrame, rules: PairRules, preset: str) -> DataFrame:
     """`candidate_pairs.sql`: with the rule that removes each. preset: what `rule` will say."""
-    return _sql(thinned.sparkSession, "candidate_pairs", {**rules.sql_args, "preset": preset}, posts=thinned)
+    return _query(
+        thinned.sparkSession, load_sql("candidate_pairs"), {**rules.sql_args, "preset": preset}, posts=thinned
+    )
 
 
 def generate_pairs(rows: DataFrame, rules: PairRules, preset: str) -> DataFrame:
     """`popspark.tables.PAIRS` of `rows`, made by `pair_posts`: each unordered pair once."""
     candidates = candidate_pairs(thin_posts(rows, rules), rules, preset)
-    pairs = _sql(rows.sparkSession, "pairs", rules.sql_args, candidates=candidates)
-    pairs = _sql(rows.sparkSession, "capped_pairs", rules.sql_args, pairs=pairs)
+    pairs = _query(rows.sparkSession, load_sql("pairs"), rules.sql_args, candidates=candidates)
+    pairs = _query(rows.sparkSession, load_sql("capped_pairs"), rules.sql_args, pairs=pairs)
     if rules.each_image_once:
         pairs = match_pairs(pairs)
     return pairs.select(*PAIRS.columns)
