@@ -175,6 +175,55 @@ SCORES = Table(
 )
 
 
+PAIR_POSTS = Table(
+    "pair_posts",  # the posts table as the pair rules see it, row by row
+    {
+        "post_id": STRING,
+        "user_id": STRING,
+        "user_key": STRING,  # with the origin
+        "image_id": STRING,
+        "posted_us": LONG,  # microseconds since 1970
+        "bucket": LONG,  # of max_days
+        "tags": t.ArrayType(LONG),  # hashes of the hashtags
+        "tag_mask": LONG,
+        "match_key": LONG,  # of what must be identical
+        "n_words": INT,
+        "n_shares": LONG,
+        "popularity": DOUBLE,
+        "log_popularity": DOUBLE,
+        "post_hash": LONG,  # uniform in [0, 2^31 - 1)
+        "split": STRING,
+        "removed_by": STRING,  # null where the post may pair
+    },
+    key=("post_id",),  # where removed_by is null
+    required=("user_id", "user_key", "split"),
+)
+
+PAIRS = Table(
+    "pairs",
+    {
+        "post_id_l": STRING,  # the smaller one
+        "post_id_r": STRING,
+        "user_id": STRING,
+        "popularity_l": DOUBLE,
+        "popularity_r": DOUBLE,
+        "margin": DOUBLE,  # difference of the logarithms, l - r
+        "probability": DOUBLE,  # that l is the more popular picture
+        "rule": STRING,
+        "split": STRING,
+    },
+    key=("post_id_l", "post_id_r"),
+    required=("user_id", "popularity_l", "popularity_r", "margin", "probability", "rule", "split"),
+)
+
+PAIR_AUDIT = Table(
+    "pair_audit",
+    {"place": INT, "of": STRING, "rule": STRING, "n_before": LONG, "n_removed": LONG, "n_after": LONG},
+    key=("place",),
+    required=("of", "rule", "n_before", "n_removed", "n_after"),
+)
+
+
 def _differences(actual: t.StructType, table: Table) -> list[str]:
     have = {f.name: f.dataType for f in actual.fields}
     missing = [

@@ -1,0 +1,231 @@
+"""Pairs at scale: against a plain Spark self-join, against DuckDB with the same SQL, growth, and bounded memory.
+
+    python bench/bench_pairs.py [--posts-share 1.0] [--json FILE]
+
+Simulated posts in the shapes of conf/simulate_posts_{smp_t1,smpd}.yaml, preset twitter without the cap on pairs.
+Outputs are compared by count and by a sum of hashes of the ids; a difference ends the run.
+
+The plain self-join looks at every two posts of a user. Where that takes too long (--comparisons), the heaviest users
+are left out of it until it does not, its time is scaled by the comparisons, and its pairs are compared on those users.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import sqlglot
+import yaml
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from table import Row, finish
+
+from popspark.session import get_session
+from popspark.sql import load_sql
+from popspark.tables import PAIR_POSTS, POSTS, read_table, write_table
+from popspark.transforms.pair_rules import PairRules, preset_rules
+from popspark.transforms.pairing import generate_pairs, pair_posts, thin_posts
+from popspark.transforms.simulation import Simulation, simulate_posts
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+RULES = preset_rules("twitter", max_pairs_per_user=2**31 - 1, max_candidates_per_user=2**62)
+SUMMARY = """SELECT count(*) AS n_pairs,
+    sum((cast(substr(post_id_l, 2) AS bigint) * 48271 + cast(substr(post_id_r, 2) AS bigint) * 16807) % 2147483647)
+        AS hash,
+    round(sum(probability)) AS probability
+FROM {pairs}"""
+
+PLAIN = """WITH usable AS (
+    SELECT
+        post_id,
+        user_id,
+        posted_at,
+        transform(hashtags, tag -> lower(tag)) AS hashtags,
+        size(split(trim(caption), ' +')) AS n_words,
+        n_shares,
+        0.7D * n_shares + 0.3D * n_likes AS popularity,
+        pmod(xxhash64(post_id, 0L), 2147483647) AS post_hash
+    FROM {posts}
+    WHERE caption IS NOT NULL AND n_shares >= 0 AND n_likes >= 0
+)
+
+SELECT
+    least(l.post_id, r.post_id) AS post_id_l,
+    greatest(l.post_id, r.post_id) AS post_id_r,
+    0.5D AS probability
+FROM usable AS l
+INNER JOIN usable AS r
+    ON
+        l.user_id = r.user_id
+        AND (l.posted_at < r.posted_at OR (l.posted_at = r.posted_at AND l.post_id < r.post_id))
+        AND r.posted_at <= l.posted_at + INTERVAL 10 DAYS
+        AND abs(l.n_words - r.n_words) <= 5
+        AND arrays_overlap(l.hashtags, r.hashtags)
+        AND l.popularity <> r.popularity
+        AND (
+            (l.post_hash * 48271 + r.post_hash * 16807) % 2147483647 >= 2147483647 / 3D
+            OR (l.n_shares <> r.n_shares AND greatest(l.n_shares, r.n_shares) > 20)
+        )"""
+
+
+def summary(pairs: DataFrame) -> tuple[int, int, float]:
+    row = pairs.sparkSession.sql(SUMMARY, pairs=pairs).collect()[0]
+    return row["n_pairs"], row["hash"] or 0, row["probability"] or 0.0
+
+
+def simulated(spark: SparkSession, path: Path, name: str, **changes: Any) -> DataFrame:
+    """Posts in the shape of conf/<name>.yaml, from a table at `path`."""
+    settings = yaml.safe_load((CONF / f"{name}.yaml").read_text())["simulation"]
+    write_table(simulate_posts(spark, Simulation(**{**settings, **changes}), None), POSTS, str(path))
+    return read_table(spark, POSTS, str(path))
+
+
+def paired(posts: DataFrame, path: Path, rules: PairRules = RULES) -> tuple[float, float, tuple[int, int, float]]:
+    """Seconds from posts to pairs, those of them from pair_posts on, and the summary of the pairs."""
+    started = time.perf_counter()
+    write_table(pair_posts(posts, rules), PAIR_POSTS, str(path))
+    judged = time.perf_counter()
+    found = summary(generate_pairs(read_table(posts.sparkSession, PAIR_POSTS, str(path)), rules, "twitter"))
+    ended = time.perf_counter()
+    return ended - started, ended - judged, found
+
+
+def plain_join(posts: DataFrame, rows: DataFrame, n_comparisons: float) -> tuple[float, float]:
+    """Seconds of the self-join, and the share of its comparisons that were made; raises where the pairs differ."""
+    spark = posts.sparkSession
+    counts = posts.groupBy("user_id").agg((F.count("*").cast("double") ** 2 / 2).alias("n")).orderBy("n").collect()
+    users, done = [], 0.0
+    for user in counts:
+        if done + user["n"] <= n_comparisons:
+            users.append(user["user_id"])
+            done += user["n"]
+    chosen = spark.createDataFrame([(user,) for user in users], "user_id string")
+    some = posts.join(F.broadcast(chosen), "user_id", "left_semi")
+    started = time.perf_counter()
+    n, hash_, _ = summary(spark.sql(PLAIN, posts=some))
+    seconds = time.perf_counter() - started
+    expected = summary(generate_pairs(rows.join(F.broadcast(chosen), "user_id", "left_semi"), RULES, "twitter"))
+    if (n, hash_) != expected[:2]:
+        sys.exit(f"The plain self-join finds other pairs: {n, hash_} and {expected}")
+    share = done / sum(user["n"] for user in counts)
+    return seconds / share, share
+
+
+def to_duckdb(name: str, args: dict[str, Any]) -> str:
+    """The query in DuckDB's dialect: the translation of sqlglot, parameters written out."""
+    text = re.sub(r"\{(\w+)\}", r"\1", re.sub(r"/\*.*?\*/", "", load_sql(name)))
+    text = sqlglot.transpile(text, read="spark", write="duckdb", comments=False)[0]
+    text = text.replace("ARRAYS_OVERLAP", "list_has_any")
+    literals = {name: "NULL" if value is None else repr(value) for name, value in args.items()}
+    literals |= {name: f"CAST({value!r} AS DOUBLE)" for name, value in args.items() if isinstance(value, float)}
+    return re.sub(r"\$(\w+)", lambda found: literals[found[1]], text)
+
+
+def duckdb_join(thinned: Path) -> tuple[float, tuple[int, int, float]]:
+    """Seconds from thinned pair_posts to pairs with two threads, and the summary."""
+    args = {**RULES.sql_args, "preset": "twitter"}
+    query = f"""WITH posts AS (SELECT * FROM read_parquet('{thinned}/*.parquet')),
+        candidates AS ({to_duckdb("candidate_pairs", args)}),
+        pairs AS ({to_duckdb("pairs", args)})
+        {SUMMARY.format(pairs="pairs")}"""
+    with duckdb.connect() as connection:
+        connection.execute("SET threads = 2")
+        started = time.perf_counter()
+        row = connection.execute(query).fetchone()
+        assert row is not None
+        return time.perf_counter() - started, (int(row[0]), int(row[1] or 0), float(row[2] or 0))
+
+
+def shape_rows(spark: SparkSession, work: Path, name: str, posts_share: float, n_comparisons: float) -> list[Row]:
+    settings = yaml.safe_load((CONF / f"{name}.yaml").read_text())["simulation"]
+    n_posts = int(settings["n_posts"] * posts_share)
+    n_users = max(1, int(settings["n_users"] * posts_share))
+    posts = simulated(spark, work / "posts", name, n_posts=n_posts, n_users=n_users)
+    rows_path, thinned_path = work / "pair_posts", work / "thinned"
+    paired(posts, rows_path)  # the first run compiles
+    whole, join, found = paired(posts, rows_path)
+    rows = read_table(spark, PAIR_POSTS, str(rows_path))
+    print(f"{name}: {n_posts:,} posts of {n_users:,} users, {found[0]:,} pairs", flush=True)
+    plain, share = plain_join(posts, rows, n_comparisons)
+    thin_posts(rows, RULES).write.mode("overwrite").parquet(str(thinned_path))
+    duck, found_by_duckdb = duckdb_join(thinned_path)
+    if found_by_duckdb[:2] != found[:2] or abs(found_by_duckdb[2] - found[2]) > 1 + 1e-7 * found[0]:
+        sys.exit(f"DuckDB finds other pairs: {found_by_duckdb} and {found}")
+    shape = f"{n_posts:,} posts of {n_users:,} users, {found[0]:,} pairs"
+    how = "plain self-join" if share == 1 else f"plain self-join, estimated from {share:.0%} of its comparisons"
+    return [
+        Row(f"{shape}: posts a second, {how}", n_posts / whole, n_posts / plain, "posts/s", 10, True),
+        Row(f"{shape}: join, DuckDB with the same SQL", join, duck, "s", 1, False),
+    ]
+
+
+def growth_row(spark: SparkSession, work: Path, posts_share: float) -> Row:
+    """20 posts a user, the users alike, so that pairs grow as posts do."""
+    seconds, sizes = [], [int(n * posts_share) for n in (100_000, 3_000_000)]
+    for n_posts in sizes:
+        posts = simulated(
+            spark, work / "posts", "simulate_posts_smpd", n_posts=n_posts, n_users=n_posts // 20, user_skew=0
+        )
+        seconds.append(min(paired(posts, work / "pair_posts")[0] for _ in range(2)))
+    what = f"growth from {sizes[0]:,} to {sizes[1]:,} posts: time ratio over row ratio"
+    return Row(what, seconds[1] / seconds[0], sizes[1] / sizes[0], "x", 1.2, False)
+
+
+def heavy_user_row(spark: SparkSession, work: Path, posts_share: float) -> Row:
+    """A user with 100,000 posts in 30 days under the default caps, beside as many posts of 1,000 users."""
+    n_posts, seconds = int(100_000 * posts_share), []
+    for n_users in (1, 1000):
+        posts = simulated(spark, work / "posts", "simulate_posts_smpd", n_posts=n_posts, n_users=n_users, n_days=30)
+        seconds.append(min(paired(posts, work / "pair_posts", preset_rules("twitter"))[0] for _ in range(2)))
+    return Row(f"one user with {n_posts:,} posts in a month, beside 1,000 users", *seconds, "s", 10, False)
+
+
+def memory_row(work: Path, posts_share: float) -> Row:
+    """The larger shape on executors of 2 GB in processes of their own; measured is the share of pairs found."""
+    spark = SparkSession.getActiveSession()
+    if spark:
+        spark.stop()
+    cluster = {"spark.master": "local-cluster[2,1,2048]", "spark.executor.memory": "2g"}
+    spark = start({**cluster, "spark.driver.memory": "2g"})
+    n_posts = int(1_000_000 * posts_share)
+    posts = simulated(
+        spark, work / "posts", "simulate_posts_smpd", n_posts=n_posts, n_users=max(1, int(50_000 * posts_share))
+    )
+    _, _, found = paired(posts, work / "pair_posts")
+    spark.stop()
+    return Row(f"{n_posts:,} posts on executors of 2 GB: finished, pairs found", found[0], found[0], "pairs", 1, True)
+
+
+def start(options: dict[str, str]) -> SparkSession:
+    quiet = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.sql.shuffle.partitions": "8"}
+    spark = get_session("bench_pairs", {**quiet, **options})
+    spark.sparkContext.setLogLevel("ERROR")
+    return spark
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--posts-share", type=float, default=1.0, help="of the full sizes")
+    parser.add_argument("--comparisons", type=float, default=3e9, help="of posts, by the plain self-join at most")
+    parser.add_argument("--json", metavar="FILE")
+    args = parser.parse_args()
+    spark = start({"spark.master": "local[2]", "spark.driver.memory": "4g"})
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        for name in ("simulate_posts_smp_t1", "simulate_posts_smpd"):
+            rows += shape_rows(spark, work, name, args.posts_share, args.comparisons)
+        rows.append(growth_row(spark, work, args.posts_share))
+        rows.append(heavy_user_row(spark, work, args.posts_share))
+        rows.append(memory_row(work, args.posts_share))
+    finish("Pairs (simulated posts, preset twitter)", rows, args.json)
+
+
+if __name__ == "__main__":
+    main()

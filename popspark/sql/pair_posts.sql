@@ -1,0 +1,104 @@
+-- One row per row of the posts table, as the pair rules see it. removed_by is the first rule of a post that it fails,
+-- NULL where it may pair.
+--
+-- {posts}  the posts table, with hashtags and mentions in their normal form (see pair_posts in transforms/pairing.py)
+-- :seed, :train_until, :valid_until  of the split by user
+-- the others are the fields of PairRules, times in microseconds
+WITH measured AS (
+    SELECT
+        post_id,
+        concat_ws('/', origin, user_id) AS user_key,
+        user_id,
+        image_id,
+        unix_micros(posted_at) AS posted_us,
+        unix_micros(collected_at) - unix_micros(posted_at) AS age_us,
+        hashtags,
+        mentions,
+        transform(hashtags, tag -> xxhash64(tag)) AS tags,
+        CASE
+            WHEN caption IS NOT NULL THEN size(filter(
+                split(caption, r'(?U)\s+'),
+                word -> word <> '' AND (:count_tag_words OR NOT (startswith(word, '#') OR startswith(word, '@')))
+            ))
+        END AS n_words,
+        n_shares,
+        n_likes,
+        n_media,
+        if(:shares_weight = 0, 0, :shares_weight * n_shares) + if(:likes_weight = 0, 0, :likes_weight * n_likes)
+            AS popularity,
+        least(
+            if(:shares_weight > 0 OR :strict_share > 0, n_shares, NULL),
+            if(:likes_weight > 0 OR :min_likes > 0, n_likes, NULL)
+        ) AS lowest_count,
+        pmod(xxhash64(post_id, cast(:seed AS bigint)), 2147483647) AS post_hash,
+        -- the row with the newest counts stays; the rest of the order is there to be the same every time
+        row_number() OVER (
+            PARTITION BY post_id
+            ORDER BY collected_at DESC NULLS LAST, posted_at, origin, user_id, image_id, n_shares, n_likes, n_media,
+                caption, hashtags, mentions
+        ) AS copy
+    FROM {posts}
+),
+
+judged AS (
+    SELECT
+        *,
+        shiftrightunsigned(xxhash64(user_key, cast(:seed AS bigint)), 11) / pow(2, 53) AS user_draw,  -- as splits_hashed
+        CASE
+            WHEN copy > 1 THEN 'unique_post_id'
+            WHEN posted_us IS NULL THEN 'posted_at_known'
+            WHEN lowest_count < 0 THEN 'counts_not_negative'
+            WHEN popularity IS NULL OR (:strict_share > 0 AND n_shares IS NULL) THEN 'counts_known'
+            WHEN popularity + :log_offset <= 0 THEN 'log_defined'
+            WHEN :hashtags <> 'any' AND (hashtags IS NULL OR (:hashtags = 'shared' AND size(hashtags) = 0))
+                THEN 'hashtags_known'
+            WHEN :mentions <> 'any' AND mentions IS NULL THEN 'mentions_known'
+            WHEN n_words IS NULL AND (:max_caption_words IS NOT NULL OR :max_word_difference IS NOT NULL)
+                THEN 'caption_known'
+            WHEN n_words > :max_caption_words THEN 'max_caption_words'
+            WHEN :one_image AND coalesce(n_media <> 1, true) THEN 'one_image'
+            WHEN :min_likes > 0 AND coalesce(n_likes < :min_likes, true) THEN 'min_likes'
+            WHEN :min_age_us > 0 AND coalesce(age_us < :min_age_us, true) THEN 'min_age_days'
+        END AS failed
+    FROM measured
+),
+
+-- Without the rule the window is that of the copies again, and changes nothing.
+of_one_image AS (
+    SELECT
+        *,
+        row_number() OVER (
+            PARTITION BY
+                if(:each_image_once, image_id, post_id),
+                if(:each_image_once AND image_id IS NULL, post_id, NULL)
+            ORDER BY failed IS NOT NULL, posted_us, post_id
+        ) AS use_of_image
+    FROM judged
+)
+
+SELECT
+    post_id,
+    user_id,
+    user_key,
+    image_id,
+    posted_us,
+    posted_us DIV :max_us AS bucket,
+    if(:hashtags = 'shared', tags, NULL) AS tags,
+    -- one bit of 64 per tag: two posts without a common bit have no common tag
+    if(:hashtags = 'shared', aggregate(tags, 0L, (mask, tag) -> mask | shiftleft(1L, cast(pmod(tag, 64) AS int))), 1L)
+        AS tag_mask,
+    -- what must be identical
+    xxhash64(if(:hashtags = 'identical', hashtags, NULL), '@', if(:mentions = 'identical', mentions, NULL))
+        AS match_key,
+    n_words,
+    n_shares,
+    popularity,
+    CASE WHEN popularity + :log_offset > 0 THEN ln(popularity + :log_offset) / ln(:log_base) END AS log_popularity,
+    post_hash,
+    CASE
+        WHEN user_draw < :train_until THEN 'train'
+        WHEN user_draw < :valid_until THEN 'valid'
+        ELSE 'test'
+    END AS split,
+    CASE WHEN failed IS NOT NULL THEN failed WHEN use_of_image > 1 THEN 'each_image_once' END AS removed_by
+FROM of_one_image

@@ -1,0 +1,41 @@
+-- The posts that may pair. Those of a user whose posts make more candidates than the cap are thinned out before
+-- anything is joined: each stays with probability sqrt(cap / candidates), drawn by the hash of its id, so that about
+-- as many candidates as the cap remain. Candidates are the pairs that candidate_pairs.sql would join.
+--
+-- {posts}  pair_posts
+-- :max_candidates_per_user
+WITH counts AS (
+    SELECT
+        user_key,
+        match_key,
+        bucket,
+        count(*) AS n_posts
+    FROM {posts}
+    WHERE removed_by IS NULL
+    GROUP BY user_key, match_key, bucket
+),
+
+neighbours AS (
+    SELECT
+        *,
+        lead(bucket) OVER later AS next_bucket,
+        lead(n_posts) OVER later AS n_next_posts
+    FROM counts
+    WINDOW later AS (PARTITION BY user_key, match_key ORDER BY bucket)
+),
+
+heavy_users AS (
+    SELECT
+        user_key,
+        sum(n_posts * (n_posts - 1) / 2 + if(next_bucket = bucket + 1, n_posts * n_next_posts, 0)) AS n_candidates
+    FROM neighbours
+    GROUP BY user_key
+    HAVING n_candidates > :max_candidates_per_user
+)
+
+SELECT /*+ BROADCAST(heavy_users) */ posts.*
+FROM {posts} AS posts
+LEFT JOIN heavy_users ON posts.user_key = heavy_users.user_key
+WHERE
+    posts.removed_by IS NULL
+    AND coalesce(posts.post_hash / 2147483647D < sqrt(:max_candidates_per_user / heavy_users.n_candidates), true)
