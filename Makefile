@@ -50,8 +50,9 @@ lint: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+BENCHES := extraction scoring ingest training pairs
 bench: java .venv/installed dist/popspark.zip
-	for script in bench/bench_*.py; do PYTHONPATH=. $(BIN)/python $$script --json $(DEMO)/$$(basename $$script .py).json || exit 1; done
+	for name in $(BENCHES); do PYTHONPATH=. $(BIN)/python bench/$$name.py --json warehouse/bench/$$name.json || exit 1; done
 
 # Trains the released bundle again: only when its features change.
 demo-bundle: java .venv/installed dist/popspark.zip

@@ -1,6 +1,6 @@
 """The classical families on one core, and what the reduced decode of a large JPEG gains and moves.
 
-Parts of bench_extraction.py.
+Parts of extraction.py.
 
 Reads: ../shared/data/photos where present, else sample/photos. The 12-megapixel JPEGs are SIMULATED: real photographs,
 enlarged, with noise like a sensor's.

@@ -85,7 +85,8 @@ def write_reduced(
 ) -> None:
     """Each split's rows with one short column per reduction in place of the features; whole, or not at all.
 
-    parts: by the reduction's name, what it reduces. keys: columns kept as they are. Raises `TrainingError` for labels or features that are not finite.
+    parts: by the reduction's name, what it reduces. keys: columns kept as they are. Raises `TrainingError` for labels
+    or features that are not finite.
     """
     if reduced.is_dir():
         return

@@ -1,6 +1,6 @@
 """Training against its references: the feed, the step, the paper's full run, and the reduction.
 
-    python bench/bench_training.py [--full] [--json FILE]
+    python bench/training.py [--full] [--json FILE]
 
 --full measures the reduction on 100,000 x 4,710 values (1.9 GB as Parquet, in a temporary folder) instead of
 20,000 x 1,000, and epochs of 100,000 rows instead of 10,000.

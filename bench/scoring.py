@@ -1,6 +1,6 @@
 """Deep extraction inside the job, scoring from stored features, and a worker's memory: ratios in one run.
 
-    python bench/bench_scoring.py [--photos FOLDER] [--posts 100000] [--json FILE]
+    python bench/scoring.py [--photos FOLDER] [--posts 100000] [--json FILE]
 
 All on two threads: two Spark tasks of one thread, against plain torch in two processes of one thread.
 """

@@ -1,6 +1,6 @@
 """All visual features: exactness costs nothing if it is fast. Ratios in one run.
 
-    PYTHONPATH=. python bench/bench_extraction.py [--images 60] [--memory-images 10000] [--json FILE]
+    PYTHONPATH=. python bench/extraction.py [--images 60] [--memory-images 10000] [--json FILE]
 
 Reads ../shared/data/photos where present, else sample/photos. VGG19 and ResNet-50 run with random weights: the same
 arithmetic, features that mean nothing.

@@ -1,6 +1,6 @@
 """Pairs at scale: against a plain Spark self-join, against DuckDB with the same SQL, growth, and bounded memory.
 
-    python bench/bench_pairs.py [--posts-share 1.0] [--json FILE]
+    python bench/pairs.py [--posts-share 1.0] [--json FILE]
 
 Simulated posts in the shapes of conf/simulate_posts_{smp_t1,smpd}.yaml, preset twitter without the cap on pairs.
 Outputs are compared by count and by a sum of hashes of the ids; a difference ends the run.
