@@ -24,7 +24,7 @@ import duckdb
 from table import Row, finish
 
 from popspark.ingest import Options, parse_export
-from popspark.ingest.accounting import complete, refuse_duplicates, write_posts
+from popspark.ingest.accounting import complete, write_posts
 from popspark.session import get_session
 from popspark.tables import POSTS, SOCIAL_FEATURES, read_table, write_table
 from popspark.transforms.social import social_features
@@ -151,7 +151,7 @@ def measure(spark: Any, root: Path, n: int, threads: int) -> dict[str, float]:
     write_export(export, n)
 
     def ingest() -> None:
-        rows = refuse_duplicates(complete(parse_export(spark, "smpd", str(export), Options()), "smpd", True))
+        rows = complete(parse_export(spark, "smpd", str(export), Options()), "smpd", True)
         counts = write_posts(spark, rows, "smpd", posts, str(root / f"rejects_{n}"))
         assert (counts.n_out, counts.n_rejected) == (n, {}), counts
 

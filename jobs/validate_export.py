@@ -14,7 +14,7 @@ from pathlib import Path
 from popspark.command import run
 from popspark.config import JobConfig
 from popspark.ingest import Options, is_read, load_mapping, parse_export
-from popspark.ingest.accounting import complete, refuse_duplicates
+from popspark.ingest.accounting import complete, find_repeated, refuse_duplicates
 from popspark.ingest.records import list_files
 from popspark.ingest.validation import inspect_rows
 from popspark.session import get_session
@@ -35,7 +35,9 @@ def main(config: Config) -> None:
     parsed = parse_export(spark, config.origin, config.source, options)
     files = [(file, is_read(config.origin, file)) for file in list_files(spark, config.source)]
     images = list_images(spark, config.images_root)[0] if config.images_root else None
-    found = inspect_rows(refuse_duplicates(complete(parsed, config.origin, is_simulated=False)), files, images)
+    rows = complete(parsed, config.origin, is_simulated=False)
+    rows = refuse_duplicates(rows, find_repeated(rows.where("reason IS NULL")))
+    found = inspect_rows(rows, files, images)
     page = f"{config.origin} export in {config.source}\n\n{found}"
     print(page)
     if config.page:

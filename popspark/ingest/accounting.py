@@ -48,14 +48,13 @@ def _kept(parsed: DataFrame) -> list[str]:
     return [name for name in POSTS.columns if name in parsed.columns]
 
 
-def refuse_duplicates(rows: DataFrame) -> DataFrame:
-    """Of the good rows with one post_id only the first in the export stays one; the others get a reason.
+def find_repeated(posts: DataFrame) -> DataFrame:
+    """The post_ids that stand in more than one row."""
+    return posts.groupBy("post_id").count().where("count > 1").select("post_id")
 
-    Runs one aggregation over the ids; the second one, and the join, only where there are duplicates.
-    """
-    repeated = rows.where("post_id IS NOT NULL").groupBy("post_id").count().where("count > 1").select("post_id")
-    if repeated.isEmpty():
-        return rows
+
+def refuse_duplicates(rows: DataFrame, repeated: DataFrame) -> DataFrame:
+    """Of the good rows with a `repeated` post_id only the first in the export stays one; the others get a reason."""
     candidates = rows.where("reason IS NULL").join(repeated, "post_id", "left_semi")
     firsts = candidates.groupBy("post_id").agg(F.min(F.struct(*POSITION)).alias("first"))
     is_later = F.col("first").isNotNull() & (F.struct(*POSITION) != F.col("first"))
@@ -66,12 +65,14 @@ def refuse_duplicates(rows: DataFrame) -> DataFrame:
 def write_posts(spark: SparkSession, rows: DataFrame, origin: str, posts_path: str, rejects_path: str) -> Counts:
     """Writes both tables from `complete` rows; raises `AccountingError` where what arrived is not what was read.
 
-    Rejects are few or none, so the rows are computed once for the posts and again only where there are any.
+    A clean export is parsed once. Repeated ids show in the written posts, where finding them costs one column; only if
+    there are any are the posts written again without them. The rejects, where there are any, are one more pass.
     """
-    seen = Observation("ingest")
-    observed = rows.observe(seen, F.count(F.lit(1)).alias("n_in"), F.count("reason").alias("n_rejected"))
-    write_table(observed.where("reason IS NULL"), POSTS, posts_path)
-    n_in, n_rejected = seen.get["n_in"], seen.get["n_rejected"]
+    n_in, n_rejected = _write_good(rows, posts_path)
+    repeated = find_repeated(read_table(spark, POSTS, posts_path)).localCheckpoint()  # the posts are overwritten next
+    if not repeated.isEmpty():
+        rows = refuse_duplicates(rows, repeated)
+        n_in, n_rejected = _write_good(rows, posts_path)
     rejects = rows.where("reason IS NOT NULL") if n_rejected else rows.limit(0)
     raw = F.coalesce("raw", F.lit(""))
     write_table(rejects.withColumns({"origin": F.lit(origin), "raw": raw}), REJECTS, rejects_path)
@@ -81,3 +82,11 @@ def write_posts(spark: SparkSession, rows: DataFrame, origin: str, posts_path: s
     if n_in != n_out + sum(counts.n_rejected.values()):
         raise AccountingError("The rows of the export do not add up.", where=posts_path, got=f"\n{counts}")
     return counts
+
+
+def _write_good(rows: DataFrame, posts_path: str) -> tuple[int, int]:
+    """Writes the rows without a reason; the numbers of all rows and of those with one, counted on the way."""
+    seen = Observation("ingest")
+    observed = rows.observe(seen, F.count(F.lit(1)).alias("n_in"), F.count("reason").alias("n_rejected"))
+    write_table(observed.where("reason IS NULL"), POSTS, posts_path)
+    return seen.get["n_in"], seen.get["n_rejected"]
