@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from popspark.config import Section
-from popspark.metrics import METRICS, Estimate, bootstrap, within_users
+from popspark.metrics import METRICS, bootstrap, within_users
 from popspark.networks.vscnn import merged_size
 from popspark.training.baselines import BaselineSettings, Fitted, fit_baseline, fit_mean, fit_user_mean
 from popspark.training.cnn import CnnSettings, fit_cnn
@@ -120,8 +120,7 @@ def run_fit(
         return kept
     folder.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    names = task.features
-    train, valid, test = (read_rows(reduced, split, names) for split in ("train", "valid", "test"))
+    train, valid, test = (read_rows(reduced, split, task.features) for split in ("train", "valid", "test"))
     more: dict[str, Any] = {}
     if task.model in CNNS:
         fitted, more = _fit_cnn(task, sets, reduced, folder, settings.fit)
@@ -129,16 +128,14 @@ def run_fit(
         fitted = fit_mean(train.labels)
     elif task.model == "user_mean":
         fitted = fit_user_mean(train.users, train.labels)
-    elif task.model == "metadata":
-        fitted = fit_baseline("lr", train.beside(names), train.labels, settings.baselines)
     else:
-        fitted = fit_baseline(task.model, train.beside(names), train.labels, settings.baselines)
+        model = "lr" if task.model == "metadata" else task.model
+        fitted = fit_baseline(model, train.beside(task.features), train.labels, settings.baselines)
     seconds = time.perf_counter() - start
-    inputs = {
-        s: rows.users if task.model == "user_mean" else rows.beside(names) if names else rows.users
-        for s, rows in (("valid", valid), ("test", test))
+    predicted = {
+        split: np.asarray(fitted.predict(rows.beside(task.features) if task.features else rows.users), np.float64)
+        for split, rows in (("valid", valid), ("test", test))
     }
-    predicted = {split: np.asarray(fitted.predict(rows), np.float64) for split, rows in inputs.items()}
     result = {
         "model": task.model,
         "features": list(task.features),
@@ -164,8 +161,3 @@ def run_fit(
 def _within_users(rows: Rows, predicted: Values, n_resamples: int) -> dict[str, Any]:
     found = {name: within_users(m, rows.labels, predicted, rows.users, n_resamples) for name, m in METRICS.items()}
     return {name: {**asdict(part.estimate), "n_users": part.n_users} for name, part in found.items()}
-
-
-def estimate(found: Mapping[str, Any]) -> Estimate:
-    """Of a kept result."""
-    return Estimate(found["value"], found["low"], found["high"])
