@@ -10,7 +10,8 @@ BIN := $(CURDIR)/.venv/bin
 export PYSPARK_PYTHON := $(BIN)/python
 export PYSPARK_DRIVER_PYTHON := $(BIN)/python
 SUBMIT = $(BIN)/spark-submit --master '$(MASTER)' --py-files dist/popspark.zip \
-	--driver-java-options -Dlog4j2.configurationFile=conf/log4j2.properties --conf spark.ui.showConsoleProgress=true
+	--driver-java-options "-XX:TieredStopAtLevel=1 -Dlog4j2.configurationFile=conf/log4j2.properties" \
+	--conf spark.ui.showConsoleProgress=true
 SOURCES := $(shell find popspark -type f -not -path '*/__pycache__/*')
 
 .PHONY: demo score study test test-all lint bench demo-bundle package java

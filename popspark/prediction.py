@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
@@ -22,7 +23,11 @@ class Predictor:
         starts = [0, *accumulate(dims)]
         self._starts = dict(zip(bundle.feature_versions, starts, strict=False))
         self._n_visual = starts[-1]
-        self._network = _build_network(bundle) if bundle.network else None
+
+    @cached_property
+    def _network(self) -> Any:
+        """Built when first asked for a score: workers that only project never load torch."""
+        return _build_network(self.bundle) if self.bundle.network else None
 
     @property
     def _visual(self) -> Reduction:

@@ -32,6 +32,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
             "spark.ui.enabled": "false",
             "spark.sql.warehouse.dir": str(warehouse),
             "spark.driver.memory": "3g",
+            "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",  # a short life is not worth a slow compiler
         },
     )
     yield session

@@ -43,6 +43,7 @@ def drive(tmp_path: Path, options: dict[str, str], device: str, content: str, de
     script = tmp_path / "driver.py"
     script.write_text(DRIVER.replace("CONTENT(n)", content).replace("DECODE", decode))
     spark = {"spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "2", **options}
+    spark["spark.driver.extraJavaOptions"] = "-XX:TieredStopAtLevel=1"
     environment = {"PYTHONPATH": f"{ROOT}:{tmp_path}", "PYSPARK_PYTHON": sys.executable, "PATH": "/usr/bin:/bin"}
     command = [sys.executable, str(script), json.dumps(spark), device]
     environment["SPARK_HOME"] = str(SPARK_HOME)
