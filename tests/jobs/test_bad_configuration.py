@@ -84,7 +84,7 @@ def test_tables_that_lack_columns_or_do_not_exist(tmp_path: Path, submit: Submit
     bundle = f"bundle={ROOT}/models/demo-vscnn"
     # spark-submit prints what its driver writes to stderr on stdout.
     absent = submit("score_posts", f"env.warehouse={tmp_path}", bundle, code=66)
-    assert "Cannot read the posts table." in absent.stdout
+    assert "Cannot read the images table." in absent.stdout
     wrong = submit("score_posts", f"env.warehouse={tmp_path}", bundle, f"posts={ROOT}/sample/posts",
                    f"images={ROOT}/sample/posts", code=65)  # fmt: skip
     assert "These are not rows of table images." in wrong.stdout
