@@ -2,7 +2,7 @@
 
 Posts with known effects over the sample's real photographs: the truth beside each post says how well a perfect model
 would rank, and how well one that sees the user and the time only, or the picture only. The same photographs stand in
-training and test: whether an effect carries over to new photographs is asked by bench/training.py.
+training and test: whether an effect carries over to new photographs is not asked here.
 """
 
 from __future__ import annotations

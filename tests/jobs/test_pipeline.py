@@ -107,6 +107,7 @@ def test_the_same_job_on_executors_of_their_own(warehouse: Path, scores: pa.Tabl
     assert same(scores, read(out), 1e-5)
 
 
+@pytest.mark.slow
 def test_the_same_job_on_a_standalone_master(
     warehouse: Path, scores: pa.Table, submit: Submit, standalone_master: str
 ) -> None:
