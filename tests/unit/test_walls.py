@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TRAINING_JOBS = {"run_study", path.stem for path in (ROOT / "jobs").glob("train_*.py")}
+TRAINING_JOBS = {"run_study", *(path.stem for path in (ROOT / "jobs").glob("train_*.py"))}
 
 LOAD = """
 import importlib, json, sys
