@@ -41,6 +41,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Path]:
     manifest = {
         "name": "tiny",
         "version": "7",
+        "kind": "vscnn",
         "network": {"towers": TOWERS["vscnn"]},
         "features": [{"name": n, "version": f"{n}-1", "dim": d, "weights": None} for n, d in DIMS.items()],
     }
