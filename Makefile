@@ -14,6 +14,9 @@ SUBMIT = $(BIN)/spark-submit --master '$(MASTER)' --py-files dist/popspark.zip \
 	--conf spark.ui.showConsoleProgress=true
 SOURCES := $(shell find popspark -type f -not -path '*/__pycache__/*')
 
+# Most of a Spark test is planning, on one core: two files at a time.
+IN_PARALLEL := -n 2 --dist loadfile
+
 .PHONY: demo score study test test-all lint bench demo-bundle package java
 .DEFAULT_GOAL := demo
 
@@ -40,10 +43,10 @@ $(STUDY)/posts/_SUCCESS: $(STUDY)/images/_SUCCESS conf/simulate_posts_study.yaml
 	$(SUBMIT) jobs/simulate_posts.py --config conf/simulate_posts_study.yaml env.warehouse=$(STUDY)
 
 test: java .venv/installed dist/popspark.zip lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(IN_PARALLEL)
 
 test-all: java .venv/installed dist/popspark.zip lint
-	$(BIN)/python -m pytest -m 'slow or not slow'
+	$(BIN)/python -m pytest $(IN_PARALLEL) -m 'slow or not slow'
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -32,7 +32,7 @@ class Config(JobConfig):
 
 def main(config: Config) -> None:
     spark = get_session("build_examples", config.env.spark)
-    counts = write_examples(
+    made = write_examples(
         read_table(spark, POSTS, config.posts),
         read_table(spark, IMAGES, config.images),
         read_table(spark, IMAGE_FEATURES, config.image_features),
@@ -42,9 +42,17 @@ def main(config: Config) -> None:
         label=config.label,
         split=config.split,
     )
-    print(f"Wrote {counts.get('ok', 0):,} examples of {sum(counts.values()):,} posts to {config.examples}")
-    for status, n in counts.items():
-        print(f"  {status:<24}{n:>10,}")
+    rows = made["rows"]
+    print(f"Wrote {rows.get('ok', 0):,} examples of {sum(rows.values()):,} posts to {config.examples}")
+    _tell("posts", rows)
+    _tell(f"labels by the rule {config.label.rule}", made["labels"])
+    _tell("posts that lack an input of the social values, which is then 0", made["unknown_inputs"])
+
+
+def _tell(title: str, counts: dict[str, int]) -> None:
+    print(title)
+    for name, n in counts.items():
+        print(f"  {name:<24}{n:>10,}")
 
 
 if __name__ == "__main__":

@@ -277,7 +277,7 @@ def write_table(rows: DataFrame, table: Table, path: str, mode: str = "overwrite
     writer.partitionBy(*table.partitioned_by).parquet(path)
 
 
-def count_by_status(rows: DataFrame) -> dict[str, int]:
+def count_by_status(rows: DataFrame, column: str = "status") -> dict[str, int]:
     """Rows by their status, `ok` first, then the most frequent first."""
-    counts = {row["status"]: row["count"] for row in rows.groupBy("status").count().collect()}
+    counts = {str(row[column]): row["count"] for row in rows.groupBy(column).count().collect()}
     return dict(sorted(counts.items(), key=lambda item: (item[0] != "ok", -item[1], item[0])))

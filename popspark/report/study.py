@@ -23,7 +23,7 @@ N_CANDIDATES = 60
 
 @dataclass(frozen=True)
 class StudyReport:
-    """best, worst: post_id, title, picture of figure 8. settings, stages: for the page's end."""
+    """best, worst: post_id, picture of figure 8. settings, stages: for the page's end."""
 
     facts: StudyFacts
     best: Sequence[Mapping[str, Any]]
@@ -67,19 +67,20 @@ def write_study(report: StudyReport, folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     facts = report.facts
     tables, figures = all_tables(facts), _figures(facts)
+    vscnn = facts.predictions.get("vscnn")
+    best, worst = _with_errors(report.best, vscnn), _with_errors(report.worst, vscnn)
+    if best:
+        figures["figure_8_photographs"] = study_figures.photographs(best, worst)
     for name, table in tables.items():
         (folder / f"{name}.csv").write_text(table.to_csv())
     for name, content in figures.items():
         (folder / f"{name}.png").write_bytes(content)
-    vscnn = facts.predictions.get("vscnn")
     page = render_page(
         "study.html",
         title="The VSCNN study",
         facts=facts,
         tables=tables,
         figures={name: data_uri(content, "image/png") for name, content in figures.items()},
-        best=_with_errors(report.best, vscnn),
-        worst=_with_errors(report.worst, vscnn),
         headline=facts.main.best("vscnn") or facts.main.best("scnn"),
         user_mean=facts.main.best("user_mean"),
         cell_title=cell_title,

@@ -1,13 +1,17 @@
-"""Figures 6, 7, 9, 10 and 11 of the VSCNN paper, and the curves of the fit, as bytes of PNG."""
+"""Figures 6 to 11 of the VSCNN paper, and the curves of the fit, as bytes of PNG."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
+from io import BytesIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from popspark.report import published
 from popspark.report.figures import ACCENT, INK, to_png
@@ -65,6 +69,20 @@ def label_distribution(labels: npt.NDArray[np.float32]) -> bytes:
     axes = figure.add_subplot()
     axes.hist(labels, bins=min(60, max(10, len(labels) // 15)), color=ACCENT, edgecolor="white", linewidth=0.5)
     _finish(axes, "popularity of the training posts", "posts")
+    return to_png(figure)
+
+
+def photographs(best: Sequence[Mapping[str, Any]], worst: Sequence[Mapping[str, Any]]) -> bytes:
+    """Figure 8: the smallest errors above, the largest below; picture (a data URI), actual and predicted of each."""
+    n_columns = max(len(best), len(worst))
+    figure = Figure(figsize=(1.9 * n_columns, 4.8), layout="constrained")
+    for row, shown in enumerate((best, worst)):
+        for column, one in enumerate(shown):
+            axes = figure.add_subplot(2, n_columns, row * n_columns + column + 1)
+            content = base64.b64decode(one["picture"].partition(",")[2])
+            axes.imshow(np.asarray(Image.open(BytesIO(content))))
+            axes.set_axis_off()
+            axes.set_title(f"actual {one['actual']:.2f}\npredicted {one['predicted']:.2f}", color=INK, fontsize=9)
     return to_png(figure)
 
 

@@ -16,7 +16,7 @@ from popspark.extractor import FeatureSettings, plan_features
 from popspark.tables import EXAMPLES, FLOATS, SOCIAL_NAMES, count_by_status, write_table
 from popspark.transforms.extraction import current_features
 from popspark.transforms.labels import popularity_labels
-from popspark.transforms.social import social_features
+from popspark.transforms.social import count_unknown, social_features
 from popspark.transforms.splits import assign_splits
 
 
@@ -45,10 +45,10 @@ def write_examples(
     social_mode: str,
     label: LabelSettings,
     split: SplitSettings,
-) -> dict[str, int]:
+) -> dict[str, Any]:
     """Writes examples, and beside it <path>.json: what a model trained on them must know of their making.
 
-    Returns posts by status. Raises `LeakError` where the split leaks, before anything is written.
+    Returns what stands there. Raises `LeakError` where the split leaks, before anything is written.
     """
     planned = plan_features(features)
     rows = join_examples(
@@ -62,7 +62,7 @@ def write_examples(
         {family.name: family.version for family in planned},
     ).persist()
     write_table(rows.where("status = 'ok'"), EXAMPLES, path)
-    counts = count_by_status(rows)
+    counts, label_counts = count_by_status(rows), count_by_status(rows, "label_status")
     rows.unpersist()
     making = {
         "features": [
@@ -74,9 +74,11 @@ def write_examples(
         "split": split.model_dump(),
         "is_simulated": posts.where("is_simulated").limit(1).count() > 0,
         "rows": counts,
+        "labels": label_counts,
+        "unknown_inputs": count_unknown(posts.sparkSession, posts),
     }
     Path(f"{path.rstrip('/')}.json").write_text(json.dumps(making, indent=1) + "\n")
-    return counts
+    return making
 
 
 def join_examples(
@@ -87,7 +89,7 @@ def join_examples(
     splits: DataFrame,
     versions: Mapping[str, str],
 ) -> DataFrame:
-    """One row per post: the columns of examples, and `status`: `ok`, or why the post cannot be learned from.
+    """One row per post: the columns of examples; `status`: `ok`, or why it cannot be learned from; `label_status`.
 
     versions: by family, in the order in which the values stand in `visual`.
     """
@@ -96,9 +98,10 @@ def join_examples(
         family = features.where((f.col("family") == name) & (f.col("version") == version))
         values = f.when(f.col("status") == "ok", f.col("values")).alias(name)
         rows = rows.join(family.select("image_id", values), "image_id", "left")
+    label_status = f.col("status").alias("label_status")
     rows = (
         rows.join(social.select("post_id", f.array(*SOCIAL_NAMES).cast(FLOATS).alias("social")), "post_id", "left")
-        .join(labels.select("post_id", f.col("label").cast("float"), f.col("status").alias("why")), "post_id", "left")
+        .join(labels.select("post_id", f.col("label").cast("float"), label_status), "post_id", "left")
         .join(splits.select("post_id", "split"), "post_id", "left")
     )
     no_visual = reduce(Column.__or__, (f.col(name).isNull() for name in versions), f.lit(False))
@@ -106,9 +109,13 @@ def join_examples(
         f.when(f.col("image_id").isNull(), "no_image")
         .when(no_visual, "no_features")
         .when(f.col("social").isNull(), "no_social_features")
-        .when(f.col("label").isNull(), f.coalesce("why", f.lit("missing_label")))
+        .when(f.col("label").isNull(), f.coalesce("label_status", f.lit("missing_label")))
         .when(f.col("split").isNull(), "no_split")
         .otherwise("ok")
     )
     visual = f.when(~no_visual, f.concat(*versions)).otherwise(f.array().cast(FLOATS))
-    return rows.withColumn("status", status).withColumn("visual", visual).select(*EXAMPLES.columns, "status")
+    return (
+        rows.withColumn("status", status)
+        .withColumn("visual", visual)
+        .select(*EXAMPLES.columns, "status", "label_status")
+    )

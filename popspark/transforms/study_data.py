@@ -63,8 +63,8 @@ def build_cells(
 def read_photographs(
     posts: DataFrame, images: DataFrame, post_ids: Sequence[str], n_wanted: int
 ) -> list[dict[str, Any]]:
-    """post_id, title and picture (a data URI) of the first `n_wanted` posts, in order, whose pictures differ."""
-    wanted = posts.where(posts.post_id.isin(list(post_ids))).select("post_id", "title", "image_id")
+    """post_id and picture (a data URI) of the first `n_wanted` posts, in order, whose pictures differ."""
+    wanted = posts.where(posts.post_id.isin(list(post_ids))).select("post_id", "image_id")
     found = {row.post_id: row for row in wanted.join(images.select("image_id", "sha256"), "image_id").collect()}
     chosen: dict[str, Any] = {}
     for post_id in post_ids:
@@ -79,5 +79,5 @@ def read_photographs(
             picture = thumbnail(decode(contents[row.image_id]))
         except ImageRefused:
             continue  # it had features once, so the file was changed since
-        shown.append({"post_id": row.post_id, "title": row.title, "picture": picture})
+        shown.append({"post_id": row.post_id, "picture": picture})
     return shown
