@@ -8,7 +8,6 @@ All on two threads: two Spark tasks of one thread, against plain torch in two pr
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import tempfile
 import time
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from table import Row, finish
+from timing import in_processes
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "models" / "demo-vscnn"
@@ -72,12 +72,6 @@ def torch_scoring(n_rows: int) -> float:
     for _ in range(n_rows // 1024):
         score()
     return time.perf_counter() - start
-
-
-def in_processes(function: Callable[[Any], float], parts: list[Any]) -> float:
-    """The slowest of the parts, each in a fresh process at the same time."""
-    with multiprocessing.get_context("spawn").Pool(len(parts)) as pool:
-        return max(pool.map(function, parts))
 
 
 def timed(action: Callable[[], Any]) -> float:

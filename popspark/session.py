@@ -17,8 +17,8 @@ ALWAYS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",  # what every other reader of Parquet expects
     "spark.sql.execution.arrow.pyspark.enabled": "true",
-    # Images make large rows. Spark 4 bounds a batch by its bytes, Spark 3.5 only by its rows: 64 MiB at 1 MiB each.
-    "spark.sql.execution.arrow.maxBytesPerBatch": "67108864",
+    # Images make large rows. Spark 4 bounds a batch by its bytes, Spark 3.5 only by its rows: 8 MiB at 128 KiB each.
+    "spark.sql.execution.arrow.maxBytesPerBatch": "8388608",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "64" if pyspark.__version__ < "4" else "1024",
 }
 
