@@ -47,9 +47,21 @@ class SchemaError(PopsparkError):
 
 
 class AccountingError(PopsparkError):
-    """Raised when rows in and rows out of a step do not add up, or too many were refused."""
+    """Raised when rows in and rows out of a step do not add up; nothing was published."""
 
     exit_code = 65
+
+
+class RefusalError(PopsparkError):
+    """Raised when a larger share of the rows was refused than the configuration allows; nothing was published."""
+
+    exit_code = 79  # the first that sysexits.h does not use: the data need a person, the job ran as it should
+
+
+class LockError(PopsparkError):
+    """Raised when another run holds the table for longer than this one may wait, or took it over."""
+
+    exit_code = 75
 
 
 class LeakError(PopsparkError):
