@@ -90,6 +90,11 @@ class Bundle:
         """By family, in the order in which their values stand in the visual vector."""
         return {feature["name"]: feature["version"] for feature in self.manifest["features"]}
 
+    @property
+    def fingerprint(self) -> str:
+        """Of all files, so that a bundle made again under the same name and version is another one."""
+        return hashlib.sha256(json.dumps(self.manifest["files"], sort_keys=True).encode()).hexdigest()
+
     def percentile(self, scores: Floats) -> npt.NDArray[np.float64]:
         """The share, 0 to 100, of the training split's scores that lie below each score."""
         return np.interp(scores, self.reference, np.linspace(0, 100, len(self.reference)))

@@ -2,9 +2,9 @@
 
 The file is created exclusively and says who holds it: run, host, process, time. While it is held it is written again
 every `HEARTBEAT_SECONDS`. It is stale, and taken over with a message, when its process has ended on this host, or when
-it was not written for `STALE_SECONDS` (the host died, or the process hangs). Two that take over a stale lock at the same
-moment both read it again after `SETTLE_SECONDS`: the last to write has it, and the other waits. Whoever was taken
-over finds out in `check`, which is called right before anything is published.
+it was not written for `STALE_SECONDS` (the host died, or the process hangs). Two that take over a stale lock at the
+same moment both read it again after `SETTLE_SECONDS`: the last to write has it, and the other waits. Whoever was
+taken over finds out in `check`, which is called right before anything is published.
 
 Exclusive creation is the file system's: local disks and S3 (conditional writes) have it.
 """

@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
 from popspark.errors import LockError
@@ -50,6 +51,18 @@ def list_slices(folder: str) -> list[str]:
     return [name for name in _names(fs, root) if "=" in name and not name.startswith(("_", "."))]
 
 
+def count_rows(folder: str) -> int:
+    """The rows of all slices in a folder, from the footers of their files."""
+    fs, root = url_to_fs(folder)
+    n_rows = 0
+    for slice_name in list_slices(folder):
+        for name in _names(fs, f"{root}/{slice_name}"):
+            if name.endswith(".parquet"):
+                with fs.open(f"{root}/{slice_name}/{name}") as stream:
+                    n_rows += pq.read_metadata(stream).num_rows
+    return n_rows
+
+
 def publish(folder: str, staged: str, run_id: str, removed: Iterable[str], lock: TableLock) -> None:
     """Replaces the slices that stand in folder `staged`, inside `folder`, and removes those that `removed` names.
 
@@ -76,9 +89,15 @@ def write_whole(path: str, content: bytes) -> None:
     """A file that appears at once with all its content, in place of an older one."""
     fs, target = url_to_fs(path)
     parent, _, name = target.rpartition("/")
+    written = f"{parent}/_writing-{name}"
     fs.makedirs(parent, exist_ok=True)
-    fs.pipe_file(f"{parent}/_writing-{name}", content)
-    fs.mv(f"{parent}/_writing-{name}", target)
+    try:
+        fs.pipe_file(written, content)
+        fs.mv(written, target)
+    except OSError:
+        if fs.exists(written):
+            fs.rm_file(written)
+        raise
 
 
 def recover(folder: str) -> None:

@@ -133,12 +133,16 @@ def test_figures_are_pictures() -> None:
     assert data_uri(b"abc", "image/png") == "data:image/png;base64,YWJj"
 
 
-def test_stages_add_up_and_say_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stages_add_up_and_say_so(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     clock = iter([10.0, 12.5, 16.5])
     monkeypatch.setattr("popspark.report.stages.time.perf_counter", lambda: next(clock))
+    caplog.set_level("INFO", "popspark")
     stages = Stages()
     stages.done("read")
     stages.done("score")
     assert stages.seconds == {"read": 2.5, "score": 4.0}
     assert stages.total == 6.5
-    assert capsys.readouterr().err == "[   2.5 s] read\n[   6.5 s] score\n"
+    assert [(line.message, line.seconds, line.elapsed_s) for line in caplog.records] == [
+        ("read", 2.5, 2.5),
+        ("score", 4.0, 6.5),
+    ]
