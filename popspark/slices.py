@@ -52,12 +52,11 @@ class Slices:
         """Writes rows, those of a slice into one file; nothing of the table changes."""
         writer = validate(rows, self.table, f"rows to be written to {self._path}").write.mode("overwrite")
         writer.partitionBy(self.column).parquet(self._staged)
-        if not list_slices(self._staged):  # a table without rows is one empty slice, for its columns to be seen
-            empty = self.spark.createDataFrame([], rows.schema).drop(self.column).coalesce(1)
-            empty.write.mode("overwrite").parquet(f"{self._staged}/{self.column}=unknown")
 
     def staged(self) -> DataFrame:
         """What `stage` wrote."""
+        if not list_slices(self._staged):
+            return self.spark.createDataFrame([], self.table.schema)
         return validate(self.spark.read.parquet(self._staged), self.table, self._staged)
 
     def publish(self, n_rows: int, removed: Iterable[str] | None) -> None:
@@ -79,9 +78,16 @@ class Slices:
             self._replace_where(removed)
             return
         gone = self._everything() if removed is None else [f"{self.column}={value}" for value in removed]
+        if not list_slices(self._staged) and not set(list_slices(self._folder)) - set(gone):
+            self._stage_empty()
         publish(self._folder, self._staged, self.run_id, gone, self.lock)
         if self._place.name:
             self._synchronise(self._place.name)
+
+    def _stage_empty(self) -> None:
+        """A table without rows is one slice without rows, so that its columns can be read."""
+        empty = self.spark.createDataFrame([], self.table.schema).drop(self.column).coalesce(1)
+        empty.write.mode("overwrite").parquet(f"{self._staged}/{self.column}=unknown")
 
     def _everything(self) -> list[str]:
         """All that stands in the folder and is part of a table, in this layout or another."""

@@ -26,14 +26,10 @@ VALUES = {
     "scored_at": "2026-01-05 10:00",
     "posts_simulated": False,
     "random_families": "",
-    "summary": {
-        "n_in": 1234,
-        "n_scored": 1232,
-        "n_refused": 2,
-        "seconds": 10.0,
-        "posts_per_second": 123.2,
-        "refused": {"corrupt": 2},
-    },
+    "outcome": {"n_in": 1234, "n_scored": 1200, "n_refused": 2, "n_unchanged": 32, "refused": {"corrupt": 2}},
+    "seconds": 10.0,
+    "posts_per_second": 123.2,
+    "n_shown": 50,
     "top": [POST],
     "bottom": [],
     "distribution": None,
@@ -51,7 +47,7 @@ def test_a_page_escapes_what_posts_say() -> None:
     assert "1,234" in page
     assert "1.23</b> &middot; above 92 %" in page
     assert "No post was scored." in page
-    assert "The first 1 are shown; the scores table has all." in page
+    assert "At most 50 are shown; the scores table has all." in page
 
 
 @pytest.mark.parametrize(
