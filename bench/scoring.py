@@ -50,15 +50,15 @@ def torch_extraction(contents: list[bytes]) -> float:
     return time.perf_counter() - start
 
 
-def torch_scoring(n_rows: int) -> float:
-    """Seconds of the plain forward pass from stored features: reduction and network, on one thread."""
+def torch_scoring(n_rows: int, folder: Path = BUNDLE) -> float:
+    """Seconds of the plain forward pass of a bundle from stored features: reduction and network, on one thread."""
     import torch
 
     from popspark.bundle import load_bundle
     from popspark.prediction import Predictor
 
     torch.set_num_threads(1)
-    predictor = Predictor(load_bundle(BUNDLE))
+    predictor = Predictor(load_bundle(folder))
     dims = {feature["name"]: feature["dim"] for feature in predictor.bundle.manifest["features"]}
     generator = np.random.default_rng(0)
     values = {name: generator.normal(size=(1024, dim)).astype(np.float32) for name, dim in dims.items()}

@@ -19,6 +19,7 @@ import threading
 import time
 import uuid
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -38,7 +39,10 @@ def _is_running(pid: int) -> bool:
         return False
     except PermissionError:  # somebody else's process
         return True
-    return True
+    try:  # killed, but nobody has asked for its exit code yet
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:  # no Linux, or gone since
+        return True
 
 
 class TableLock:

@@ -31,6 +31,13 @@ def dead_process() -> int:
     return ended.pid
 
 
+def zombie() -> int:
+    """A process that ended, and whose parent has not asked for its exit code; this one never will."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    return ended.pid
+
+
 def leave_lock(folder: Path, *, pid: int, host: str | None = None, age_s: float = 0) -> Path:
     """The lock of a run that is no more, last written `age_s` seconds ago."""
     who = {"run_id": "old", "host": host or socket.gethostname(), "pid": pid, "started_at": "2024-01-01T00:00:00"}
@@ -66,10 +73,11 @@ def test_a_second_run_waits_for_the_first(tmp_path: Path) -> None:
     "stale",
     [
         lambda folder: leave_lock(folder, pid=dead_process()),
+        lambda folder: leave_lock(folder, pid=zombie()),
         lambda folder: leave_lock(folder, pid=os.getpid(), age_s=locking.STALE_SECONDS + 5),
         lambda folder: leave_lock(folder, pid=1, host="elsewhere", age_s=locking.STALE_SECONDS + 5),
     ],
-    ids=["its process ended", "no heartbeat here", "no heartbeat elsewhere"],
+    ids=["its process ended", "a zombie", "no heartbeat here", "no heartbeat elsewhere"],
 )
 def test_a_stale_lock_is_broken(
     tmp_path: Path, stale: Callable[[Path], Path], caplog: pytest.LogCaptureFixture
