@@ -20,12 +20,13 @@ import json
 import logging
 import time
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
-from popspark.errors import LockError
+from popspark.errors import LockError, SchemaError
 from popspark.locking import POLL_SECONDS, TableLock
 
 LOG = logging.getLogger(__name__)
@@ -105,11 +106,26 @@ def recover(folder: str) -> None:
     fs, root = url_to_fs(folder)
     for name in _names(fs, root):
         if name.startswith(JOURNAL):
-            _roll_forward(fs, root, json.loads(fs.cat_file(f"{root}/{name}")))
+            _roll_forward(fs, root, _read_journal(fs, f"{root}/{name}"))
             fs.rm_file(f"{root}/{name}")
     for name in _names(fs, root):
         if name.startswith((STAGING, "_writing-")):
             fs.rm(f"{root}/{name}", recursive=True)
+
+
+def _read_journal(fs: Any, path: str) -> dict[str, Any]:
+    """Raises `SchemaError` where it names anything that is not right inside the table's folder."""
+    journal: dict[str, Any] = json.loads(fs.cat_file(path))
+    names = [journal["run_id"], *journal["replaced"], *journal["removed"], *chain(*journal["replaced"].values())]
+    parts = [*names, *journal["staged"].split("/")]
+    if not all(parts) or not {".", ".."}.isdisjoint(parts) or any("/" in name for name in names):
+        raise SchemaError(
+            "A journal names files outside of its table; popspark writes none such.",
+            where=path,
+            got=", ".join(parts),
+            fix="find out who wrote it, then delete it",
+        )
+    return journal
 
 
 def _roll_forward(fs: Any, root: str, journal: dict[str, Any]) -> None:

@@ -103,7 +103,7 @@ class Run:
 
     def mark_killed(self, holder: Mapping[str, Any] | None) -> None:
         """The run whose stale lock was broken gets outcome `killed`, if it is in the table as `running`."""
-        if holder is None or self._runs is None:
+        if holder is None or self._runs is None or "/" in str(holder.get("run_id")):
             return
         fs, folder = url_to_fs(self._runs)
         path = f"{folder}/{self.job}-{holder.get('run_id')}.parquet"

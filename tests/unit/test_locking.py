@@ -33,9 +33,9 @@ def dead_process() -> int:
 
 def zombie() -> int:
     """A process that ended, and whose parent has not asked for its exit code; this one never will."""
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
-    return ended.pid
+    pid = os.posix_spawn(sys.executable, [sys.executable, "-c", ""], os.environ)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    return pid
 
 
 def leave_lock(folder: Path, *, pid: int, host: str | None = None, age_s: float = 0) -> Path:

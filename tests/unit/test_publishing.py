@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
-from popspark.errors import LockError
+from popspark.errors import LockError, SchemaError
 from popspark.locking import TableLock
 from popspark.publishing import list_slices, publish, recover, settle, staging_folder
 
@@ -137,3 +138,23 @@ def test_a_slice_of_several_files_and_one_of_another_layout(tmp_path: Path) -> N
     with TableLock(str(tmp_path), "r1", 0) as lock:
         publish(str(tmp_path), staged, "r1", ["part-9.parquet"], lock)
     assert table(tmp_path) == {**NEW, "posted_month=2015-02/part-00001.parquet": "more"}
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"removed": ["../precious"]},
+        {"removed": [".."]},
+        {"removed": [""]},
+        {"staged": "../_staging-r1"},
+        {"replaced": {"../precious": ["a.parquet"]}},
+        {"replaced": {"posted_month=2015-01": ["../../precious/a.parquet"]}},
+    ],
+)
+def test_a_journal_that_leads_out_of_the_table_is_refused(tmp_path: Path, part: dict[str, Any]) -> None:
+    write(tmp_path, {"precious/a.parquet": "mine"})
+    journal = {"run_id": "r1", "staged": "_staging-r1/slices", "replaced": {}, "removed": [], **part}
+    write(tmp_path / "table", {"_publish-r1.json": json.dumps(journal)})
+    with pytest.raises(SchemaError, match="A journal names files outside of its table"):
+        settle(str(tmp_path / "table"))
+    assert table(tmp_path / "precious") == {"a.parquet": "mine"}
