@@ -28,7 +28,8 @@ def reduction(generator: np.random.Generator, n_in: int, n_out: int) -> Reductio
     return Reduction(*(np.asarray(x, np.float32) for x in (center, scale, *parts)))
 
 
-def make_bundle(folder: Path, version: str) -> tuple[Bundle, Path]:
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Path]:
     """A VSCNN with seeded random parameters over two small families; and the zip of it."""
     import torch
 
@@ -39,22 +40,18 @@ def make_bundle(folder: Path, version: str) -> tuple[Bundle, Path]:
     network = {name: value.numpy() for name, value in PopularityCNN(TOWERS["vscnn"]).state_dict().items()}
     manifest = {
         "name": "tiny",
-        "version": version,
+        "version": "7",
         "kind": "vscnn",
         "network": {"towers": TOWERS["vscnn"]},
         "features": [{"name": n, "version": f"{n}-1", "dim": d, "weights": None} for n, d in DIMS.items()],
     }
     reductions = {"visual": reduction(generator, 5, 20), "social": reduction(generator, 34, 14)}
     made = Bundle(manifest, network, reductions, quantiles(generator.normal(size=500)))
+    folder = tmp_path_factory.mktemp("bundle")
     write_bundle(made, folder / "tiny", "card")
-    archive = folder / f"{folder.name}.zip"  # a session keeps the first file of a name
+    archive = folder / "tiny-7.zip"
     archive.write_bytes(zip_bundle(folder / "tiny"))
     return load_bundle(archive), archive
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Path]:
-    return make_bundle(tmp_path_factory.mktemp("bundle"), "7")
 
 
 @pytest.fixture(scope="module")
