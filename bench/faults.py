@@ -15,7 +15,8 @@ from pathlib import Path
 
 from table import Row, finish
 
-from tests.faults import KINDS, Warehouse, trial
+from tests.faults import KINDS, trial
+from tests.nights import Warehouse
 
 
 def main() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults import KINDS, Warehouse, trial
+from tests.faults import KINDS, trial
+from tests.nights import Warehouse
 
 pytestmark = pytest.mark.slow
 
