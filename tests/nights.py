@@ -65,8 +65,9 @@ def _write_posts(folder: Path, n_posts: int) -> None:
     ]
     folder.mkdir()
     schema = pq.read_schema(next((ROOT / "sample" / "posts").glob("*.parquet")))
-    table = pa.Table.from_pylist(rows, schema.remove_metadata())
-    pq.write_table(table, folder / "0.parquet", coerce_timestamps="us", allow_truncated_timestamps=True)
+    times = {name: pa.timestamp("us", "UTC") for name in ("posted_at", "collected_at")}
+    schema = pa.schema({field.name: times.get(field.name, field.type) for field in schema})
+    pq.write_table(pa.Table.from_pylist(rows, schema), folder / "0.parquet")
 
 
 def _write_bundle(folder: Path) -> None:
@@ -127,7 +128,13 @@ class Warehouse:
     def _submit(self, job: str, *overrides: str) -> subprocess.Popen:
         environment = {name: value for name, value in os.environ.items() if name != "SPARK_HOME"}
         paths = {"PYTHONPATH": str(ROOT), "PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
-        options = ["spark.ui.enabled=false", "spark.sql.shuffle.partitions=2", f"spark.executorEnv.PYTHONPATH={ROOT}"]
+        log4j = f"spark.driver.extraJavaOptions=-Dlog4j2.configurationFile={ROOT}/conf/log4j2.properties"
+        options = [
+            log4j,
+            "spark.ui.enabled=false",
+            "spark.sql.shuffle.partitions=2",
+            f"spark.executorEnv.PYTHONPATH={ROOT}",
+        ]
         command = [str(SUBMIT), "--master", MASTER, "--py-files", str(self.package), "--executor-memory", "700m"]
         for option in options:
             command += ["--conf", option]
