@@ -54,7 +54,7 @@ lint: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-BENCHES := extraction scoring ingest training pairs
+BENCHES := extraction scoring ingest training pairs scheduled faults
 bench: java .venv/installed dist/popspark.zip
 	for name in $(BENCHES); do PYTHONPATH=. $(BIN)/python bench/$$name.py --json warehouse/bench/$$name.json || exit 1; done
 

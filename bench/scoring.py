@@ -50,15 +50,15 @@ def torch_extraction(contents: list[bytes]) -> float:
     return time.perf_counter() - start
 
 
-def torch_scoring(n_rows: int) -> float:
-    """Seconds of the plain forward pass from stored features: reduction and network, on one thread."""
+def torch_scoring(n_rows: int, folder: Path = BUNDLE) -> float:
+    """Seconds of the plain forward pass of a bundle from stored features: reduction and network, on one thread."""
     import torch
 
     from popspark.bundle import load_bundle
     from popspark.prediction import Predictor
 
     torch.set_num_threads(1)
-    predictor = Predictor(load_bundle(BUNDLE))
+    predictor = Predictor(load_bundle(folder))
     dims = {feature["name"]: feature["dim"] for feature in predictor.bundle.manifest["features"]}
     generator = np.random.default_rng(0)
     values = {name: generator.normal(size=(1024, dim)).astype(np.float32) for name, dim in dims.items()}
@@ -123,6 +123,7 @@ def scoring_row(spark: Any, n_posts: int, work: Path) -> Row:
 
     from popspark.bundle import load_bundle, zip_bundle
     from popspark.session import ship_file
+    from popspark.transforms.score_inputs import scoring_inputs
     from popspark.transforms.scoring import score_posts
 
     bundle = load_bundle(BUNDLE)
@@ -130,8 +131,9 @@ def scoring_row(spark: Any, n_posts: int, work: Path) -> Row:
     archive.write_bytes(zip_bundle(BUNDLE))
     ship_file(spark, archive)
     ids = spark.range(n_posts)
-    posts = ids.selectExpr("string(id) AS post_id", "concat('i', id) AS image_id", "now() AS collected_at")
-    posts.write.parquet(str(work / "posts"))
+    times = ["now() AS collected_at", "timestamp'2024-01-01' AS posted_at"]
+    ids.selectExpr("string(id) AS post_id", "concat('i', id) AS image_id", *times).write.parquet(str(work / "posts"))
+    ids.selectExpr("concat('i', id) AS image_id", "'s' AS sha256", "'ok' AS status").write.parquet(str(work / "images"))
     for feature in bundle.manifest["features"]:
         values = f"transform(sequence(1, {feature['dim']}), x -> float((hash(id, x) % 1000) / 1000D))"
         row = ["concat('i', id) AS image_id", "'s' AS sha256", f"'{feature['name']}' AS family"]
@@ -139,10 +141,12 @@ def scoring_row(spark: Any, n_posts: int, work: Path) -> Row:
         ids.selectExpr(*row).write.mode("append").partitionBy("family").parquet(str(work / "features"))
     social = (f.rand(n).alias(name) for n, name in enumerate(bundle.manifest["social"]["names"]))
     ids.select(f.expr("string(id) AS post_id"), *social).write.parquet(str(work / "social"))
-    tables = [spark.read.parquet(str(work / name)) for name in ("posts", "features", "social")]
+    names = ("posts", "images", "social", "features")
+    posts, images, values, features = (spark.read.parquet(str(work / name)) for name in names)
 
     def score() -> None:
-        score_posts(*tables, bundle, archive.name).write.format("noop").mode("overwrite").save()
+        inputs = scoring_inputs(posts, images, values, bundle)
+        score_posts(inputs, features, bundle, archive.name, "r1").write.format("noop").mode("overwrite").save()
 
     score()  # starts the workers
     seconds = timed(score)

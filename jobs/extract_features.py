@@ -4,21 +4,31 @@
     python jobs/extract_features.py features.families='[color, vgg19]' features.weights.vgg19=/weights/vgg19.pth
 
 Reads: images, and image_features as far as they are there.
-Writes: image_features, by appending rows for new images, changed images (by sha256), and new families or versions.
+Writes: image_features, by appending rows for new images, changed images (by sha256), and new families or versions; and
+a row of runs.
+
+A run that is killed leaves whole files or none: the rows in them are there, and the next run adds the others, none
+twice. One run at a time, by a lock in the table's folder.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+
+from pyspark.sql import DataFrame
+
 from popspark.command import run
-from popspark.config import JobConfig
+from popspark.config import ScheduledConfig
 from popspark.extractor import FeatureSettings, plan_features
 from popspark.images import Limits
+from popspark.locking import TableLock
+from popspark.runs import Run
 from popspark.session import get_session, ship_file
 from popspark.tables import IMAGE_FEATURES, IMAGES, find_table, read_table, write_table
 from popspark.transforms.extraction import Extraction, extract_missing
 
 
-class Config(JobConfig):
+class Config(ScheduledConfig):
     """images, image_features: tables. features: families, weights, device. limits: for decoding."""
 
     images: str
@@ -28,25 +38,40 @@ class Config(JobConfig):
 
 
 def main(config: Config) -> None:
+    with Run("extract_features", config) as record:
+        _extract(config, record)
+
+
+def _extract(config: Config, record: Run) -> None:
     planned = plan_features(config.features)
+    record.inputs = {"images": config.images}
+    record.versions |= {f"feature {family.name}": family.version for family in planned}
     spark = get_session("extract_features", config.env.spark)
+    record.stages.done("session")
     for family in planned:
         if family.weights_path:
             ship_file(spark, family.weights_path)
     images = read_table(spark, IMAGES, config.images)
-    stored = find_table(spark, IMAGE_FEATURES, config.image_features)
-    n_before = stored.count() if stored is not None else 0
     extraction = Extraction(planned, config.features.device, config.features.batch_size, config.limits)
-    write_table(extract_missing(images, stored, extraction), IMAGE_FEATURES, config.image_features, "append")
+    with TableLock(config.image_features, config.run_id, config.lock_wait_seconds) as lock:
+        record.mark_killed(lock.broken)
+        stored = find_table(spark, IMAGE_FEATURES, config.image_features)
+        before = _count(stored) if stored is not None else Counter()
+        write_table(extract_missing(images, stored, extraction), IMAGE_FEATURES, config.image_features, "append")
+        after = _count(read_table(spark, IMAGE_FEATURES, config.image_features))
+    record.stages.done("extraction")
 
-    rows = read_table(spark, IMAGE_FEATURES, config.image_features)
-    counts = {
-        (r["family"], r["version"], r["status"]): r["count"]
-        for r in rows.groupBy("family", "version", "status").count().collect()
-    }
-    print(f"Added {sum(counts.values()) - n_before:,} rows to {config.image_features}, which now holds")
-    for (family, version, status), n in sorted(counts.items()):
-        print(f"  {family:<20}{version:<34}{status:<16}{n:>10,}")
+    for (_, _, status), n in (after - before).items():
+        record.counts[status] = record.counts.get(status, 0) + n
+    print(f"Added {sum(record.counts.values()):,} rows to {config.image_features}, which now holds")
+    for (name, version, status), n in sorted(after.items()):
+        print(f"  {name:<20}{version:<34}{status:<16}{n:>10,}")
+
+
+def _count(rows: DataFrame) -> Counter[tuple[str, str, str]]:
+    """Rows by family, version and status."""
+    groups = rows.groupBy("family", "version", "status").count().collect()
+    return Counter({(row["family"], row["version"], row["status"]): row["count"] for row in groups})
 
 
 if __name__ == "__main__":

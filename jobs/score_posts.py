@@ -1,11 +1,13 @@
-"""Scores posts with a bundle: the main job.
+"""Scores posts with a bundle: the main job. It takes what is new or changed, so it can run every night.
 
     spark-submit --py-files dist/popspark.zip jobs/score_posts.py bundle=models/demo-vscnn
     spark-submit ... jobs/score_posts.py posts=s3a://lake/posts images=s3a://lake/images scores=s3a://lake/scores
+    spark-submit ... jobs/score_posts.py update.mode=full update.posted_from=2024-03-01
 
-Reads: images; posts (null: each image is a post of which nothing else is known); and image_features where that names
-a table, whose gaps are computed on the way.
-Writes: scores, exactly one row per post_id; and a report page, where `report` names a file.
+Reads: images; posts (null: each image is a post of which nothing else is known); image_features where that names
+a table, whose gaps are computed on the way; and scores, as far as they are there.
+Writes: scores, exactly one row per post_id, refused posts with the reason, by replacing the months that changed; a row
+of runs; and a report page, where `report` names a file.
 """
 
 from __future__ import annotations
@@ -13,22 +15,30 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from pyspark.sql import DataFrame
+
 from popspark.bundle import load_bundle, zip_bundle
 from popspark.command import run
-from popspark.config import JobConfig
+from popspark.config import ScheduledConfig
 from popspark.extractor import Device, FeatureSettings, plan_features
 from popspark.images import Limits
-from popspark.report.stages import Stages
+from popspark.runs import Run
 from popspark.session import get_session, ship_file
-from popspark.tables import IMAGE_FEATURES, IMAGES, POSTS, SCORES, find_table, read_table, write_table
+from popspark.slices import open_slices
+from popspark.tables import IMAGE_FEATURES, IMAGES, POSTS, SCORES, find_table, read_table
 from popspark.transforms.extraction import Extraction, current_features, extract_missing
-from popspark.transforms.score_summary import summarise, write_report
-from popspark.transforms.scoring import check_features, posts_of_images, score_posts
+from popspark.transforms.score_inputs import posts_of_images, scoring_inputs
+from popspark.transforms.score_summary import render_summary, write_report
+from popspark.transforms.score_update import Update, update_scores
+from popspark.transforms.scoring import check_features, score_posts
 from popspark.transforms.social import social_features
 
 
-class Config(JobConfig):
-    """Tables; bundle: folder or zip. weights: of deep families, as in conf/extract_features.yaml. report: or null."""
+class Config(ScheduledConfig):
+    """Tables; bundle: folder or zip. weights: of deep families, as in conf/extract_features.yaml. report: or null.
+
+    scores: a path, or table:NAME in the session's catalog. update: which posts, and how many may be refused.
+    """
 
     posts: str | None
     images: str
@@ -36,6 +46,7 @@ class Config(JobConfig):
     bundle: str
     scores: str
     report: str | None
+    update: Update
     device: Device = "auto"
     batch_size: int = 16
     weights: dict[str, str] = {}
@@ -43,7 +54,12 @@ class Config(JobConfig):
 
 
 def main(config: Config) -> None:
-    stages = Stages()
+    with Run("score_posts", config) as record:
+        _score(config, record)
+
+
+def _score(config: Config, record: Run) -> None:
+    stages = record.stages
     bundle = load_bundle(Path(config.bundle))
     settings = FeatureSettings.model_validate(
         {
@@ -56,6 +72,10 @@ def main(config: Config) -> None:
     )
     planned = plan_features(settings)
     check_features(bundle, planned)
+    record.model_name, record.model_version = bundle.name, bundle.version
+    record.versions |= {f"feature {name}": version for name, version in bundle.feature_versions.items()}
+    tables = {"posts": config.posts, "images": config.images, "image_features": config.image_features}
+    record.inputs = {name: path for name, path in {**tables, "bundle": config.bundle}.items() if path}
     stages.done("bundle and weights checked")
 
     spark = get_session("score_posts", config.env.spark)
@@ -68,23 +88,29 @@ def main(config: Config) -> None:
             ship_file(spark, family.weights_path)
     images = read_table(spark, IMAGES, config.images)
     posts = read_table(spark, POSTS, config.posts) if config.posts else posts_of_images(images)
-    images = images.join(posts.select("image_id").distinct(), "image_id", "left_semi")
-    extraction = Extraction(planned, config.device, config.batch_size, config.limits)
     stored = find_table(spark, IMAGE_FEATURES, config.image_features) if config.image_features else None
-    features = extract_missing(images, stored, extraction)
-    if stored is not None:
-        features = features.unionByName(current_features(images, stored, planned))
+    extraction = Extraction(planned, config.device, config.batch_size, config.limits)
     needs_social = set(bundle.reductions) != {"visual"}
     social = social_features(spark, posts, bundle.manifest["social"]["mode"]) if needs_social else None
-    write_table(score_posts(posts, features, social, bundle, archive.name), SCORES, config.scores)
-    stages.done("scoring")
 
-    scores = read_table(spark, SCORES, config.scores)
-    summary = summarise(posts, scores, stages)
+    def score(inputs: DataFrame) -> DataFrame:
+        wanted = images.join(inputs.select("image_id").distinct(), "image_id", "left_semi")
+        features = extract_missing(wanted, stored, extraction)
+        if stored is not None:
+            features = features.unionByName(current_features(wanted, stored, planned))
+        return score_posts(inputs, features, bundle, archive.name, config.run_id)
+
+    with open_slices(spark, SCORES, config.scores, config.run_id, config.lock_wait_seconds) as slices:
+        record.mark_killed(slices.lock.broken)
+        inputs = scoring_inputs(posts, images, social, bundle)
+        outcome = update_scores(slices, inputs, score, bundle, config.update, stages)
+    record.counts = outcome.counts()
+    record.input_rows = {"posts": outcome.n_rows}
     if config.report:
-        write_report(config.report, posts, images, scores, bundle.manifest, summary, stages)
+        scores = read_table(spark, SCORES, config.scores)
+        write_report(config.report, posts, images, scores, bundle.manifest, outcome, stages)
         stages.done("report")
-    print(summary.render(stages, config.scores, config.report))
+    print(render_summary(outcome, stages, config.scores, config.report))
 
 
 if __name__ == "__main__":

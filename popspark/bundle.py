@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from popspark.errors import BundleError, PathError
 
 FORMAT = 1
 N_QUANTILES = 1001
+MAX_ZIP_BYTES = 2 << 30  # unpacked: a zip of zeros must not fill the memory
+NAME = re.compile(r"[A-Za-z0-9][\w.+-]{0,99}")  # names and versions end up in names of files
 KEYS = ("name", "version", "kind", "features", "files")
 ALWAYS = ("reduction.safetensors", "reference.safetensors")
 Floats = npt.NDArray[Any]
@@ -90,6 +93,11 @@ class Bundle:
         """By family, in the order in which their values stand in the visual vector."""
         return {feature["name"]: feature["version"] for feature in self.manifest["features"]}
 
+    @property
+    def fingerprint(self) -> str:
+        """Of all files, so that a bundle made again under the same name and version is another one."""
+        return hashlib.sha256(json.dumps(self.manifest["files"], sort_keys=True).encode()).hexdigest()
+
     def percentile(self, scores: Floats) -> npt.NDArray[np.float64]:
         """The share, 0 to 100, of the training split's scores that lie below each score."""
         return np.interp(scores, self.reference, np.linspace(0, 100, len(self.reference)))
@@ -146,6 +154,11 @@ def _read_files(path: Path) -> dict[str, bytes]:
         return {file.name: file.read_bytes() for file in path.iterdir() if file.is_file()}
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
+            n_bytes = sum(entry.file_size for entry in archive.infolist())
+            if n_bytes > MAX_ZIP_BYTES:
+                raise BundleError(
+                    "A zip that is too large for a bundle.", where=str(path), got=n_bytes, legal=f"<= {MAX_ZIP_BYTES}"
+                )
             return {name: archive.read(name) for name in archive.namelist()}
     raise PathError("There is no bundle.", where=str(path), legal="a bundle's folder, or a zip of one")
 
@@ -166,6 +179,9 @@ def load_bundle(path: Path) -> Bundle:
     lacking += [name for name in ALWAYS if name not in manifest.get("files", {})]
     if lacking:
         raise BundleError("manifest.json is incomplete.", where=str(path), got=f"no {', '.join(lacking)}")
+    for key in ("name", "version"):
+        if not NAME.fullmatch(str(manifest[key])):
+            raise BundleError(f"A bundle's {key} must be usable in a file's name.", where=str(path), got=manifest[key])
     for name, expected in manifest["files"].items():
         found = hashlib.sha256(contents[name]).hexdigest() if name in contents else "no such file"
         if found != expected:

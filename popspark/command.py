@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 from popspark.config import JobConfig, load_config
 from popspark.errors import PopsparkError
+from popspark.logs import start_logging
+from popspark.redaction import redact
 
 C = TypeVar("C", bound=JobConfig)
+LOG = logging.getLogger(__name__)
 
 
 def run(script: str, doc: str | None, model: type[C], main: Callable[[C], None]) -> None:
@@ -20,7 +26,8 @@ def run(script: str, doc: str | None, model: type[C], main: Callable[[C], None])
     The job's own config is conf/<stem of script>.yaml in the folder beside that of the script.
 
     Exit code 0 when done, 2 for an unusable command line, the error's own for a `PopsparkError` (its message on
-    stderr), and 1 with a traceback for anything nobody foresaw.
+    stderr), 1 with a traceback for anything nobody foresaw, and 143 when told to end (SIGTERM), after locks are given
+    back. `popspark.errors` has the table of codes.
     """
     name, conf = Path(script).stem, Path(script).resolve().parent.parent / "conf"
     parser = argparse.ArgumentParser(name, description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -30,8 +37,23 @@ def run(script: str, doc: str | None, model: type[C], main: Callable[[C], None])
     args = parser.parse_intermixed_args()  # settings may stand before and after the options
     env_file = Path(args.env) if args.env.endswith(".yaml") else conf / "env" / f"{args.env}.yaml"
     job_file = Path(args.config) if args.config else conf / f"{name}.yaml"
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    is_json = False
     try:
-        main(load_config(model, job_file, env_file, args.overrides))
+        config = load_config(model, job_file, env_file, args.overrides)
+        is_json = config.env.log_format == "json"
+        start_logging(config.env.log_format, name, config.run_id)
+        main(config)
     except PopsparkError as error:
-        print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
+        message = f"{name}: {type(error).__name__}: {error}"
+        if is_json:
+            LOG.error(message, extra={"exit_code": error.exit_code})
+        else:
+            print(message, file=sys.stderr)
         sys.exit(error.exit_code)
+    except Exception:
+        if is_json:
+            LOG.exception("%s ended in a way that nobody foresaw", name, extra={"exit_code": 1})
+        else:
+            print(redact(traceback.format_exc()), end="", file=sys.stderr)
+        sys.exit(1)

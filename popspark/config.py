@@ -5,16 +5,19 @@ The merge and the interpolation (`${env.warehouse}/posts`, `${oc.env:HOME}`) are
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from yaml import YAMLError
 
 from popspark.errors import ConfigError, PathError, closest
+from popspark.logs import LogFormat
 
 
 class Section(BaseModel):
@@ -32,10 +35,14 @@ def _flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 class Env(Section):
-    """Where the job runs. warehouse: root of all tables. spark: options for the session, by full name."""
+    """Where the job runs. warehouse: root of all tables. spark: options for the session, by full name.
+
+    log_format: of the lines on stderr; json is one object a line, with the run's id.
+    """
 
     warehouse: str
     spark: dict[str, Any] = {}
+    log_format: LogFormat = "text"
 
     @field_validator("spark", mode="before")
     @classmethod
@@ -44,10 +51,28 @@ class Env(Section):
         return dict(_flat(options)) if isinstance(options, Mapping) else options
 
 
+def new_run_id() -> str:
+    """The time, for people and for sorting, and some random digits: `20240501T020000-9f3c1a`."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
+
+
 class JobConfig(Section):
-    """Base of every job's config."""
+    """Base of every job's config. run_id: stands in each log line and record; a scheduler may give its own."""
 
     env: Env
+    run_id: str = Field(default_factory=new_run_id, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
+
+
+class ScheduledConfig(JobConfig):
+    """Of a job that is run again and again over a growing table.
+
+    runs: the table that gets a row for this run, or null. metrics: a file that gets the same as JSON, or null.
+    lock_wait_seconds: how long to wait for another run of the same table.
+    """
+
+    runs: str | None
+    metrics: str | None
+    lock_wait_seconds: float = Field(ge=0)
 
 
 C = TypeVar("C", bound=JobConfig)

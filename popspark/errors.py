@@ -3,13 +3,30 @@
 A bad row never raises: it becomes a row with a status. What stands here is a bad configuration, a missing
 file or device, or a table that is not what it must be.
 
-Exit codes follow sysexits.h, so that a scheduler can tell a typo from a fault that a retry may cure.
+Exit codes follow sysexits.h, so that a scheduler can tell a typo from a fault that a retry may cure:
+
+| code | what | a retry |
+|---|---|---|
+| 0 | done | |
+| 1 | nobody foresaw it: a traceback; Spark gave up, a full disk | may help |
+| 2 | the command line | no |
+| 65 | the data, a table, a bundle: not what they must be | no |
+| 66 | a path or weights that do not exist, or lie outside their root | once they are there |
+| 69 | the device asked for is not there | elsewhere |
+| 75 | another run holds the table | yes |
+| 78 | the configuration | no |
+| 79 | more rows refused than `max_refused_share` | after a look at the reasons |
+| 143 | ended by SIGTERM | yes |
+
+In no case but 0 has anything been published, or half of anything. Messages are without secrets.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+
+from popspark.redaction import redact
 
 
 class PopsparkError(Exception):
@@ -25,7 +42,7 @@ class PopsparkError(Exception):
     ) -> None:
         parts = {"where": where, "got": got, "legal": legal, "fix": fix}
         lines = [what, *(f"  {name}: {value}" for name, value in parts.items() if value is not None)]
-        super().__init__("\n".join(lines))
+        super().__init__(redact("\n".join(lines)))
 
 
 class ConfigError(PopsparkError):
@@ -47,9 +64,21 @@ class SchemaError(PopsparkError):
 
 
 class AccountingError(PopsparkError):
-    """Raised when rows in and rows out of a step do not add up, or too many were refused."""
+    """Raised when rows in and rows out of a step do not add up; nothing was published."""
 
     exit_code = 65
+
+
+class RefusalError(PopsparkError):
+    """Raised when a larger share of the rows was refused than the configuration allows; nothing was published."""
+
+    exit_code = 79  # the first that sysexits.h does not use: the data need a person, the job ran as it should
+
+
+class LockError(PopsparkError):
+    """Raised when another run holds the table for longer than this one may wait, or took it over."""
+
+    exit_code = 75
 
 
 class LeakError(PopsparkError):

@@ -13,6 +13,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as t
 
 from popspark.errors import PathError, SchemaError
+from popspark.places import locate
+from popspark.publishing import settle
 
 STRING, LONG, INT, DOUBLE = t.StringType(), t.LongType(), t.IntegerType(), t.DoubleType()
 TIMESTAMP, BOOLEAN, BINARY = t.TimestampType(), t.BooleanType(), t.BinaryType()
@@ -23,7 +25,8 @@ STRINGS, FLOATS = t.ArrayType(STRING), t.ArrayType(t.FloatType())
 class Table:
     """name: plural noun. columns: name -> type. key: the columns that name a row; never null.
 
-    required: other columns that may not be null. partitioned_by: folders on disk.
+    required: other columns that may not be null. partitioned_by: folders on disk. is_sliced: such a folder is
+    replaced as a whole, by `popspark.slices`; the table may also be one of the catalog, `table:NAME`, or Delta.
     """
 
     name: str
@@ -31,6 +34,7 @@ class Table:
     key: tuple[str, ...]
     required: tuple[str, ...] = ()
     partitioned_by: tuple[str, ...] = ()
+    is_sliced: bool = False
 
     @property
     def schema(self) -> t.StructType:
@@ -168,12 +172,38 @@ SCORES = Table(
         "model_version": STRING,
         "status": STRING,
         "error": STRING,
-        "scored_at": TIMESTAMP,
+        "scored_at": TIMESTAMP,  # of a refused post: when it was first refused with this input
+        "input_hash": LONG,  # of all that the score was made from
+        "run_id": STRING,  # of the run that scored it
+        "posted_month": STRING,  # "2015-03"; "unknown" without posted_at
     },
     key=("post_id",),
-    required=("model_name", "model_version", "status", "scored_at"),
+    required=("model_name", "model_version", "status", "scored_at", "input_hash", "run_id", "posted_month"),
+    partitioned_by=("posted_month",),
+    is_sliced=True,
 )
 
+RUNS = Table(
+    "runs",  # one row a run, written by popspark.runs
+    {
+        "run_id": STRING,
+        "job": STRING,
+        "outcome": STRING,  # running, succeeded, failed, killed
+        "started_at": TIMESTAMP,
+        "seconds": DOUBLE,
+        "exit_code": INT,
+        "error": STRING,
+        "model_name": STRING,
+        "model_version": STRING,
+        "inputs": t.MapType(STRING, STRING),  # the tables read, by name
+        "input_rows": t.MapType(STRING, LONG),
+        "counts": t.MapType(STRING, LONG),  # rows by what became of them
+        "stage_seconds": t.MapType(STRING, DOUBLE),
+        "versions": t.MapType(STRING, STRING),
+    },
+    key=("job", "run_id"),
+    required=("outcome", "started_at", "seconds"),
+)
 
 PAIR_POSTS = Table(
     "pair_posts",  # the posts table as the pair rules see it, row by row
@@ -257,10 +287,19 @@ def validate(rows: DataFrame, table: Table, where: str) -> DataFrame:
 def read_table(spark: SparkSession, table: Table, path: str) -> DataFrame:
     """Reads and validates; raises `PathError` where nothing is, `SchemaError` where it is another table."""
     try:
-        rows = spark.read.parquet(path)
+        rows = _open_sliced(spark, path) if table.is_sliced else spark.read.parquet(path)
         return validate(rows, table, path)
     except AnalysisException as error:
         raise PathError(f"Cannot read the {table.name} table.", where=path, got=str(error).splitlines()[0]) from error
+
+
+def _open_sliced(spark: SparkSession, path: str) -> DataFrame:
+    place = locate(spark, path)
+    if place.folder and not place.is_delta:
+        settle(place.folder)
+    if place.name:
+        return spark.read.table(place.name)
+    return spark.read.format("delta" if place.is_delta else "parquet").load(path)
 
 
 def find_table(spark: SparkSession, table: Table, path: str) -> DataFrame | None:

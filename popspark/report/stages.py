@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 import time
+
+LOG = logging.getLogger(__name__)
 
 
 class Stages:
@@ -18,7 +20,7 @@ class Stages:
         now = time.perf_counter()
         self.seconds[name] = now - self._last
         self._last = now
-        print(f"[{sum(self.seconds.values()):6.1f} s] {name}", file=sys.stderr, flush=True)
+        LOG.info(name, extra={"stage": name, "seconds": round(self.seconds[name], 3), "elapsed_s": self.total})
 
     @property
     def total(self) -> float:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from pyspark import SparkFiles
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
 from pyspark.sql import types as t
 from pyspark.sql.pandas.functions import pandas_udf
@@ -22,7 +22,7 @@ from popspark.bundle import Bundle, load_bundle
 from popspark.errors import BundleError
 from popspark.extractor import PlannedFamily
 from popspark.prediction import Predictor
-from popspark.tables import POSTS, SCORES, SOCIAL_NAMES
+from popspark.tables import SCORES
 
 PROJECTION = t.ArrayType(t.DoubleType())
 SCORE = t.StructType([t.StructField("score", t.DoubleType()), t.StructField("percentile", t.DoubleType())])
@@ -133,41 +133,15 @@ def project_images(features: DataFrame, bundle: Bundle, file: str) -> DataFrame:
     )
 
 
-def posts_of_images(images: DataFrame) -> DataFrame:
-    """Each image as a post of which nothing else is known: rows of posts, post_id and image_id the same."""
-    known = {
-        "post_id": f.col("image_id"),
-        "image_id": f.col("image_id"),
-        "user_id": f.lit("unknown"),
-        "origin": f.lit("images"),
-        "is_simulated": f.lit(False),
-    }
-    columns = (known.get(name, f.lit(None)).cast(kind).alias(name) for name, kind in POSTS.columns.items())
-    return images.select(*columns)
+def score_posts(inputs: DataFrame, features: DataFrame, bundle: Bundle, file: str, run_id: str) -> DataFrame:
+    """The scores table: exactly one row per row of `inputs`.
 
-
-def one_row_per_post(posts: DataFrame) -> DataFrame:
-    """The row collected last for each post_id; rows without a post_id have no place in a table keyed by it."""
-    order = Window.partitionBy("post_id").orderBy(f.desc_nulls_last("collected_at"), f.desc_nulls_last("image_id"))
-    return posts.where("post_id IS NOT NULL").withColumn("row", f.row_number().over(order)).where("row = 1").drop("row")
-
-
-def score_posts(
-    posts: DataFrame, features: DataFrame, social: DataFrame | None, bundle: Bundle, file: str
-) -> DataFrame:
-    """The scores table: exactly one row per post_id of `posts`.
-
-    features: image_features. social: social_features of the same posts, None for a model that needs none.
-    file: the name under which the bundle was shipped, as a zip.
+    inputs: post_id, posted_month, image_id, social, input_hash, as `scoring_inputs` makes them. features:
+    image_features. file: the name under which the bundle was shipped, as a zip.
     """
     images = project_images(features, bundle, file)
     images = images.select("image_id", "visual", f.struct("status", "error").alias("image"))
-    rows = one_row_per_post(posts).select("post_id", "image_id").join(images, "image_id", "left")
-    if social is None:
-        rows = rows.withColumn("social", f.array().cast(PROJECTION))
-    else:
-        vector = f.array(*SOCIAL_NAMES).cast(PROJECTION).alias("social")
-        rows = rows.join(social.select("post_id", vector), "post_id", "left")
+    rows = inputs.join(images, "image_id", "left")
     status = (
         f.when(f.col("image_id").isNull(), f.lit("no_image"))
         .when(f.col("image").isNull(), f.lit("missing"))
@@ -189,4 +163,7 @@ def score_posts(
         status.alias("status"),
         error.alias("error"),
         f.current_timestamp().alias("scored_at"),
+        "input_hash",
+        f.lit(run_id).alias("run_id"),
+        "posted_month",
     ).select(*SCORES.columns)

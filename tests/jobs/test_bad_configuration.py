@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from shutil import copytree
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -13,9 +14,12 @@ from tests.jobs.conftest import ROOT, Submit
 
 
 def run(job: str, *arguments: str) -> subprocess.CompletedProcess:
-    """A job that must fail before it needs Spark."""
+    """A job that must fail before it needs Spark; its record goes into a warehouse that is thrown away."""
     command = [sys.executable, str(ROOT / "jobs" / f"{job}.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}, timeout=120)
+    with TemporaryDirectory() as away:
+        return subprocess.run(
+            command, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}, timeout=120, cwd=away
+        )
 
 
 @pytest.mark.parametrize(
@@ -25,6 +29,14 @@ def run(job: str, *arguments: str) -> subprocess.CompletedProcess:
         (["bundel=x"], 78, "Did you mean 'bundle'?"),
         (["bundle"], 78, "An override must be key=value."),
         (["batch_size=many"], 78, "batch_size = 'many': Input should be a valid integer"),
+        (["update.mode=half"], 78, "update.mode = 'half': Input should be 'incremental' or 'full'"),
+        (
+            ["update.posted_from=2024-02-01", "update.posted_to=2024-01-31"],
+            78,
+            "posted_from 2024-02-01 comes after posted_to 2024-01-31",
+        ),
+        (["update.max_refused_share=5"], 78, "update.max_refused_share = 5: Input should be less than or equal to 1"),
+        (["run_id=../x"], 78, "run_id = '../x': String should match pattern"),
         (["device=gpu"], 78, "device = 'gpu': Input should be 'auto', 'cpu' or 'cuda'"),
         (["--env", "nowhere"], 66, "No such config file."),
         (["bundle=models/absent"], 66, "There is no bundle."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from shutil import copytree, rmtree
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,7 +18,8 @@ BROKEN = {"cut_off.jpg": "corrupt", "empty.jpg": "empty", "text.jpg": "not_an_im
 
 
 def read(path: Path) -> pa.Table:
-    return pq.read_table(path).sort_by("post_id")
+    table = pq.read_table(path).sort_by("post_id")
+    return table.drop_columns(["posted_month"]) if "posted_month" in table.column_names else table
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,17 @@ def scores(warehouse: Path, submit: Submit) -> pa.Table:
     return read(warehouse / "scores")
 
 
+def test_each_run_has_its_record(warehouse: Path, scores: pa.Table) -> None:
+    runs = {row["job"]: row for row in pq.read_table(warehouse / "runs").to_pylist()}
+    assert {job: row["outcome"] for job, row in runs.items()} == dict.fromkeys(
+        ("extract_features", "score_posts"), "succeeded"
+    )
+    counts = dict(runs["score_posts"]["counts"])
+    assert counts["in"] == len(scores) == counts["ok"] + counts["refused"]
+    assert set(scores["run_id"].to_pylist()) == {runs["score_posts"]["run_id"]}
+    assert dict(runs["extract_features"]["counts"])["ok"] == 24
+
+
 def test_every_post_has_one_row(warehouse: Path, scores: pa.Table) -> None:
     posts = read(warehouse / "posts")
     assert scores["post_id"].to_pylist() == posts["post_id"].to_pylist()
@@ -77,8 +90,8 @@ def test_the_card_and_the_manifest_say_what_was_learned(warehouse: Path, scores:
 
 
 def same(left: pa.Table, right: pa.Table, tolerance: float) -> bool:
-    """Equal but for scored_at, and for what another order of additions moves."""
-    texts = [name for name in left.column_names if name not in ("score", "percentile", "scored_at")]
+    """Equal but for the run, and for what another order of additions moves."""
+    texts = [name for name in left.column_names if name not in ("score", "percentile", "scored_at", "run_id")]
     if not left.select(texts).equals(right.select(texts)):
         return False
     pairs = zip(left["score"].to_pylist(), right["score"].to_pylist(), strict=True)
@@ -99,11 +112,16 @@ def test_stored_features_give_the_same_scores(warehouse: Path, scores: pa.Table,
     assert same(scores, read(stored), 1e-5)
 
 
-def test_the_same_job_on_executors_of_their_own(warehouse: Path, scores: pa.Table, submit: Submit) -> None:
-    out = warehouse / "scores_local_cluster"
+def test_executors_of_their_own_score_what_is_not_there(warehouse: Path, scores: pa.Table, submit: Submit) -> None:
+    out = copytree(warehouse / "scores", warehouse / "scores_local_cluster")
+    for month in sorted(path for path in out.iterdir() if "=" in path.name)[::2]:
+        rmtree(month)
+    n_left = pq.read_table(out).num_rows
+    assert 0 < n_left < len(scores)
     bundle = f"bundle={warehouse}/models/vscnn"
     root = f"env.warehouse={warehouse}"
-    submit("score_posts", root, bundle, f"scores={out}", "report=null", master="local-cluster[2,1,2048]")
+    done = submit("score_posts", root, bundle, f"scores={out}", "report=null", master="local-cluster[2,1,2048]")
+    assert f"unchanged      {n_left:>12,}" in done.stdout
     assert same(scores, read(out), 1e-5)
 
 

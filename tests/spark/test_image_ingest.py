@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,18 @@ def test_nothing_there_is_an_error(spark: SparkSession, tmp_path: Path) -> None:
 
 def test_paths_from_a_table_stay_in_their_root(spark: SparkSession, folder: Path) -> None:
     (folder / "link.jpg").symlink_to(folder.parent / "secret.jpg")
-    ids = ["a.jpg", "gone.jpg", "../secret.jpg", str(folder.parent / "secret.jpg"), "link.jpg", "sub", "a.jpg", None]
+    os.mkfifo(folder / "pipe.jpg")
+    ids = [
+        "pipe.jpg",
+        "a.jpg",
+        "gone.jpg",
+        "../secret.jpg",
+        str(folder.parent / "secret.jpg"),
+        "link.jpg",
+        "sub",
+        "a.jpg",
+        None,
+    ]
     rows = read_images(spark.createDataFrame([(i,) for i in ids], "image_id string"), str(folder), Limits()).collect()
     assert {row["image_id"]: row["status"] for row in rows} == {
         "a.jpg": "ok",
@@ -69,9 +81,21 @@ def test_paths_from_a_table_stay_in_their_root(spark: SparkSession, folder: Path
         str(folder.parent / "secret.jpg"): "outside_root",
         "link.jpg": "outside_root",
         "sub": "missing",
+        "pipe.jpg": "missing",
     }
-    assert len(rows) == 6
+    assert len(rows) == 7
     assert all(row["content"] is None for row in rows if row["status"] != "ok")
+
+
+def test_an_image_removed_after_it_was_listed_is_a_row_with_the_reason(spark: SparkSession, folder: Path) -> None:
+    paths, root = list_images(spark, str(folder))
+    expected = {row["image_id"]: row for row in read_images(paths, root, Limits()).collect()}
+    (folder / "a.jpg").unlink()
+    found = {row["image_id"]: row for row in read_images(paths, root, Limits()).collect()}
+    gone = found.pop("a.jpg")
+    assert (gone["status"], gone["error"], gone["content"]) == ("missing", "there is no such file", None)
+    assert expected.pop("a.jpg")["status"] == "ok"
+    assert found == expected
 
 
 def test_limits_hold_before_reading_and_before_decoding(spark: SparkSession, folder: Path) -> None:

@@ -10,16 +10,16 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from popspark.bundle import Bundle, Reduction, load_bundle, quantiles, write_bundle, zip_bundle
-from popspark.errors import AccountingError, BundleError
+from popspark.errors import BundleError
 from popspark.extractor import FeatureSettings, plan_features
 from popspark.prediction import Predictor
-from popspark.report.stages import Stages
 from popspark.session import ship_file
 from popspark.tables import IMAGE_FEATURES, SCORES, SOCIAL_NAMES
-from popspark.transforms.score_summary import summarise
+from popspark.transforms.score_inputs import scoring_inputs
 from popspark.transforms.scoring import check_features, score_posts
 
 DIMS = {"color": 3, "lbp": 2}
+POST = "post_id string, image_id string, collected_at timestamp, posted_at timestamp"
 
 
 def reduction(generator: np.random.Generator, n_in: int, n_out: int) -> Reduction:
@@ -65,15 +65,24 @@ def tables(spark: SparkSession) -> tuple[DataFrame, DataFrame, DataFrame]:
             features.append((f"i{n}", "s", family, "old", [9.0] * dim, "ok", None))
     features += [("broken", "s", family, f"{family}-1", None, "corrupt", "OSError: cut off") for family in DIMS]
     features.append(("half", "s", "color", "color-1", [0.0, 0.0, 0.0], "ok", None))
-    posts = [(f"p{n}", f"i{n % 6}", datetime(2024, 1, 1)) for n in range(10)]
-    posts += [("none", None, None), ("gone", "absent", None), ("broken", "broken", None), ("half", "half", None)]
-    posts += [("p0", "absent", datetime(2023, 1, 1)), (None, "i0", None)]
-    social = [(post, "paper", *generator.normal(size=34).tolist()) for post in {p for p, _, _ in posts if p}]
+    posted = datetime(2023, 5, 5)
+    posts = [(f"p{n}", f"i{n % 6}", datetime(2024, 1, 1), posted) for n in range(10)]
+    unknown = [("none", None), ("gone", "absent"), ("broken", "broken"), ("half", "half")]
+    posts += [(post, image, None, None) for post, image in unknown]
+    posts += [("p0", "absent", datetime(2023, 1, 1), posted), (None, "i0", None, None)]
+    social = [(post, "paper", *generator.normal(size=34).tolist()) for post in {row[0] for row in posts if row[0]}]
     return (
-        spark.createDataFrame(posts, "post_id string, image_id string, collected_at timestamp"),
+        spark.createDataFrame(posts, POST),
         spark.createDataFrame(features, IMAGE_FEATURES.schema),
         spark.createDataFrame(social, "post_id string, mode string, " + ", ".join(f"{n} double" for n in SOCIAL_NAMES)),
     )
+
+
+def score(tables: tuple[DataFrame, DataFrame, DataFrame], bundle: tuple[Bundle, Path]) -> DataFrame:
+    posts, features, social = tables
+    images = features.selectExpr("image_id", "sha256", "'ok' AS status").distinct()
+    inputs = scoring_inputs(posts, images, social, bundle[0]).where("post_id IS NOT NULL")
+    return score_posts(inputs, features, bundle[0], bundle[1].name, "r1")
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +90,7 @@ def scores(
     spark: SparkSession, bundle: tuple[Bundle, Path], tables: tuple[DataFrame, DataFrame, DataFrame]
 ) -> DataFrame:
     ship_file(spark, bundle[1])
-    return score_posts(*tables, bundle[0], bundle[1].name).localCheckpoint()
+    return score(tables, bundle).localCheckpoint()
 
 
 def test_exactly_one_row_per_post_with_a_score_or_a_reason(scores: DataFrame) -> None:
@@ -96,7 +105,8 @@ def test_exactly_one_row_per_post_with_a_score_or_a_reason(scores: DataFrame) ->
     }
     for row in rows.values():
         assert (row["score"] is None) == (row["percentile"] is None) == (row["status"] != "ok")
-        assert (row["model_name"], row["model_version"]) == ("tiny", "7")
+        assert (row["model_name"], row["model_version"], row["run_id"]) == ("tiny", "7", "r1")
+        assert row["posted_month"] == ("2023-05" if row["post_id"].startswith("p") else "unknown")
 
 
 def test_scores_equal_the_predictor_called_directly(
@@ -117,13 +127,13 @@ def test_scores_equal_the_predictor_called_directly(
 def test_scoring_twice_gives_the_same_table(
     scores: DataFrame, bundle: tuple[Bundle, Path], tables: tuple[DataFrame, DataFrame, DataFrame]
 ) -> None:
-    again = score_posts(*tables, bundle[0], bundle[1].name).drop("scored_at")
+    again = score(tables, bundle).drop("scored_at")
     assert sorted(map(str, again.collect())) == sorted(map(str, scores.drop("scored_at").collect()))
 
 
 def test_no_posts_give_no_scores(bundle: tuple[Bundle, Path], tables: tuple[DataFrame, DataFrame, DataFrame]) -> None:
     posts, features, social = tables
-    assert score_posts(posts.limit(0), features, social, bundle[0], bundle[1].name).count() == 0
+    assert score((posts.limit(0), features, social), bundle).count() == 0
 
 
 def test_a_bundle_refuses_other_features(bundle: tuple[Bundle, Path]) -> None:
@@ -131,13 +141,3 @@ def test_a_bundle_refuses_other_features(bundle: tuple[Bundle, Path]) -> None:
         check_features(bundle[0], plan_features(FeatureSettings(families=("color", "lbp"))))
     assert str(caught.value).startswith("Bundle tiny 7 was made for other features than those at hand.\n  got: color ")
     assert "legal: color color-1, lbp lbp-1" in str(caught.value)
-
-
-def test_rows_are_accounted_for(scores: DataFrame, tables: tuple[DataFrame, DataFrame, DataFrame]) -> None:
-    stages = Stages()
-    stages.done("scoring")
-    summary = summarise(tables[0], scores, stages)
-    assert (summary.n_in, summary.n_duplicates, summary.n_scored) == (14, 2, 10)
-    assert summary.refused == {"corrupt": 1, "missing": 1, "no_features": 1, "no_image": 1}
-    with pytest.raises(AccountingError, match="Posts in and scores out do not add up"):
-        summarise(tables[0], scores.limit(3), stages)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -167,6 +168,31 @@ def test_a_manifest_that_lacks_something(folder: Path, alter: Callable[[dict], o
     with pytest.raises(BundleError) as raised:
         load_bundle(folder)
     assert str(raised.value) == message.format(folder)
+
+
+@pytest.mark.parametrize("key", ["name", "version"])
+@pytest.mark.parametrize("value", ["../../x", "a/b", "", ".hidden", "x\n"])
+def test_a_name_that_would_lead_elsewhere_as_a_file(folder: Path, key: str, value: str) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**manifest, key: value}))
+    with pytest.raises(BundleError, match=rf"^A bundle's {key} must be usable in a file's name\.\n  where: "):
+        load_bundle(folder)
+
+
+def test_a_zip_that_would_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("popspark.bundle.MAX_ZIP_BYTES", 1_000_000)
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("manifest.json", bytes(2_000_000))
+    assert (tmp_path / "bomb.zip").stat().st_size < 10_000
+    with pytest.raises(BundleError, match="got: 2000000"):
+        load_bundle(tmp_path / "bomb.zip")
+
+
+def test_the_fingerprint_is_that_of_the_files(bundle: Bundle, folder: Path, tmp_path: Path) -> None:
+    found = load_bundle(folder).fingerprint
+    write_bundle(replace(bundle, reference=bundle.reference + 1), tmp_path / "other", "# A card")
+    assert load_bundle(tmp_path / "other").fingerprint != found
+    assert load_bundle(folder).fingerprint == found
 
 
 def test_a_manifest_that_is_not_json(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -88,7 +89,7 @@ def test_a_bad_setting_ends_before_the_job_starts(job: Path) -> None:
     ended = call(job, "fates=refused")
     assert (ended.returncode, ended.stdout) == (78, "")
     assert ended.stderr.startswith("count_things: ConfigError: This configuration cannot be used.\n")
-    assert ended.stderr.endswith("unknown key fates; legal keys: env, things, fate. Did you mean 'fate'?\n")
+    assert ended.stderr.endswith("unknown key fates; legal keys: env, run_id, things, fate. Did you mean 'fate'?\n")
 
 
 def test_a_missing_env_file(job: Path) -> None:
@@ -102,6 +103,37 @@ def test_what_nobody_foresaw_keeps_its_traceback(job: Path) -> None:
     assert ended.returncode == 1
     assert ended.stderr.startswith("Traceback (most recent call last):\n")
     assert ended.stderr.endswith("ZeroDivisionError: by zero\n")
+
+
+def test_log_lines_as_json_carry_the_run_and_no_secrets(job: Path) -> None:
+    ended = call(job, "fate=refused", "things=s3a://me:mine@bucket/things", "env.log_format=json", "run_id=night-7")
+    assert ended.returncode == 65
+    line = json.loads(ended.stderr)
+    assert {k: line[k] for k in ("level", "job", "run_id", "exit_code")} == {
+        "level": "error",
+        "job": "count_things",
+        "run_id": "night-7",
+        "exit_code": 65,
+    }
+    assert line["message"].endswith("BundleError: The bundle is broken.\n  where: s3a://***@bucket/things")
+
+
+def test_json_keeps_the_traceback_of_what_nobody_foresaw_in_one_line(job: Path) -> None:
+    ended = call(job, "fate=unforeseen", "env.log_format=json")
+    assert ended.returncode == 1
+    assert json.loads(ended.stderr)["message"].endswith("ZeroDivisionError: by zero")
+
+
+def test_a_bad_override_does_not_print_the_secrets_of_the_others(job: Path) -> None:
+    ended = call(job, "fates=refused", "env.spark.spark.hadoop.fs.s3a.secret.key=mine")
+    assert ended.returncode == 78
+    assert "mine" not in ended.stderr
+    assert "secret.key=***" in ended.stderr
+
+
+@pytest.mark.parametrize("run_id", ["../up", "a b", ".hidden", ""])
+def test_a_run_id_that_is_no_file_name(job: Path, run_id: str) -> None:
+    assert call(job, f"run_id='{run_id}'").returncode == 78
 
 
 def test_an_unusable_command_line(job: Path) -> None:

@@ -87,15 +87,18 @@ def test_all_faults_are_told_at_once(folder: Path) -> None:
         "       model.layers = 'many': Input should be a valid integer, unable to parse string as an integer\n"
         "       model.kind = 'gbdt': Input should be 'cnn' or 'svr'\n"
         "       unknown key model.kindd; legal keys: layers, kind. Did you mean 'kind'?\n"
-        "       unknown key pots; legal keys: env, posts, version, model, other. Did you mean 'posts'?"
+        "       unknown key pots; legal keys: env, run_id, posts, version, model, other. Did you mean 'posts'?"
     )
 
 
 @pytest.mark.parametrize(
     ("override", "got"),
     [
-        ("colour=red", "unknown key colour; legal keys: env, posts, version, model, other."),
-        ("env.wharehouse=x", "unknown key env.wharehouse; legal keys: warehouse, spark. Did you mean 'warehouse'?"),
+        ("colour=red", "unknown key colour; legal keys: env, run_id, posts, version, model, other."),
+        (
+            "env.wharehouse=x",
+            "unknown key env.wharehouse; legal keys: warehouse, spark, log_format. Did you mean 'warehouse'?",
+        ),
         ("other.layer=1", "unknown key other.layer; legal keys: layers, kind. Did you mean 'layers'?"),
         ("posts=", "posts = None: Input should be a valid string"),
         ("model=3", "model = 3: Input should be a valid dictionary or instance of Model"),

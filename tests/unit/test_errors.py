@@ -15,6 +15,8 @@ EXIT_CODES = {  # sysexits.h, as the os module has it where the platform does
     "PathError": os.EX_NOINPUT,
     "SchemaError": os.EX_DATAERR,
     "AccountingError": os.EX_DATAERR,
+    "RefusalError": 79,
+    "LockError": os.EX_TEMPFAIL,
     "LeakError": os.EX_DATAERR,
     "WeightsError": os.EX_NOINPUT,
     "BundleError": os.EX_DATAERR,

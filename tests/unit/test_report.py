@@ -26,14 +26,10 @@ VALUES = {
     "scored_at": "2026-01-05 10:00",
     "posts_simulated": False,
     "random_families": "",
-    "summary": {
-        "n_in": 1234,
-        "n_scored": 1232,
-        "n_refused": 2,
-        "seconds": 10.0,
-        "posts_per_second": 123.2,
-        "refused": {"corrupt": 2},
-    },
+    "outcome": {"n_in": 1234, "n_scored": 1200, "n_refused": 2, "n_unchanged": 32, "refused": {"corrupt": 2}},
+    "seconds": 10.0,
+    "posts_per_second": 123.2,
+    "n_shown": 50,
     "top": [POST],
     "bottom": [],
     "distribution": None,
@@ -51,7 +47,7 @@ def test_a_page_escapes_what_posts_say() -> None:
     assert "1,234" in page
     assert "1.23</b> &middot; above 92 %" in page
     assert "No post was scored." in page
-    assert "The first 1 are shown; the scores table has all." in page
+    assert "At most 50 are shown; the scores table has all." in page
 
 
 @pytest.mark.parametrize(
@@ -133,12 +129,16 @@ def test_figures_are_pictures() -> None:
     assert data_uri(b"abc", "image/png") == "data:image/png;base64,YWJj"
 
 
-def test_stages_add_up_and_say_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stages_add_up_and_say_so(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     clock = iter([10.0, 12.5, 16.5])
     monkeypatch.setattr("popspark.report.stages.time.perf_counter", lambda: next(clock))
+    caplog.set_level("INFO", "popspark")
     stages = Stages()
     stages.done("read")
     stages.done("score")
     assert stages.seconds == {"read": 2.5, "score": 4.0}
     assert stages.total == 6.5
-    assert capsys.readouterr().err == "[   2.5 s] read\n[   6.5 s] score\n"
+    assert [(line.message, line.seconds, line.elapsed_s) for line in caplog.records] == [
+        ("read", 2.5, 2.5),
+        ("score", 4.0, 6.5),
+    ]

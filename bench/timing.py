@@ -1,0 +1,25 @@
+"""How the benches take time."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+
+def best_seconds(action: Callable[[], Any], n_repeats: int = 3) -> float:
+    """The shortest of some runs after one that warms up."""
+    action()
+    seconds = []
+    for _ in range(n_repeats):
+        start = time.perf_counter()
+        action()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def in_processes(function: Callable[[Any], float], parts: Sequence[Any]) -> float:
+    """The slowest of the parts, each in a fresh process at the same time; `function` returns its own seconds."""
+    with multiprocessing.get_context("spawn").Pool(len(parts)) as pool:
+        return max(pool.map(function, parts))

@@ -1,0 +1,34 @@
+"""Where a sliced table stands: in a folder, or under a name in the session's catalog; as Parquet or as Delta."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fsspec.core import url_to_fs
+from pyspark.errors import AnalysisException
+from pyspark.sql import SparkSession
+
+CATALOG = "table:"
+
+
+@dataclass(frozen=True)
+class Place:
+    """folder: of the files, None for a catalog table that does not exist yet. name: in the catalog, if it is there."""
+
+    folder: str | None
+    name: str | None
+    is_delta: bool
+
+
+def locate(spark: SparkSession, path: str) -> Place:
+    """A path, or `table:NAME` for a table of the session's catalog, such as `table:lake.popularity.scores`."""
+    if not path.startswith(CATALOG):
+        fs, root = url_to_fs(path)
+        return Place(path.rstrip("/"), None, bool(fs.exists(f"{root}/_delta_log")))
+    name = path.removeprefix(CATALOG)
+    try:
+        rows = spark.sql("DESCRIBE TABLE EXTENDED IDENTIFIER(:name)", args={"name": name}).collect()
+    except AnalysisException:
+        return Place(None, name, False)
+    facts = {row["col_name"]: row["data_type"] for row in rows}
+    return Place(facts.get("Location"), name, str(facts.get("Provider")).lower() == "delta")

@@ -1,0 +1,13 @@
+"""jobs/score_posts.py with a decoder that dies on some images: submitted by `tests.faults`."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from jobs import score_posts
+from popspark.command import run
+from popspark.transforms.extraction import Extraction
+from tests.killing_decoder import decode_or_die
+
+score_posts.Extraction = partial(Extraction, decode=decode_or_die)  # type: ignore[misc,assignment]
+run(score_posts.__file__, score_posts.__doc__, score_posts.Config, score_posts.main)
