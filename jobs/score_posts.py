@@ -16,14 +16,14 @@ from pathlib import Path
 from popspark.bundle import load_bundle, zip_bundle
 from popspark.command import run
 from popspark.config import JobConfig
-from popspark.extractor import Device, FeatureSettings, plan_features
+from popspark.extractor import Device, plan_bundle
 from popspark.images import Limits
 from popspark.report.stages import Stages
 from popspark.session import get_session, ship_file
 from popspark.tables import IMAGE_FEATURES, IMAGES, POSTS, SCORES, find_table, read_table, write_table
 from popspark.transforms.extraction import Extraction, current_features, extract_missing
 from popspark.transforms.score_summary import summarise, write_report
-from popspark.transforms.scoring import check_features, posts_of_images, score_posts
+from popspark.transforms.scoring import posts_of_images, score_posts
 from popspark.transforms.social import social_features
 
 
@@ -45,17 +45,7 @@ class Config(JobConfig):
 def main(config: Config) -> None:
     stages = Stages()
     bundle = load_bundle(Path(config.bundle))
-    settings = FeatureSettings.model_validate(
-        {
-            "families": list(bundle.feature_versions),
-            "dtype": bundle.manifest["feature_settings"]["dtype"],
-            "device": config.device,
-            "batch_size": config.batch_size,
-            "weights": config.weights,
-        }
-    )
-    planned = plan_features(settings)
-    check_features(bundle, planned)
+    planned = plan_bundle(bundle, Path(config.bundle), config.device, config.batch_size, config.weights)
     stages.done("bundle and weights checked")
 
     spark = get_session("score_posts", config.env.spark)
