@@ -116,7 +116,7 @@ def test_the_iipa_checkpoint_is_told_by_its_git_blob_hash(tmp_path: Path, monkey
     assert find_weights("resnet50_iipa", str(path), sha256).sha256 == sha256
     monkeypatch.setattr(weights, "IIPA_BLOB", blob)
     assert find_weights("resnet50_iipa", str(path)).sha256 == sha256
-    with pytest.raises(WeightsError, match="^resnet50_iipa has no ImageNet weights"):
+    with pytest.raises(WeightsError, match=r"^resnet50_iipa has no ImageNet weights"):
         find_weights("resnet50_iipa")
 
 
