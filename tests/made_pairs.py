@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from popspark.images import decode, shrink
 
 PHOTOS = sorted((Path(__file__).resolve().parents[1] / "sample" / "photos").glob("*.jpg"))
+MIN_BRIGHTNESS = 0.3  # of a photograph that can be called well exposed before anything is done to it
 SHARES = {"train": 0.6, "valid": 0.2, "test": 0.2}
 PAIRS_PER_USER = 12
 Image = npt.NDArray[np.uint8]
@@ -37,7 +38,11 @@ def darkened(image: Image, stops: float) -> Image:
 
 def spoil(image: Image, blur: float, dark: float) -> Image:
     """blur, dark: 0 (not at all) to 1."""
-    return darkened(blurred(image, 4 * blur), 3 * dark)
+    return darkened(blurred(image, 4 * blur), 4 * dark)
+
+
+def _read(path: Path) -> Image:
+    return decode(path.read_bytes())
 
 
 Preference = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
@@ -50,31 +55,33 @@ PREFERENCES: dict[str, tuple[tuple[bool, bool], Preference]] = {
 }
 
 
-def write_pairs(folder: Path, preference: str, n_versions: int, n_pairs: int, shuffled: bool = False) -> Path:
-    """pair_examples of `n_pairs`, most of them for training. n_versions: pictures made of each photograph.
+def write_pairs(folder: Path, preference: str, n_levels: int, n_pairs: int, shuffled: bool = False) -> Path:
+    """pair_examples of at most `n_pairs`, most of them for training. n_levels: of each spoiling, from none to full.
 
     shuffled: the side that is preferred is drawn by a coin.
     """
     varies, popularity = PREFERENCES[preference]
+    levels = np.linspace(0, 1, n_levels)
+    ways = np.array(
+        [(blur, dark) for blur in levels[: n_levels * varies[0] or 1] for dark in levels[: n_levels * varies[1] or 1]]
+    )
     generator = np.random.default_rng(7)
-    order = generator.permutation(len(PHOTOS))
-    ends = np.round(np.cumsum([0.0, *SHARES.values()]) * len(PHOTOS)).astype(int)
+    photographs = [image for image in map(_read, PHOTOS) if image.mean() / 255 >= MIN_BRIGHTNESS]
+    order = generator.permutation(len(photographs))
+    ends = np.round(np.cumsum([0.0, *SHARES.values()]) * len(photographs)).astype(int)
     for split, start, stop in zip(SHARES, ends[:-1], ends[1:], strict=True):
-        originals = [decode(PHOTOS[i].read_bytes()) for i in order[start:stop]]
-        levels = np.linspace(0, 1, n_versions)
-        done = np.stack([np.stack([generator.permutation(levels) * v for v in varies], 1) for _ in originals])
-        pictures = [[shrink(spoil(image, *how)) for how in ways] for image, ways in zip(originals, done, strict=True)]
+        pictures = [[shrink(spoil(photographs[i], *way)) for way in ways] for i in order[start:stop]]
         n = int(SHARES[split] * n_pairs)
-        chosen = np.stack([generator.choice(len(originals), 2, replace=False) for _ in range(n)])  # (n, 2) photographs
-        ways = np.stack([generator.choice(n_versions, 2, replace=False) for _ in range(n)])
-        values = popularity(done[chosen, ways].reshape(-1, 2)).reshape(-1, 2)
+        chosen = np.stack([generator.choice(len(pictures), 2, replace=False) for _ in range(n)])  # (n, 2) photographs
+        done = np.stack([generator.choice(len(ways), 2, replace=False) for _ in range(n)])  # (n, 2) ways
+        values = popularity(ways[done].reshape(-1, 2)).reshape(-1, 2)
         margins = values[:, 0] - values[:, 1]
-        clear = np.abs(margins) > 0.3  # what a person sees at a glance
+        clear = np.abs(margins) > 0.35  # what a person sees at a glance
         if shuffled:
             margins = margins * generator.choice([-1.0, 1.0], n)
         sides = {}
         for side, name in enumerate("lr"):
-            thumbnails = [pictures[p][w] for p, w in zip(chosen[clear, side], ways[clear, side], strict=True)]
+            thumbnails = [pictures[p][w] for p, w in zip(chosen[clear, side], done[clear, side], strict=True)]
             sides[f"thumbnail_{name}"] = thumbnails
             sides[f"sha256_{name}"] = [hashlib.sha256(content).hexdigest() for content in thumbnails]
             sides[f"n_bytes_{name}"] = [len(content) for content in thumbnails]

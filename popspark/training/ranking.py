@@ -1,7 +1,7 @@
 """Pair examples to a fitted ranker, with the trunk fitted too, or frozen: then each photograph passes it once.
 
 With a frozen trunk the features of every photograph go into one file, mapped into memory, and only the head is fitted,
-on features standardised by the training photographs: minutes on a CPU. It starts from zero, or from the head that the
+on features centred and scaled by the training photographs: minutes on a CPU. It starts from zero, or from the head that the
 checkpoint brings: a random start would stay wherever the pairs do not reach.
 """
 
@@ -109,11 +109,13 @@ def _frozen_features(
 
 
 def _moments(features: Floats, places: npt.NDArray[np.int64]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Mean and deviation (dim,) of these rows, part by part; 1 for the deviation of what does not vary."""
+    """Mean and scale (dim,) of these rows, read part by part. The scale is one for all, the root mean square of the
+    deviations: a scale for each feature would make those that hardly vary as loud as the others.
+    """
     parts = np.array_split(places, max(1, len(places) // 1024))
     mean = sum(features[part].sum(axis=0, dtype=np.float64) for part in parts) / len(places)
-    square = sum(((features[part] - mean) ** 2).sum(axis=0) for part in parts) / len(places)
-    return mean, np.where(square > 1e-12, np.sqrt(square), 1.0)
+    square = sum(float(((features[part] - mean) ** 2).sum()) for part in parts) / (len(places) * features.shape[1])
+    return mean, np.full(features.shape[1], np.sqrt(square) or 1.0)
 
 
 def _fit_head(
@@ -137,14 +139,14 @@ def _fit_head(
         network.head.weight.copy_(weight * torch.from_numpy(scale))
         network.head.bias.copy_(bias + weight @ torch.from_numpy(center).float())
 
-    def standardised(places: npt.NDArray[np.int64]) -> torch.Tensor:
+    def scaled(places: npt.NDArray[np.int64]) -> torch.Tensor:
         return torch.from_numpy(((features[places] - center) / scale).astype(np.float32)).to(device)
 
     def scores_of(places: npt.NDArray[np.int64]) -> Floats:
         scores = np.full(len(pairs.photographs), np.nan, np.float32)
         with torch.inference_mode():
             for part in np.array_split(places, max(1, len(places) // 1024)):
-                scores[part] = network(standardised(part)).cpu().numpy()
+                scores[part] = network(scaled(part)).cpu().numpy()
         return scores
 
     train = pairs.splits["train"]
@@ -154,7 +156,7 @@ def _fit_head(
         order = np.random.default_rng(seed).permutation(len(train))
         for start in range(0, len(order), settings.fit.batch_size):
             rows = order[start : start + settings.fit.batch_size]
-            inputs = standardised(np.concatenate([train.left[rows], train.right[rows]]))
+            inputs = scaled(np.concatenate([train.left[rows], train.right[rows]]))
             yield inputs, torch.from_numpy(targets[rows]).to(device)
 
     of_validation = pairs.splits["valid"].photographs

@@ -150,7 +150,9 @@ def fit_ranker(
         seed = settings.seed * 100_003 + epoch
         torch.manual_seed(seed)  # for networks that draw, as in dropout
         start = time.perf_counter()
-        with tqdm(total=n_train, desc=f"ranker epoch {epoch}/{settings.n_epochs}", unit="pair", leave=False) as bar:
+        with tqdm(
+            total=n_train, desc=f"ranker epoch {epoch}/{settings.n_epochs}", unit="pair", leave=False, disable=None
+        ) as bar:
             loss = train_epoch(network, optimizer, scaler, train_batches(seed), bar)
         seconds = time.perf_counter() - start
         schedule.step()
