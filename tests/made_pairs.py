@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +62,8 @@ def write_pairs(folder: Path, preference: str, n_levels: int, n_pairs: int, shuf
     shuffled: the side that is preferred is drawn by a coin.
     """
     varies, popularity = PREFERENCES[preference]
-    levels = np.linspace(0, 1, n_levels)
-    ways = np.array(
-        [(blur, dark) for blur in levels[: n_levels * varies[0] or 1] for dark in levels[: n_levels * varies[1] or 1]]
-    )
+    levels = [np.linspace(0, 1, n_levels) if varied else [0.0] for varied in varies]
+    ways = np.array(list(product(*levels)))  # (number of ways, 2)
     generator = np.random.default_rng(7)
     photographs = [image for image in map(_read, PHOTOS) if image.mean() / 255 >= MIN_BRIGHTNESS]
     order = generator.permutation(len(photographs))

@@ -57,8 +57,9 @@ def _efficientnet_trunk(network: nn.Module) -> nn.Module:
 class Backbone:
     """dim: values per image. network: the whole classifier, as its weights name the parameters; randomly initialised.
 
-    trunk: cuts it after the features; head: how the names of the parameters that this loses begin. short_side_px, crop_px, resample, mean, std: what its weights were trained on,
-    mean and std on the scale 0..255. is_stretched: the whole picture becomes the square, nothing is cut off.
+    trunk: cuts it after the features; head: how the names of the parameters that this loses begin. short_side_px,
+    crop_px, resample, mean, std: what its weights were trained on, mean and std on the scale 0..255. is_stretched: the
+    whole picture becomes the square, nothing is cut off.
     """
 
     name: str

@@ -1,8 +1,8 @@
 """Pair examples to a fitted ranker, with the trunk fitted too, or frozen: then each photograph passes it once.
 
 With a frozen trunk the features of every photograph go into one file, mapped into memory, and only the head is fitted,
-on features centred and scaled by the training photographs: minutes on a CPU. It starts from zero, or from the head that the
-checkpoint brings: a random start would stay wherever the pairs do not reach.
+on features centred and scaled by the training photographs: minutes on a CPU. It starts from zero, or from the head that
+the checkpoint brings: a random start would stay wherever the pairs do not reach.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,7 @@ def evaluate(fitted: FittedRanker, n_resamples: int = 1000) -> RankerFacts:
         _line(
             f"{low:g} to {high:g}" if np.isfinite(high) else f"above {low:g}", hits[(margins > low) & (margins <= high)]
         )
-        for low, high in zip(MARGIN_EDGES, MARGIN_EDGES[1:], strict=False)
+        for low, high in pairwise(MARGIN_EDGES)
     ]
     names, counts = np.unique(users, return_counts=True)
     means = np.array([hits[users == name].mean() for name in names])
