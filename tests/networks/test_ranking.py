@@ -181,7 +181,7 @@ def test_an_album_needs_photographs_and_a_ranker(sharp: tuple[FittedRanker, Rank
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[FittedRanker, Path]:
     """ResNet-18 from random weights, trunk and all, for one epoch of a few pairs."""
     folder = tmp_path_factory.mktemp("whole")
-    examples = write_pairs(folder / "pair_examples", "sharp beats blurred", n_levels=2, n_pairs=30)
+    examples = write_pairs(folder / "pair_examples", "sharp beats blurred", n_levels=2, n_pairs=15)
     fit = RankFit(n_epochs=1, batch_size=4, trunk_learning_rate=1e-3)
     settings = RankerSettings(backbone="resnet18", weights="random", device="cpu", fit=fit)
     fitted = train_ranker(examples, folder / "work", settings)
@@ -292,7 +292,7 @@ def test_both_rates_fall_and_the_trunk_has_its_own(tmp_path: Path) -> None:
 
 
 def test_patience_ends_a_fit_that_gets_no_better(tmp_path: Path) -> None:
-    _, curves, _ = fit_small(tmp_path / "c.pt", SMALL.model_copy(update={"n_epochs": 200, "patience": 3}))
+    _, curves, _ = fit_small(tmp_path / "c.pt", SMALL.model_copy(update={"n_epochs": 200, "patience": 3, "lr_factor": 1.0}))
     best = max(range(len(curves)), key=lambda i: (curves[i].valid_accuracy, -curves[i].valid_loss))
     assert len(curves) - 1 - best == 3
 
