@@ -292,7 +292,9 @@ def test_both_rates_fall_and_the_trunk_has_its_own(tmp_path: Path) -> None:
 
 
 def test_patience_ends_a_fit_that_gets_no_better(tmp_path: Path) -> None:
-    _, curves, _ = fit_small(tmp_path / "c.pt", SMALL.model_copy(update={"n_epochs": 200, "patience": 3, "lr_factor": 1.0}))
+    _, curves, _ = fit_small(
+        tmp_path / "c.pt", SMALL.model_copy(update={"n_epochs": 200, "patience": 3, "lr_factor": 1.0})
+    )
     best = max(range(len(curves)), key=lambda i: (curves[i].valid_accuracy, -curves[i].valid_loss))
     assert len(curves) - 1 - best == 3
 
