@@ -1,10 +1,12 @@
 # make demo   score the sample's photographs with the released bundle (spark-submit, local master)
 # make study  the VSCNN paper's tables and figures on the sample's photographs, as an HTML report
+# make pairs-demo  the sample's posts to pairs, a trained ranker, its report and the sample's photographs in its order
 # make test   lint, then all tests but the slow ones;  make test-all: those too
 PYTHON ?= python3.11
 MASTER ?= local[2,4]
 DEMO ?= warehouse/demo
 STUDY ?= warehouse/study
+PAIRS_DEMO ?= warehouse/pairs_demo
 
 BIN := $(CURDIR)/.venv/bin
 export PYSPARK_PYTHON := $(BIN)/python
@@ -17,7 +19,7 @@ SOURCES := $(shell find popspark -type f -not -path '*/__pycache__/*')
 # Most of a Spark test is planning, on one core: two files at a time.
 IN_PARALLEL := -n 2 --dist loadfile
 
-.PHONY: demo score study test test-all lint bench demo-bundle package java
+.PHONY: demo score study ranker pairs-demo test test-all lint bench demo-bundle package java
 .DEFAULT_GOAL := demo
 
 demo: java .venv/installed dist/popspark.zip
@@ -41,6 +43,21 @@ $(STUDY)/image_features/_SUCCESS: $(STUDY)/images/_SUCCESS
 
 $(STUDY)/posts/_SUCCESS: $(STUDY)/images/_SUCCESS conf/simulate_posts_study.yaml
 	$(SUBMIT) jobs/simulate_posts.py --config conf/simulate_posts_study.yaml env.warehouse=$(STUDY)
+
+# make ranker: from the tables posts and images of a warehouse to a ranker and its report.
+WAREHOUSE ?= warehouse
+POSTS ?= $(WAREHOUSE)/posts
+PAIRS ?= conf/generate_pairs.yaml
+RANKER ?= conf/train_ranker_cpu.yaml
+ranker: java .venv/installed dist/popspark.zip
+	$(SUBMIT) jobs/generate_pairs.py --config $(PAIRS) env.warehouse=$(WAREHOUSE) posts=$(POSTS)
+	$(SUBMIT) jobs/build_pair_examples.py env.warehouse=$(WAREHOUSE) posts=$(POSTS)
+	$(BIN)/python jobs/train_ranker.py --config $(RANKER) env.warehouse=$(WAREHOUSE)
+
+pairs-demo: java .venv/installed dist/popspark.zip
+	$(SUBMIT) jobs/ingest_images.py env.warehouse=$(PAIRS_DEMO) source=sample/photos
+	$(MAKE) ranker WAREHOUSE=$(PAIRS_DEMO) POSTS=sample/posts PAIRS=conf/generate_pairs_sample.yaml
+	$(BIN)/python jobs/rank_album.py env.warehouse=$(PAIRS_DEMO) source=sample/photos
 
 test: java .venv/installed dist/popspark.zip lint
 	$(BIN)/python -m pytest $(IN_PARALLEL)

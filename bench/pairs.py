@@ -1,4 +1,5 @@
-"""Pairs at scale: against a plain Spark self-join, against DuckDB with the same SQL, growth, and bounded memory.
+"""Pairs at scale: against a plain Spark self-join, against DuckDB with the same SQL, growth, and bounded memory; and
+the ranker's feed against what networks consume.
 
     python bench/pairs.py [--posts-share 1.0] [--json FILE]
 
@@ -16,19 +17,28 @@ import re
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import sqlglot
 import yaml
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from table import Row, finish
 
+from popspark.images import decode, shrink
+from popspark.networks.backbones import BACKBONES, to_input
+from popspark.networks.ranker import pair_logits, start_ranker
 from popspark.session import get_session
 from popspark.sql import load_sql
 from popspark.tables import PAIR_POSTS, POSTS, read_table, write_table
+from popspark.training.pair_images import read_crops
+from popspark.training.ranking_fit import RankFit, make_optimizer
 from popspark.transforms.pair_rules import PairRules, preset_rules
 from popspark.transforms.pairing import generate_pairs, pair_posts, thin_posts
 from popspark.transforms.simulation import Simulation, simulate_posts
@@ -202,6 +212,62 @@ def memory_row(work: Path, posts_share: float) -> Row:
     return Row(f"{n_posts:,} posts on executors of 2 GB: finished, pairs found", found[0], found[0], "pairs", 1, True)
 
 
+def write_photographs(folder: Path, n_pairs: int) -> None:
+    """pair_examples of the sample's photographs, as build_pair_examples writes them."""
+    contents = [shrink(decode(path.read_bytes())) for path in sorted((CONF.parent / "sample/photos").glob("*.jpg"))]
+    columns = {
+        "thumbnail_l": [contents[n % len(contents)] for n in range(n_pairs)],
+        "thumbnail_r": [contents[(7 * n + 1) % len(contents)] for n in range(n_pairs)],
+        "margin": [1.0] * n_pairs,
+        "probability": [0.9] * n_pairs,
+    }
+    folder.mkdir()
+    pq.write_table(pa.table(columns), folder / "part-0.parquet", row_group_size=200)
+
+
+def step_of(name: str, is_frozen: bool) -> Callable[[list[Any]], None]:
+    """What a network does with a batch of crops: forward, and where the trunk is fitted backward too."""
+    import torch
+
+    backbone = BACKBONES[name]
+    network = start_ranker(backbone, None, 0).train(not is_frozen).to(memory_format=torch.channels_last)
+    optimizer = make_optimizer(network, RankFit())
+
+    def step(crops: list[Any]) -> None:
+        inputs = to_input(crops, backbone, torch.device("cpu"), torch.float32)
+        if is_frozen:
+            with torch.inference_mode():
+                network(inputs)
+            return
+        optimizer.zero_grad(set_to_none=True)
+        pair_logits(network(inputs)).exp().log1p().mean().backward()
+        optimizer.step()
+
+    return step
+
+
+def feed_rows(work: Path, posts_share: float) -> list[Row]:
+    """Images a second through petastorm, decoded and cropped, against those that networks take on this processor."""
+    write_photographs(work / "photographs", max(64, int(2000 * posts_share)))
+    rows = []
+    for name, is_frozen, n_batches in (("resnet50", False, 2), ("efficientnet_lite0", True, 8)):
+        feed = partial(read_crops, work / "photographs", BACKBONES[name], 16, targets="hard", n_threads=2)
+        for epoch in (0, 1):  # the first warms up
+            started = time.perf_counter()
+            n_images = sum(len(crops) for crops, _ in feed(epoch=epoch))
+            fed = n_images / (time.perf_counter() - started)
+        crops = next(iter(feed(epoch=0)))[0]
+        step = step_of(name, is_frozen)
+        step(crops)
+        started = time.perf_counter()
+        for _ in range(n_batches):
+            step(crops)
+        consumed = n_batches * len(crops) / (time.perf_counter() - started)
+        what = "frozen" if is_frozen else "trained, trunk and all"
+        rows.append(Row(f"ranker feed, against {name} {what}", fed, consumed, "images/s", 5, True))
+    return rows
+
+
 def start(options: dict[str, str]) -> SparkSession:
     quiet = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.sql.shuffle.partitions": "8"}
     spark = get_session("bench_pairs", {**quiet, **options})
@@ -224,6 +290,7 @@ def main() -> None:
         rows.append(growth_row(spark, work, args.posts_share))
         rows.append(heavy_user_row(spark, work, args.posts_share))
         rows.append(memory_row(work, args.posts_share))
+        rows += feed_rows(work, args.posts_share)
     finish("Pairs (simulated posts, preset twitter)", rows, args.json)
 
 

@@ -20,7 +20,7 @@ from pyspark.sql import DataFrame
 from popspark.bundle import load_bundle, zip_bundle
 from popspark.command import run
 from popspark.config import ScheduledConfig
-from popspark.extractor import Device, FeatureSettings, plan_features
+from popspark.extractor import Device, plan_bundle
 from popspark.images import Limits
 from popspark.runs import Run
 from popspark.session import get_session, ship_file
@@ -30,7 +30,7 @@ from popspark.transforms.extraction import Extraction, current_features, extract
 from popspark.transforms.score_inputs import posts_of_images, scoring_inputs
 from popspark.transforms.score_summary import render_summary, write_report
 from popspark.transforms.score_update import Update, update_scores
-from popspark.transforms.scoring import check_features, score_posts
+from popspark.transforms.scoring import score_posts
 from popspark.transforms.social import social_features
 
 
@@ -61,17 +61,7 @@ def main(config: Config) -> None:
 def _score(config: Config, record: Run) -> None:
     stages = record.stages
     bundle = load_bundle(Path(config.bundle))
-    settings = FeatureSettings.model_validate(
-        {
-            "families": list(bundle.feature_versions),
-            "dtype": bundle.manifest["feature_settings"]["dtype"],
-            "device": config.device,
-            "batch_size": config.batch_size,
-            "weights": config.weights,
-        }
-    )
-    planned = plan_features(settings)
-    check_features(bundle, planned)
+    planned = plan_bundle(bundle, Path(config.bundle), config.device, config.batch_size, config.weights)
     record.model_name, record.model_version = bundle.name, bundle.version
     record.versions |= {f"feature {name}": version for name, version in bundle.feature_versions.items()}
     tables = {"posts": config.posts, "images": config.images, "image_features": config.image_features}

@@ -7,6 +7,7 @@
 | reduction.safetensors | per modality: centre, scale, components, and the mean and scale of what comes out |
 | reference.safetensors | quantiles of the scores of the training split: what a percentile is read from |
 | README.md | the model card |
+| FAMILY-SHA256.safetensors | a ranker's own trunk: the weights of that feature family; its sha256 is in the manifest |
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import hashlib
 import io
 import json
 import re
+import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -140,36 +142,74 @@ def write_bundle(bundle: Bundle, folder: Path, card: str) -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
 
 
-def zip_bundle(folder: Path) -> bytes:
-    """The folder as one file, the same bytes for the same bundle, to be sent to the workers."""
+def write_trunk(parameters: Mapping[str, Floats], family: str, folder: Path) -> Path:
+    """A trunk fitted anew, as weights of its feature family, named after its content; in single precision.
+
+    The manifest's `trunk` must name it: family, file, sha256. Workers get it as they get any family's weights.
+    """
+    content = save({name: np.asarray(values) for name, values in parameters.items()})
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{family}-{hashlib.sha256(content).hexdigest()[:12]}.safetensors"
+    path.write_bytes(content)
+    return path
+
+
+def find_trunk(bundle: Bundle, path: Path) -> tuple[str, Path, str] | None:
+    """Family, file and sha256 of the trunk of the bundle at `path`, unpacked from a zip; None where it has none.
+
+    The sha256 is what the file must have: whoever loads it checks it.
+    """
+    if "trunk" not in bundle.manifest:
+        return None
+    family, name, sha256 = (str(bundle.manifest["trunk"][key]) for key in ("family", "file", "sha256"))
+    if path.is_dir():
+        return family, path / name, sha256
+    content = _open(path)(name)
+    if content is None:
+        raise BundleError("The bundle's trunk is missing.", where=str(path), legal=name, fix="copy the bundle again")
+    unpacked = Path(tempfile.mkdtemp()) / Path(name).name
+    unpacked.write_bytes(content)
+    return family, unpacked, sha256
+
+
+def zip_bundle(path: Path) -> bytes:
+    """The bundle as one file, the same bytes for the same bundle, to be sent to the workers; without its trunk."""
+    read = _open(path)
+    manifest = json.loads(read("manifest.json") or b"{}")
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
-        for path in sorted(file for file in folder.iterdir() if file.is_file()):
-            archive.writestr(zipfile.ZipInfo(path.name), path.read_bytes())
+        for name in sorted([*manifest.get("files", ()), "manifest.json"]):
+            archive.writestr(zipfile.ZipInfo(name), read(name) or b"")
     return stream.getvalue()
 
 
-def _read_files(path: Path) -> dict[str, bytes]:
+def _open(path: Path) -> Callable[[str], bytes | None]:
+    """The content of a file of the bundle by its name; None where there is no such file."""
     if path.is_dir():
-        return {file.name: file.read_bytes() for file in path.iterdir() if file.is_file()}
-    if zipfile.is_zipfile(path):
+        return lambda name: (path / name).read_bytes() if (path / name).is_file() else None
+    if not zipfile.is_zipfile(path):
+        raise PathError("There is no bundle.", where=str(path), legal="a bundle's folder, or a zip of one")
+
+    def read(name: str) -> bytes | None:
         with zipfile.ZipFile(path) as archive:
             n_bytes = sum(entry.file_size for entry in archive.infolist())
             if n_bytes > MAX_ZIP_BYTES:
                 raise BundleError(
                     "A zip that is too large for a bundle.", where=str(path), got=n_bytes, legal=f"<= {MAX_ZIP_BYTES}"
                 )
-            return {name: archive.read(name) for name in archive.namelist()}
-    raise PathError("There is no bundle.", where=str(path), legal="a bundle's folder, or a zip of one")
+            return archive.read(name) if name in archive.namelist() else None
+
+    return read
 
 
 def load_bundle(path: Path) -> Bundle:
     """Reads a bundle; raises `PathError` where none is, `BundleError` where it is incomplete or altered."""
-    contents = _read_files(path)
-    if "manifest.json" not in contents:
+    read = _open(path)
+    written = read("manifest.json")
+    if written is None:
         raise BundleError("A bundle without its manifest.json.", where=str(path), fix="write or copy it again, whole")
     try:
-        manifest = json.loads(contents["manifest.json"])
+        manifest = json.loads(written)
     except ValueError as error:
         raise BundleError("manifest.json is not JSON.", where=str(path), got=str(error)) from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
@@ -182,8 +222,10 @@ def load_bundle(path: Path) -> Bundle:
     for key in ("name", "version"):
         if not NAME.fullmatch(str(manifest[key])):
             raise BundleError(f"A bundle's {key} must be usable in a file's name.", where=str(path), got=manifest[key])
+    contents = {name: read(name) for name in manifest["files"]}
     for name, expected in manifest["files"].items():
-        found = hashlib.sha256(contents[name]).hexdigest() if name in contents else "no such file"
+        content = contents[name]
+        found = "no such file" if content is None else hashlib.sha256(content).hexdigest()
         if found != expected:
             raise BundleError(
                 f"{name} is not the file that this bundle was released with.",

@@ -12,14 +12,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from popspark import images
+from popspark.bundle import Bundle, find_trunk
 from popspark.config import Section
-from popspark.errors import ConfigError
+from popspark.errors import BundleError, ConfigError
 from popspark.features import Batched, Calculate, Family, Image, get_family
 from popspark.isolation import Decode
 
@@ -99,6 +101,42 @@ def _plan_family(family: Family, settings: FeatureSettings) -> PlannedFamily:
     )
 
 
+def check_features(bundle: Bundle, planned: tuple[PlannedFamily, ...]) -> None:
+    """Raises `BundleError` unless the features at hand are those, in name and version, that the bundle learned on."""
+    have = {family.name: family.version for family in planned}
+    if have != bundle.feature_versions:
+        raise BundleError(
+            f"Bundle {bundle.name} {bundle.version} was made for other features than those at hand.",
+            got=", ".join(f"{name} {version}" for name, version in have.items()) or "none",
+            legal=", ".join(f"{name} {version}" for name, version in bundle.feature_versions.items()),
+            fix="extract the features that the bundle names, with the weights that it names, or train a new bundle",
+        )
+
+
+def plan_bundle(
+    bundle: Bundle, path: Path, device: Device, batch_size: int, weights: Mapping[str, str]
+) -> tuple[PlannedFamily, ...]:
+    """The families that the bundle at `path` reads, checked; a trunk of its own becomes the weights of its family.
+
+    weights: by family, as in `FeatureSettings`, for those that the bundle does not bring.
+    """
+    trunk = find_trunk(bundle, path)
+    own = {trunk[0]: str(trunk[1])} if trunk else {}
+    settings = FeatureSettings.model_validate(
+        {
+            "families": list(bundle.feature_versions),
+            "dtype": bundle.manifest["feature_settings"]["dtype"],
+            "device": device,
+            "batch_size": batch_size,
+            "weights": {**weights, **own},
+            "weights_sha256": {trunk[0]: trunk[2]} if trunk else {},
+        }
+    )
+    planned = plan_features(settings)
+    check_features(bundle, planned)
+    return planned
+
+
 @dataclass
 class Extracted:
     """Of one image: a status and its reason, and the values of each family that succeeded."""
@@ -121,7 +159,7 @@ class Extracted:
             self.fail("failed", f"{name}: {np.count_nonzero(~np.isfinite(values))} values are not finite")
 
 
-def _ahead(items: Iterable[Any], function: Callable[[Any], Any], n_threads: int, depth: int) -> Iterator[Any]:
+def map_ahead(items: Iterable[Any], function: Callable[[Any], Any], n_threads: int, depth: int) -> Iterator[Any]:
     """`map(function, items)` in order, computed at most `depth` items ahead."""
     pending: deque[Future[Any]] = deque()
     with ThreadPoolExecutor(n_threads) as pool:
@@ -150,7 +188,7 @@ class Extractor:
 
     def extract(self, contents: Iterable[bytes | None]) -> Iterator[Extracted]:
         """One `Extracted` per content, in order. None is an image that was not found."""
-        prepared = _ahead(contents, self._prepare, self._n_threads, depth=2 * self._batch_size)
+        prepared = map_ahead(contents, self._prepare, self._n_threads, depth=2 * self._batch_size)
         while batch := list(islice(prepared, self._batch_size)):
             for name, calculate in self._batched.items():
                 ready = [row for row in batch if name in row.prepared]

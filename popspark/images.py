@@ -184,3 +184,18 @@ def decode(
 def sha256(content: bytes) -> str:
     """Of the file's bytes, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
+
+
+def shrink(image: npt.NDArray[np.uint8], short_side_px: int = 256, max_aspect: int = 8, quality: int = 92) -> bytes:
+    """A small JPEG of a picture, uint8 (H, W, 3), for training: some 20 kB.
+
+    Its short side is at most `short_side_px`; a picture longer than `max_aspect` loses its ends.
+    """
+    height, width = (min(side, max_aspect * min(image.shape[:2])) for side in image.shape[:2])
+    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+    picture = Image.fromarray(image[top : top + height, left : left + width])
+    scale = min(1.0, short_side_px / min(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    stream = BytesIO()
+    picture.resize(size, Image.Resampling.BICUBIC).save(stream, "JPEG", quality=quality)
+    return stream.getvalue()

@@ -88,3 +88,61 @@ def within_users(
     generator = np.random.default_rng(seed)
     means = np.array([known[generator.integers(0, len(known), len(known))].mean() for _ in range(n_resamples)])
     return UserEstimate(Estimate(float(known.mean()), *_interval(means)), len(known))
+
+
+def pair_hits(margins: Floats, logits: Floats) -> npt.NDArray[np.float64]:
+    """(N,): 1 where both say the same side, 0 where they differ, 0.5 where the logit favours none.
+
+    margins: true differences, none of them 0. logits: predicted ones.
+    """
+    return np.where(logits == 0, 0.5, np.sign(logits) == np.sign(margins)).astype(np.float64)
+
+
+def wilson(n_hits: float, n: int, z: float = 1.959964) -> Estimate:
+    """A share with its score interval at 95 % (Wilson 1927), for independent trials; NaN of none."""
+    if not n:
+        return Estimate(float("nan"), float("nan"), float("nan"))
+    share = n_hits / n
+    center = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
+    return Estimate(share, center - half, center + half)
+
+
+def share_by_users(hits: Floats, users: Floats, n_resamples: int = 1000, seed: int = 0) -> Estimate:
+    """The mean of `hits` with a bootstrap interval over users, since pairs of one user are not independent."""
+    _, rows = np.unique(users, return_inverse=True)
+    sums, counts = np.bincount(rows, weights=hits), np.bincount(rows)
+    drawn = np.random.default_rng(seed).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), n_resamples)
+    return Estimate(float(hits.mean()), *_interval((drawn @ sums) / (drawn @ counts)))
+
+
+def auc(is_positive: Floats, scores: Floats) -> float:
+    """The probability that a positive scores above a negative, ties for half (Mann-Whitney); NaN without both."""
+    positive = np.asarray(is_positive, bool)
+    n, m = int(positive.sum()), int((~positive).sum())
+    if not n or not m:
+        return float("nan")
+    return float((rankdata(scores)[positive].sum() - n * (n + 1) / 2) / (n * m))
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Predictions of about one confidence: their mean, the share that came true, and how many there are."""
+
+    confidence: float
+    hits: Estimate
+
+
+def calibration(confidences: Floats, hits: Floats, n_bins: int = 10) -> tuple[list[Bin], float]:
+    """Bins of equal width from 0.5 to 1, and the expected calibration error (Guo et al. 2017).
+
+    confidences: of the side that is favoured, each in [0.5, 1].
+    """
+    places = np.minimum(((np.asarray(confidences) - 0.5) * 2 * n_bins).astype(int), n_bins - 1)
+    bins, error = [], 0.0
+    for place in np.unique(places):
+        rows = places == place
+        found = Bin(float(confidences[rows].mean()), wilson(float(hits[rows].sum()), int(rows.sum())))
+        bins.append(found)
+        error += rows.mean() * abs(found.confidence - found.hits.value)
+    return bins, float(error)

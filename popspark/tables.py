@@ -27,6 +27,7 @@ class Table:
 
     required: other columns that may not be null. partitioned_by: folders on disk. is_sliced: such a folder is
     replaced as a whole, by `popspark.slices`; the table may also be one of the catalog, `table:NAME`, or Delta.
+    row_group_bytes: of its Parquet files, about; None for Spark's 128 MB.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Table:
     required: tuple[str, ...] = ()
     partitioned_by: tuple[str, ...] = ()
     is_sliced: bool = False
+    row_group_bytes: int | None = None
 
     @property
     def schema(self) -> t.StructType:
@@ -253,6 +255,58 @@ PAIR_AUDIT = Table(
     required=("of", "rule", "n_before", "n_removed", "n_after"),
 )
 
+THUMBNAILS = Table(
+    "thumbnails",  # the photographs of pairs, small enough to train from
+    {
+        "image_id": STRING,
+        "sha256": STRING,  # of the whole file, as n_bytes
+        "n_bytes": LONG,
+        "thumbnail": BINARY,  # JPEG, short side 256 px
+        "brightness": DOUBLE,  # mean grey level, 0 to 1
+        "status": STRING,
+        "error": STRING,
+    },
+    key=("image_id",),
+    required=("status",),
+)
+
+PAIR_EXAMPLES = Table(
+    "pair_examples",  # what a ranker is trained on
+    {
+        "post_id_l": STRING,
+        "post_id_r": STRING,
+        "user_id": STRING,
+        "margin": DOUBLE,
+        "probability": DOUBLE,
+        "rule": STRING,
+        "split": STRING,
+        "sha256_l": STRING,
+        "sha256_r": STRING,
+        "n_bytes_l": LONG,
+        "n_bytes_r": LONG,
+        "brightness_l": DOUBLE,
+        "brightness_r": DOUBLE,
+        "user_popularity_l": DOUBLE,  # mean popularity of the user's posts
+        "user_popularity_r": DOUBLE,
+        "thumbnail_l": BINARY,
+        "thumbnail_r": BINARY,
+    },
+    key=("post_id_l", "post_id_r"),
+    required=(
+        "user_id",
+        "margin",
+        "probability",
+        "rule",
+        "split",
+        "sha256_l",
+        "sha256_r",
+        "thumbnail_l",
+        "thumbnail_r",
+    ),
+    partitioned_by=("split",),
+    row_group_bytes=8 << 20,  # what a reader holds at once, about 200 pairs
+)
+
 
 def _differences(actual: t.StructType, table: Table) -> list[str]:
     have = {f.name: f.dataType for f in actual.fields}
@@ -313,6 +367,8 @@ def find_table(spark: SparkSession, table: Table, path: str) -> DataFrame | None
 def write_table(rows: DataFrame, table: Table, path: str, mode: str = "overwrite") -> None:
     """Validates and replaces the table at `path`; mode `append` adds to it."""
     writer = validate(rows, table, f"rows to be written to {path}").write.mode(mode)
+    if table.row_group_bytes is not None:
+        writer = writer.option("parquet.block.size", table.row_group_bytes)
     writer.partitionBy(*table.partitioned_by).parquet(path)
 
 

@@ -66,6 +66,8 @@ REGISTRY: Mapping[str, str] = {
     "aesthetic": "popspark.features.aesthetic",
     "vgg19": "popspark.features.vgg19",
     "resnet50": "popspark.features.resnet50",
+    "resnet50_iipa": "popspark.features.resnet50_iipa",
+    "resnet18": "popspark.features.resnet18",
     "efficientnet_lite0": "popspark.features.efficientnet_lite0",
 }
 

@@ -6,6 +6,7 @@ Preprocessing belongs to the weights, not to the network: size, crop, mean and s
 |---|---|---|---|
 | vgg19 | Simonyan and Zisserman 2015 | fc7: the second 4,096 layer after its ReLU | ImageNet mean and std |
 | resnet50, resnet18 | He et al. 2016 | global average pool | ImageNet mean and std |
+| resnet50_iipa | as Ding, Ma and Wang 2019 trained it | global average pool | [0, 1], stretched to a square |
 | efficientnet_lite0 | Tan and Le 2019, Lite variant | global average pool | (x - 127) / 128 |
 
 The VSCNN paper used Keras's port of VGG19 (BGR, means only). torchvision's weights are other numbers and want RGB
@@ -56,32 +57,46 @@ def _efficientnet_trunk(network: nn.Module) -> nn.Module:
 class Backbone:
     """dim: values per image. network: the whole classifier, as its weights name the parameters; randomly initialised.
 
-    trunk: cuts it after the features. short_side_px, crop_px, resample, mean, std: what its weights were trained on,
-    mean and std on the scale 0..255.
+    trunk: cuts it after the features; head: how the names of the parameters that this loses begin. short_side_px,
+    crop_px, resample, mean, std: what its weights were trained on, mean and std on the scale 0..255. is_stretched: the
+    whole picture becomes the square, nothing is cut off.
     """
 
     name: str
     dim: int
     network: Callable[[], nn.Module]
     trunk: Callable[[Any], nn.Module]
+    head: str
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     resample: Image.Resampling = Image.Resampling.BILINEAR
     short_side_px: int = 256
     crop_px: int = 224
+    is_stretched: bool = False
 
 
 BACKBONES = {
     backbone.name: backbone
     for backbone in (
-        Backbone("vgg19", 4096, models.vgg19, _vgg19_trunk),
-        Backbone("resnet50", 2048, models.resnet50, _resnet_trunk),
-        Backbone("resnet18", 512, models.resnet18, _resnet_trunk),
+        Backbone("vgg19", 4096, models.vgg19, _vgg19_trunk, "classifier.6."),
+        Backbone("resnet50", 2048, models.resnet50, _resnet_trunk, "fc."),
+        Backbone("resnet18", 512, models.resnet18, _resnet_trunk, "fc."),
+        Backbone(
+            "resnet50_iipa",
+            2048,
+            models.resnet50,
+            _resnet_trunk,
+            "fc.",
+            mean=(0.0, 0.0, 0.0),
+            std=(255.0, 255.0, 255.0),
+            is_stretched=True,
+        ),
         Backbone(
             "efficientnet_lite0",
             1280,
             _efficientnet_lite0,
             _efficientnet_trunk,
+            "_fc.",
             mean=(127.0, 127.0, 127.0),
             std=(128.0, 128.0, 128.0),
             resample=Image.Resampling.BICUBIC,
@@ -90,19 +105,38 @@ BACKBONES = {
 }
 
 
+def _resized(image: npt.NDArray[np.uint8], backbone: Backbone) -> Image.Image:
+    """With its short side at `short_side_px`; a picture longer than `MAX_ASPECT` first loses its ends."""
+    height, width = (min(side, MAX_ASPECT * min(image.shape[:2])) for side in image.shape[:2])
+    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+    picture = Image.fromarray(image[top : top + height, left : left + width])
+    short = backbone.short_side_px
+    size = (short, short * height // width) if width <= height else (short * width // height, short)
+    return picture.resize(size, backbone.resample)
+
+
 def crop(image: npt.NDArray[np.uint8], backbone: Backbone) -> npt.NDArray[np.uint8]:
     """Short side to `short_side_px`, then the central square: uint8 (H, W, 3) -> (crop_px, crop_px, 3).
 
     The same pixels as torchvision's Resize and CenterCrop on a PIL image (antialiased, sizes truncated). A picture
     longer than `MAX_ASPECT` first loses its ends, which the crop does not show, so that 1 x 10000 stays small.
     """
-    height, width = (min(side, MAX_ASPECT * min(image.shape[:2])) for side in image.shape[:2])
-    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
-    picture = Image.fromarray(image[top : top + height, left : left + width])
-    short, side = backbone.short_side_px, backbone.crop_px
-    size = (short, short * height // width) if width <= height else (short * width // height, short)
-    left, top = (round((length - side) / 2) for length in size)
-    return np.asarray(picture.resize(size, backbone.resample).crop((left, top, left + side, top + side)))
+    side = backbone.crop_px
+    if backbone.is_stretched:
+        return np.asarray(Image.fromarray(image).resize((side, side), backbone.resample))
+    picture = _resized(image, backbone)
+    left, top = (round((length - side) / 2) for length in picture.size)
+    return np.asarray(picture.crop((left, top, left + side, top + side)))
+
+
+def crop_at(image: npt.NDArray[np.uint8], backbone: Backbone, place: tuple[float, float]) -> npt.NDArray[np.uint8]:
+    """What training sees: as `crop`, but the square stands at `place`, (0, 0) top left to (1, 1) bottom right.
+
+    Never stretched: Ding et al. trained on crops of the picture as it is.
+    """
+    side, picture = backbone.crop_px, _resized(image, backbone)
+    left, top = (round(share * (length - side)) for share, length in zip(place, picture.size, strict=True))
+    return np.asarray(picture.crop((left, top, left + side, top + side)))
 
 
 def to_input(

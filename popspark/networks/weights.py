@@ -3,7 +3,8 @@
 Sources, by name:
 - `imagenet`: the ImageNet weights that the network's own project publishes. VGG19 and ResNet through torchvision's
   download (kept in torch's hub cache), EfficientNet-Lite0 from the installed package that ships them.
-- a path to a .pth or .safetensors file.
+- a path to a .pth or .safetensors file. That of resnet50_iipa must be the released checkpoint, told by its git blob
+  hash, or have its sha256 stated.
 - `random`: a seeded random initialisation, for tests and speed measurements. Its features mean nothing, and every
   manifest and report says `random` where it was used.
 """
@@ -31,6 +32,10 @@ TORCHVISION_URLS = {
     "resnet50": ResNet50_Weights.IMAGENET1K_V1.url,
     "resnet18": ResNet18_Weights.IMAGENET1K_V1.url,
 }
+IIPA = "resnet50_iipa"
+IIPA_BLOB = "03ed5781342bfbf47fe26009373b92fd6c7fdaf7"
+"""The git blob hash of model-resnet50.pth, as dingkeyan93/Intrinsic-Image-Popularity released it."""
+
 UNREADABLE = (RuntimeError, ValueError, TypeError, OSError, EOFError, pickle.UnpicklingError, SafetensorError)
 """What torch and safetensors raise for a file that is broken, hostile, or of another network."""
 
@@ -48,6 +53,15 @@ def file_sha256(path: Path) -> str:
     """Of a file of any size, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def git_blob(path: Path) -> str:
+    """The name by which git knows the file's content (a sha1 over its size and bytes), in hexadecimal."""
+    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    with path.open("rb") as stream:
+        while part := stream.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def _torchvision_file(name: str) -> Path:
@@ -79,6 +93,12 @@ def find_weights(name: str, source: str = "imagenet", sha256: str | None = None)
     """The weights of backbone `name`; raises `WeightsError` where the file is missing or its sha256 is another."""
     if source == "random":
         return Weights("random", "random", None)
+    if source == "imagenet" and name == IIPA:
+        raise WeightsError(
+            f"{IIPA} has no ImageNet weights: it is the network that Ding, Ma and Wang trained.",
+            legal="the path of their model-resnet50.pth, or random",
+            fix="get it from github.com/dingkeyan93/Intrinsic-Image-Popularity, or use resnet50",
+        )
     if source == "imagenet":
         path = _packaged_file() if name == "efficientnet_lite0" else _torchvision_file(name)
     else:
@@ -98,6 +118,14 @@ def find_weights(name: str, source: str = "imagenet", sha256: str | None = None)
             legal=f"sha256 {sha256}",
             fix="get the right file, or correct the sha256 in the configuration",
         )
+    if name == IIPA and sha256 is None and git_blob(path) != IIPA_BLOB:
+        raise WeightsError(
+            "This is not the IIPA checkpoint as it was released.",
+            where=str(path),
+            got=f"git blob {git_blob(path)}",
+            legal=f"git blob {IIPA_BLOB}",
+            fix=f"get the right file, or state that this one is meant by its sha256, {found}",
+        )
     return Weights(source, found, str(path.resolve()))
 
 
@@ -111,14 +139,20 @@ def load_state(path: Path) -> dict[str, torch.Tensor]:
 
 
 def load_trunk(backbone: Backbone, path: Path | None) -> nn.Module:
-    """The backbone up to its features, in evaluation mode; from `path`, or seeded random weights where None."""
+    """The backbone up to its features, in evaluation mode; from `path`, or seeded random weights where None.
+
+    The file may hold the whole classifier, with however many outputs, or the trunk alone.
+    """
     if path is None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             return backbone.trunk(backbone.network()).eval()
-    network = backbone.network()
+    trunk = backbone.trunk(backbone.network())
     try:
-        network.load_state_dict(load_state(path))
+        state = load_state(path)
+        if isinstance(state, dict):
+            state = {name: value for name, value in state.items() if not str(name).startswith(backbone.head)}
+        trunk.load_state_dict(state)
     except UNREADABLE as error:
         raise WeightsError(
             f"These weights do not fit {backbone.name}.",
@@ -126,4 +160,4 @@ def load_trunk(backbone: Backbone, path: Path | None) -> nn.Module:
             got=f"{type(error).__name__}: {error}".splitlines()[0],
             legal="a .pth or .safetensors file with a state dict, tensors by the network's own names",
         ) from error
-    return backbone.trunk(network).eval()
+    return trunk.eval()

@@ -11,5 +11,6 @@ from jinja2 import Environment
 
 def render_card(manifest: Mapping[str, Any]) -> str:
     """Markdown: what the model is, what it learned from, what it reached, what it must not be used for."""
-    template = files(__package__).joinpath("card.md").read_text("utf-8")
+    name = "ranker_card.md" if manifest["kind"] == "ranker" else "card.md"
+    template = files(__package__).joinpath(name).read_text("utf-8")
     return Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False).from_string(template).render(manifest)

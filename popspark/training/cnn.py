@@ -150,7 +150,7 @@ def fit_cnn(
     return network, curves
 
 
-def _fingerprint(examples: Path, settings: CnnSettings) -> str:
+def fingerprint(examples: Path, settings: Section) -> str:
     """Of the settings and the files of the examples, by name, size and time."""
     files = sorted(examples.rglob("*.parquet"))
     facts = [(str(f.relative_to(examples)), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
@@ -168,7 +168,7 @@ def train_cnn(examples: Path, work: Path, settings: CnnSettings) -> FittedCNN:
         modality: fit_reduction(examples / "split=train", MODALITIES[modality].columns, length, settings.scale_first)
         for modality, (length, _) in towers.items()
     }
-    work = work / _fingerprint(examples, settings)
+    work = work / fingerprint(examples, settings)
     work.mkdir(parents=True, exist_ok=True)
     write_reduced(examples, work / "reduced", reductions)
     inputs = {modality: modality for modality in towers}

@@ -11,7 +11,9 @@ import io
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy.typing as npt
 import pyarrow.parquet as pq
 import torch
 
@@ -38,15 +40,10 @@ def _quieten() -> None:
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # it is only read
 
 
-def read_epoch(folder: Path, columns: Sequence[str], batch_size: int, epoch: int) -> Iterator[Batch]:
-    """One pass over the rows, in batches; the order follows from `epoch` alone. The last batch may be short.
-
-    Raises `TrainingError` where other than all rows arrive.
-    """
-    n_arrived, n_written = 0, count_rows(folder)
+@contextlib.contextmanager
+def _open_reader(folder: Path, columns: Sequence[str], epoch: int) -> Iterator[Any]:
     _quieten()
     from petastorm import make_batch_reader
-    from petastorm.pytorch import BatchedDataLoader
 
     reader = make_batch_reader(
         f"file://{folder.resolve()}",  # petastorm takes a path as it is, not percent-encoded
@@ -57,16 +54,15 @@ def read_epoch(folder: Path, columns: Sequence[str], batch_size: int, epoch: int
         shuffle_rows=True,
         reader_pool_type="dummy",  # its thread pool ends epochs early when row groups are small (seen: 56 of 112 rows)
     )
-    torch.manual_seed(epoch)  # the loader's shuffling draws from torch's generator
-    loader = BatchedDataLoader(reader, batch_size=batch_size, shuffling_queue_capacity=max(20_000, 10 * batch_size))
     try:
-        for batch in loader:
-            n_arrived += len(batch[columns[0]])
-            yield {name: batch[name] for name in columns}
+        yield reader
     finally:
         with contextlib.redirect_stdout(io.StringIO()):  # petastorm prints at every close
             reader.stop()
             reader.join()
+
+
+def _check_count(folder: Path, n_arrived: int, n_written: int) -> None:
     if n_arrived != n_written:
         raise TrainingError(
             "The feed lost or repeated rows.",
@@ -74,3 +70,34 @@ def read_epoch(folder: Path, columns: Sequence[str], batch_size: int, epoch: int
             got=f"{n_arrived} rows arrived",
             legal=f"{n_written} rows were written",
         )
+
+
+def read_epoch(folder: Path, columns: Sequence[str], batch_size: int, epoch: int) -> Iterator[Batch]:
+    """One pass over the rows, in batches; the order follows from `epoch` alone. The last batch may be short.
+
+    Raises `TrainingError` where other than all rows arrive.
+    """
+    n_arrived, n_written = 0, count_rows(folder)
+    with _open_reader(folder, columns, epoch) as reader:
+        from petastorm.pytorch import BatchedDataLoader
+
+        torch.manual_seed(epoch)  # the loader's shuffling draws from torch's generator
+        loader = BatchedDataLoader(reader, batch_size=batch_size, shuffling_queue_capacity=max(20_000, 10 * batch_size))
+        for batch in loader:
+            n_arrived += len(batch[columns[0]])
+            yield {name: batch[name] for name in columns}
+    _check_count(folder, n_arrived, n_written)
+
+
+def read_row_groups(folder: Path, columns: Sequence[str], epoch: int) -> Iterator[dict[str, npt.NDArray[Any]]]:
+    """One pass over the rows as arrays, also of bytes, a row group at a time: what is held at once.
+
+    The order of the groups, and of the rows within each, follows from `epoch` alone: rows that must be well mixed are
+    written in a random order. Raises `TrainingError` where other than all rows arrive.
+    """
+    n_arrived, n_written = 0, count_rows(folder)
+    with _open_reader(folder, columns, epoch) as reader:
+        for group in reader:
+            n_arrived += len(getattr(group, columns[0]))
+            yield {name: getattr(group, name) for name in columns}
+    _check_count(folder, n_arrived, n_written)

@@ -107,14 +107,15 @@ def train_epoch(
     return float(total) / max(n_rows, 1)
 
 
-def _save(path: Path, state: dict[str, Any]) -> None:
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Whole or not at all: a kill while writing leaves the checkpoint before."""
     partial = path.with_suffix(".partial")
     torch.save(state, partial)
     os.replace(partial, path)
 
 
-def _copy(network: nn.Module) -> dict[str, torch.Tensor]:
+def copy_parameters(network: nn.Module) -> dict[str, torch.Tensor]:
+    """By name, as they are now."""
     return {name: value.clone() for name, value in network.state_dict().items()}
 
 
@@ -146,7 +147,7 @@ def fit(
     optimizer = make_optimizer(network, settings.learning_rate)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, settings.lr_step_epochs, settings.lr_factor)
     curves: list[Epoch] = []
-    best = _copy(network)
+    best = copy_parameters(network)
     if checkpoint.is_file():
         saved = torch.load(checkpoint, map_location=device, weights_only=True)
         network.load_state_dict(saved["network"])
@@ -182,8 +183,8 @@ def fit(
         line = Epoch(epoch + 1, loss, mse(truth, predicted), spearman_rho(truth, predicted), n_train / seconds)
         curves.append(line)
         if _epochs_since_best(curves) == 0:
-            best = _copy(network)
-        _save(
+            best = copy_parameters(network)
+        save_checkpoint(
             checkpoint,
             {
                 "network": network.state_dict(),

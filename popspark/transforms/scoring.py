@@ -19,8 +19,6 @@ from pyspark.sql import types as t
 from pyspark.sql.pandas.functions import pandas_udf
 
 from popspark.bundle import Bundle, load_bundle
-from popspark.errors import BundleError
-from popspark.extractor import PlannedFamily
 from popspark.prediction import Predictor
 from popspark.tables import SCORES
 
@@ -34,18 +32,6 @@ BATCH_ROWS = 1024
 def _load_predictor(file: str) -> Predictor:
     """On an executor: the shipped bundle, kept per worker."""
     return Predictor(load_bundle(Path(SparkFiles.get(file))))
-
-
-def check_features(bundle: Bundle, planned: tuple[PlannedFamily, ...]) -> None:
-    """Raises `BundleError` unless the features at hand are those, in name and version, that the bundle learned on."""
-    have = {family.name: family.version for family in planned}
-    if have != bundle.feature_versions:
-        raise BundleError(
-            f"Bundle {bundle.name} {bundle.version} was made for other features than those at hand.",
-            got=", ".join(f"{name} {version}" for name, version in have.items()) or "none",
-            legal=", ".join(f"{name} {version}" for name, version in bundle.feature_versions.items()),
-            fix="extract the features that the bundle names, with the weights that it names, or train a new bundle",
-        )
 
 
 def _build_projection(file: str) -> Callable[..., Column]:

@@ -14,11 +14,11 @@ from torchvision import models
 from torchvision import transforms as tv
 
 from popspark.features import Batched, get_family
-from popspark.networks.backbones import BACKBONES, crop, to_input
+from popspark.networks.backbones import BACKBONES, crop, crop_at, to_input
 from popspark.networks.weights import find_weights
 
 PHOTOS = sorted((Path(__file__).resolve().parents[2] / "sample" / "photos").glob("*.jpg"))[:2]
-DEEP = ("vgg19", "resnet50", "efficientnet_lite0")
+DEEP = ("vgg19", "resnet50", "resnet50_iipa", "resnet18", "efficientnet_lite0")
 RNG = np.random.default_rng(5)
 NORMALISE = tv.Normalize(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
 
@@ -131,6 +131,22 @@ def test_crop_is_torchvision_s(name: str, size: tuple[int, int]) -> None:
     preprocess = tv.Compose([tv.Resize(256, interpolation=interpolation), tv.CenterCrop(224)])
     expected = np.asarray(preprocess(Image.fromarray(image)))
     np.testing.assert_array_equal(crop(image, BACKBONES[name]), expected, strict=True)
+
+
+@pytest.mark.parametrize("size", [(320, 240), (100, 800), (7, 5)])
+def test_iipa_s_input_is_the_whole_picture_stretched_to_a_square_in_0_to_1(size: tuple[int, int]) -> None:
+    """As the released code has it: Resize((224, 224)) and ToTensor, no mean, no standard deviation."""
+    image, backbone = RNG.integers(0, 256, (*size, 3)).astype(np.uint8), BACKBONES["resnet50_iipa"]
+    expected = tv.Compose([tv.Resize((224, 224)), tv.ToTensor()])(Image.fromarray(image))
+    found = to_input([crop(image, backbone)], backbone, torch.device("cpu"), torch.float32)[0]
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_training_s_crops_lie_where_they_are_asked_for() -> None:
+    image, backbone = RNG.integers(0, 256, (256, 300, 3)).astype(np.uint8), BACKBONES["resnet50_iipa"]
+    np.testing.assert_array_equal(crop_at(image, backbone, (0.0, 0.0)), image[:224, :224])
+    np.testing.assert_array_equal(crop_at(image, backbone, (1.0, 1.0)), image[32:, 76:])
+    np.testing.assert_array_equal(crop_at(image, backbone, (0.5, 0.25)), image[8:232, 38:262])
 
 
 @pytest.mark.parametrize("shape", [(1, 10_000), (10_000, 1), (3, 4000)])

@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 from torchvision import models
 
 from popspark.errors import WeightsError
+from popspark.networks import weights
 from popspark.networks.backbones import BACKBONES
-from popspark.networks.weights import Weights, file_sha256, find_weights, load_trunk
+from popspark.networks.weights import Weights, file_sha256, find_weights, git_blob, load_trunk
 
 RESNET18 = BACKBONES["resnet18"]
 FITS = "\n  legal: a .pth or .safetensors file with a state dict, tensors by the network's own names"
@@ -83,6 +84,40 @@ def test_every_format_loads_the_same(state: dict[str, torch.Tensor], tmp_path: P
     assert torch.equal(trunk.conv1.weight, state["conv1.weight"])
     assert torch.equal(trunk.layer4[1].bn2.running_var, state["layer4.1.bn2.running_var"])
     assert not trunk.training
+
+
+def test_a_file_of_the_trunk_alone_and_one_of_another_head(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    trunk = {name: value for name, value in state.items() if not name.startswith("fc.")}
+    save_file(trunk, tmp_path / "trunk.safetensors")
+    save_file({**trunk, "fc.weight": torch.ones(1, 512), "fc.bias": torch.ones(1)}, tmp_path / "one.safetensors")
+    for name in ("trunk", "one"):
+        loaded = load_trunk(RESNET18, tmp_path / f"{name}.safetensors").state_dict()
+        assert all(torch.equal(loaded[key], value) for key, value in trunk.items())
+    del trunk["conv1.weight"]
+    save_file(trunk, tmp_path / "less.safetensors")
+    assert "Error(s) in loading state_dict" in refused(tmp_path / "less.safetensors")
+
+
+def test_the_iipa_checkpoint_is_told_by_its_git_blob_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "model-resnet50.pth"
+    path.write_bytes(b"what is up, doc?")
+    blob = "bd9dbf5aae1a3862dd1526723246b20206e5fc37"  # the example of the Pro Git book, section 10.2
+    assert git_blob(path) == blob
+    sha256 = file_sha256(path)
+    with pytest.raises(WeightsError) as raised:
+        find_weights("resnet50_iipa", str(path))
+    assert str(raised.value) == (
+        "This is not the IIPA checkpoint as it was released.\n"
+        f"  where: {path}\n"
+        f"  got: git blob {blob}\n"
+        "  legal: git blob 03ed5781342bfbf47fe26009373b92fd6c7fdaf7\n"
+        f"  fix: get the right file, or state that this one is meant by its sha256, {sha256}"
+    )
+    assert find_weights("resnet50_iipa", str(path), sha256).sha256 == sha256
+    monkeypatch.setattr(weights, "IIPA_BLOB", blob)
+    assert find_weights("resnet50_iipa", str(path)).sha256 == sha256
+    with pytest.raises(WeightsError, match=r"^resnet50_iipa has no ImageNet weights"):
+        find_weights("resnet50_iipa")
 
 
 def refused(path: Path) -> str:

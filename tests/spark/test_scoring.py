@@ -11,12 +11,12 @@ from pyspark.sql import DataFrame, SparkSession
 
 from popspark.bundle import Bundle, Reduction, load_bundle, quantiles, write_bundle, zip_bundle
 from popspark.errors import BundleError
-from popspark.extractor import FeatureSettings, plan_features
+from popspark.extractor import FeatureSettings, check_features, plan_features
 from popspark.prediction import Predictor
 from popspark.session import ship_file
 from popspark.tables import IMAGE_FEATURES, SCORES, SOCIAL_NAMES
 from popspark.transforms.score_inputs import scoring_inputs
-from popspark.transforms.scoring import check_features, score_posts
+from popspark.transforms.scoring import score_posts
 
 DIMS = {"color": 3, "lbp": 2}
 POST = "post_id string, image_id string, collected_at timestamp, posted_at timestamp"

@@ -24,6 +24,8 @@ DIMS = {
     "aesthetic": 11,
     "vgg19": 4096,
     "resnet50": 2048,
+    "resnet50_iipa": 2048,
+    "resnet18": 512,
     "efficientnet_lite0": 1280,
 }
 WITHOUT_WEIGHTS = [name for name in REGISTRY if get_family(name).weights is None]
@@ -74,7 +76,7 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
     assert str(raised.value) == (
         "Unknown feature family.\n"
         "  got: 'gits'\n"
-        "  legal: color, lbp, gist, aesthetic, vgg19, resnet50, efficientnet_lite0\n"
+        "  legal: color, lbp, gist, aesthetic, vgg19, resnet50, resnet50_iipa, resnet18, efficientnet_lite0\n"
         "  fix: Did you mean 'gist'?"
     )
 

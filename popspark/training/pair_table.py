@@ -1,0 +1,78 @@
+"""The small columns of pair_examples, in memory: some 300 bytes a pair. The photographs come through the feed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.dataset as ds
+
+from popspark.training.cnn import SPLITS, count_splits
+
+COLUMNS = ("post_id_l", "post_id_r", "user_id", "margin", "probability", "rule", "sha256_l", "sha256_r")
+SIDED = ("n_bytes", "brightness", "user_popularity")
+"""Columns with an _l and an _r, for the baselines."""
+
+Targets = Literal["hard", "probability"]
+Values = npt.NDArray[Any]
+
+
+def pair_targets(margins: Values, probabilities: Values, targets: Targets) -> npt.NDArray[np.float32]:
+    """(N,): that l beats r. `hard`: 1, 0, or 0.5 for equal popularity; `probability`: as the pair rules have it."""
+    return ((np.sign(margins) + 1) / 2 if targets == "hard" else probabilities).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class PairSplit:
+    """columns: by name, (N,). left, right: (N,), places of the photographs in `PairTable.photographs`."""
+
+    columns: dict[str, Values]
+    left: npt.NDArray[np.int64]
+    right: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    @property
+    def photographs(self) -> npt.NDArray[np.int64]:
+        """The places of all that stand in a pair, each once."""
+        return np.unique(np.concatenate([self.left, self.right]))
+
+    def logits(self, scores: Values) -> Values:
+        """(N,): score of l minus score of r. scores: (number of photographs,)."""
+        return scores[self.left] - scores[self.right]
+
+    def targets(self, targets: Targets) -> npt.NDArray[np.float32]:
+        return pair_targets(self.columns["margin"], self.columns["probability"], targets)
+
+
+@dataclass(frozen=True)
+class PairTable:
+    """photographs: their sha256, sorted. splits: by name."""
+
+    photographs: npt.NDArray[np.str_]
+    splits: dict[str, PairSplit]
+
+
+def load_pairs(examples: Path) -> PairTable:
+    """Raises `TrainingError` where a split has no pairs."""
+    count_splits(examples)
+    names = [*COLUMNS, *(f"{name}_{side}" for name in SIDED for side in "lr")]
+    columns: dict[str, dict[str, Values]] = {}
+    for split in SPLITS:
+        table = ds.dataset(examples / f"split={split}", format="parquet").to_table(columns=names)
+        columns[split] = {
+            name: np.array(table[name].to_pylist(), str)
+            if str(table.schema.field(name).type) == "string"
+            else table[name].to_numpy()
+            for name in names
+        }
+    photographs = np.unique(np.concatenate([c[side] for c in columns.values() for side in ("sha256_l", "sha256_r")]))
+    splits = {
+        split: PairSplit(c, np.searchsorted(photographs, c["sha256_l"]), np.searchsorted(photographs, c["sha256_r"]))
+        for split, c in columns.items()
+    }
+    return PairTable(photographs, splits)
