@@ -26,8 +26,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from table import Row, finish
 
+from popspark.queries import load_sql
 from popspark.session import get_session
-from popspark.sql import load_sql
 from popspark.tables import PAIR_POSTS, POSTS, read_table, write_table
 from popspark.transforms.pair_rules import PairRules, preset_rules
 from popspark.transforms.pairing import generate_pairs, pair_posts, thin_posts

@@ -34,12 +34,12 @@ def get_session(app_name: str, options: Mapping[str, Any]) -> SparkSession:
     for key, value in {**ALWAYS, **options}.items():
         builder = builder.config(key, str(value))
     spark = builder.getOrCreate()
-    _ship_package(spark)
+    ship_package(spark)
     return spark
 
 
-def _ship_package(spark: SparkSession) -> None:
-    """Sends popspark to the workers, unless spark-submit's --py-files brought it."""
+def ship_package(spark: SparkSession) -> None:
+    """Sends popspark to the workers, unless spark-submit's --py-files brought it; once per session."""
     package = Path(__file__).resolve().parent
     if not package.is_dir():  # imported from the zip that --py-files sent everywhere
         return

@@ -45,6 +45,7 @@ def loaded_by(names: list[str]) -> set[str]:
 SPARK_SIDE = [
     *modules("popspark/transforms"),
     *modules("popspark/ingest"),
+    *modules("popspark/queries"),
     *modules("popspark/sql"),
     "popspark.session",
     "popspark.tables",

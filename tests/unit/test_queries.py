@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import sqlglot
 
-from popspark.sql import load_sql
+from popspark.queries import load_sql
 
 PACKAGE = Path(__file__).resolve().parents[2] / "popspark"
-NAMES = sorted(path.stem for path in (PACKAGE / "sql").glob("*.sql"))
+NAMES = sorted(path.stem for path in (PACKAGE / "queries").glob("*.sql"))
 
 
 @pytest.mark.parametrize("name", NAMES)
