@@ -89,8 +89,8 @@ def test_a_score_of_the_picture_alone(images: DataFrame, bundles: dict[str, Path
     rows = query(images, f"SELECT image_id, {name}_score(content) AS s FROM {{images}}")
     for n in range(4):
         expected = score_of(predictor, n, np.zeros((1, 34)))
-        assert rows[f"i{n}"]["s"]["score"] == pytest.approx(expected, abs=1e-5)
-        assert rows[f"i{n}"]["s"]["percentile"] == pytest.approx(predictor.bundle.percentile(np.array(expected)))
+        assert rows[f"i{n}"]["s"]["score"] == pytest.approx(expected, abs=1e-4)
+        assert rows[f"i{n}"]["s"]["percentile"] == pytest.approx(predictor.bundle.percentile(expected), abs=1e-2)
         assert rows[f"i{n}"]["s"]["status"] == "ok"
     assert_refused(rows, "s", "score", "percentile")
 
@@ -106,8 +106,8 @@ def test_the_same_scores_as_the_job_without_posts(images: DataFrame, bundles: di
     rows = query(images, "SELECT image_id, popularity_score(content) AS s FROM {images}")
     for image_id, row in rows.items():
         assert row["s"]["status"] == job[image_id]["status"]
-        assert row["s"]["score"] == pytest.approx(job[image_id]["score"], abs=1e-5)
-        assert row["s"]["percentile"] == pytest.approx(job[image_id]["percentile"], abs=1e-3)
+        assert row["s"]["score"] == pytest.approx(job[image_id]["score"], abs=1e-4)
+        assert row["s"]["percentile"] == pytest.approx(job[image_id]["percentile"], abs=1e-2)
 
 
 def shipped(spark: SparkSession, name: str) -> list[Path]:
@@ -121,7 +121,7 @@ def test_social_values_are_taken_by_name_and_unknown_ones_are_0(images: DataFram
     rows = query(images, f"SELECT image_id, popularity_score(content, {social}) AS s FROM {{images}}")
     given = np.array([[float(known.get(name, 0)) for name in SOCIAL_NAMES]])
     for n in range(4):
-        assert rows[f"i{n}"]["s"]["score"] == pytest.approx(score_of(predictor, n, given), abs=1e-5)
+        assert rows[f"i{n}"]["s"]["score"] == pytest.approx(score_of(predictor, n, given), abs=1e-4)
     assert_refused(rows, "s", "score", "percentile")
 
 
@@ -133,9 +133,9 @@ def test_a_row_of_social_features_is_such_a_struct(images: DataFrame) -> None:
     """
     alone = query(images, "SELECT image_id, popularity_score(content) AS s FROM {images}")
     rows = query(images, text, social=social)
-    assert {i: r["s"]["score"] for i, r in rows.items()} == pytest.approx(
-        {i: r["s"]["score"] for i, r in alone.items()}
-    )
+    for n in range(4):
+        assert rows[f"i{n}"]["s"]["score"] == pytest.approx(alone[f"i{n}"]["s"]["score"], abs=1e-4)
+    assert_refused(rows, "s", "score", "percentile")
 
 
 def test_values_beyond_all_measure_are_refused(images: DataFrame) -> None:
@@ -173,9 +173,9 @@ def test_contributions_add_up_to_the_score(images: DataFrame, bundles: dict[str,
     for n in range(4):
         row = rows[f"i{n}"]["c"]
         expected, baseline = contributions(predictor, values_of(n), np.zeros((1, 34)), {})
-        assert (row["color"], row["lbp"]) == pytest.approx((expected["color"][0], expected["lbp"][0]), abs=1e-5)
+        assert (row["color"], row["lbp"]) == pytest.approx((expected["color"][0], expected["lbp"][0]), abs=1e-4)
         assert row["baseline"] + row["color"] + row["lbp"] == pytest.approx(row["score"])
-        assert row["baseline"] == pytest.approx(baseline[0], abs=1e-5)
+        assert row["baseline"] == pytest.approx(baseline[0], abs=1e-4)
         assert row["user"] is row["post"] is row["time"] is None
     assert_refused(rows, "c", "score", "baseline", *FAMILIES)
     social = "named_struct('n_hashtags', 30)"
