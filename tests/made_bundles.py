@@ -36,7 +36,7 @@ def write_ranker(folder: Path, seed: int = 0) -> Path:
     """A bundle whose reduction to one number is the score."""
     generator = np.random.default_rng(seed)
     rows = features()
-    manifest = {"name": "made-ranker", "version": "1", "kind": "ranker", "features": rows}
+    manifest = {"name": "made-ranker", "version": "1", "kind": "ranker", "is_simulated": True, "features": rows}
     visual = reduction(generator, sum(row["dim"] for row in rows), 1)
     return _write(folder, Bundle(manifest, {}, {"visual": visual}, _reference(generator)))
 
@@ -57,6 +57,7 @@ def write_vscnn(folder: Path, seed: int = 0) -> Path:
         "name": "made-vscnn",
         "version": "1",
         "kind": "vscnn",
+        "is_simulated": True,
         "network": {"towers": TOWERS["vscnn"]},
         "features": rows,
         "feature_settings": {"dtype": "float32"},

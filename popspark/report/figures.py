@@ -61,10 +61,10 @@ def picture_grid(pictures: Sequence[npt.NDArray[Any]], captions: Sequence[str], 
         small = Image.fromarray(picture)
         small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
         axes.imshow(small)
-        axes.set_title(caption, fontsize=8, color=INK, y=-0.02, verticalalignment="top")
+        axes.text(0.5, -0.05, caption, transform=axes.transAxes, fontsize=8, color=INK, ha="center", va="top")
         axes.set_axis_off()
         axes.set_anchor("S")
-    figure.subplots_adjust(wspace=0.06, hspace=0.3)
+    figure.subplots_adjust(wspace=0.06, hspace=0.35)
     return to_png(figure)
 
 

@@ -43,8 +43,11 @@ def _load_predictor(file: str) -> Predictor:
     return Predictor(load_bundle(Path(SparkFiles.get(file))))
 
 
-def _arguments(batch: Any, function: str) -> Given:
-    """(content, social or None) of a batch of a call `function(content)` or `function(content, struct)`."""
+def parse_arguments(batch: Any, function: str) -> Given:
+    """(content, social or None) of a batch of a call `function(content)` or `function(content, struct)`.
+
+    Raises `ConfigError` for arguments of another kind, which only the query shows.
+    """
     columns = batch if isinstance(batch, tuple) else (batch,)
     if len(columns) > 2 or not all(isinstance(c, bytes) for c in columns[0].dropna().iloc[:1]):
         raise ConfigError(f"{function} takes content (binary), and optionally a struct of social values.")
@@ -140,7 +143,7 @@ def build_score(extraction: Extraction, file: str, function: str) -> Callable[..
         with open_extractor(extraction) as extractor:
             scorer = _open_scorer(file, extractor)
             for batch in batches:
-                contents, social = _arguments(batch, function)
+                contents, social = parse_arguments(batch, function)
                 yield scorer.score(list(contents), _social_values(social, len(contents)))[list(SCORE)]
 
     return pandas_udf(score, _struct(SCORE)).asNondeterministic()  # type: ignore[call-overload]
@@ -155,7 +158,7 @@ def build_beats(extraction: Extraction, file: str, function: str) -> Callable[..
             for batch in batches:
                 if not isinstance(batch, tuple) or len(batch) != 2:
                     raise ConfigError(f"{function} takes the contents (binary) of two images.")
-                sides = [list(_arguments(side, function)[0]) for side in batch]
+                sides = [list(parse_arguments(side, function)[0]) for side in batch]
                 n_rows = len(sides[0])
                 both = scorer.score([*sides[0], *sides[1]], _social_values(None, 2 * n_rows))
                 left, right = both[:n_rows], both[n_rows:].reset_index(drop=True)
@@ -189,7 +192,7 @@ def build_contributions(extraction: Extraction, file: str, function: str, needs_
         with open_extractor(extraction) as extractor:
             scorer = _open_scorer(file, extractor)
             for batch in batches:
-                contents, social = _arguments(batch, function)
+                contents, social = parse_arguments(batch, function)
                 known = groups if social is not None else {}
                 table = scorer.contribute(list(contents), _social_values(social, len(contents)), known)
                 yield table.reindex(columns=list(schema))

@@ -51,7 +51,8 @@ def warehouse(client: Any, photographs: Path, tmp_path_factory: pytest.TempPathF
     client("jobs/ingest_images.py", env, f"source={photographs}")
     client("jobs/extract_features.py", env, families)
     client("jobs/generate_pairs.py", env, f"posts={ROOT}/sample/posts")
-    client("jobs/score_posts.py", env, "posts=null", f"bundle={bundle}", f"image_features={folder}/image_features")
+    options = f"bundle={bundle}", f"image_features={folder}/image_features", "report=null"
+    client("jobs/score_posts.py", env, "posts=null", *options)
     return folder
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from pyspark.errors import PythonException
 from pyspark.sql import DataFrame, Row, SparkSession
 
 from popspark import images as codecs
@@ -15,6 +17,7 @@ from popspark.errors import BundleError, ConfigError, PathError
 from popspark.extractor import FeatureSettings, plan_features
 from popspark.prediction import Predictor
 from popspark.sql import register
+from popspark.sql.scored_images import parse_arguments
 from popspark.tables import IMAGES, SOCIAL_NAMES
 from popspark.transforms.extraction import Extraction, extract_missing
 from popspark.transforms.scoring import posts_of_images, score_posts
@@ -230,16 +233,23 @@ def test_a_bundle_made_for_other_features_is_refused(spark: SparkSession) -> Non
 
 
 @pytest.mark.parametrize(
-    ("call", "message"),
+    ("batch", "message"),
     [
-        ("popularity_score(image_id)", "popularity_score takes content (binary)"),
-        ("popularity_score(content, named_struct('n_tags', 1))", "popularity_score: these are no social values."),
-        ("intrinsic_beats(content)", "intrinsic_beats takes the contents (binary) of two images."),
+        (pd.Series(["i0"]), "popularity_score takes content (binary), and optionally a struct"),
+        ((pd.Series([b"x"]), pd.Series([3])), "popularity_score: these are no social values.\n  got: no struct"),
+        (
+            (pd.Series([b"x"]), pd.DataFrame({"n_tags": [1]})),
+            "popularity_score: these are no social values.\n  got: ['n_tags']",
+        ),
     ],
 )
-def test_arguments_of_another_kind_are_told_by_the_query(images: DataFrame, call: str, message: str) -> None:
-    from pyspark.errors import PythonException
+def test_arguments_of_another_kind(batch: object, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_arguments(batch, "popularity_score")
+    assert str(caught.value).startswith(message)
 
-    with pytest.raises(PythonException) as caught:
-        images.sparkSession.sql(f"SELECT {call} FROM {{images}}", images=images).collect()
-    assert message in str(caught.value)
+
+def test_the_query_tells_them(images: DataFrame) -> None:
+    one = images.limit(1).coalesce(1)
+    with pytest.raises(PythonException, match=r"intrinsic_beats takes the contents \(binary\) of two images"):
+        images.sparkSession.sql("SELECT intrinsic_beats(content) FROM {images}", images=one).collect()
