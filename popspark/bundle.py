@@ -132,12 +132,12 @@ def write_bundle(bundle: Bundle, folder: Path, card: str) -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
 
 
-def zip_bundle(path: Path) -> bytes:
-    """The folder, or zip, as one file, the same bytes for the same bundle, to be sent to the workers."""
+def zip_bundle(folder: Path) -> bytes:
+    """The folder as one file, the same bytes for the same bundle, to be sent to the workers."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
-        for name, content in sorted(_read_files(path).items()):
-            archive.writestr(zipfile.ZipInfo(name), content)
+        for path in sorted(file for file in folder.iterdir() if file.is_file()):
+            archive.writestr(zipfile.ZipInfo(path.name), path.read_bytes())
     return stream.getvalue()
 
 

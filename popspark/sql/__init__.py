@@ -30,7 +30,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from popspark.bundle import load_bundle, zip_bundle
+from popspark.bundle import Bundle, load_bundle, zip_bundle
 from popspark.config import validate_section
 from popspark.errors import BundleError, ConfigError, closest
 from popspark.extractor import Device, FeatureSettings, PlannedFamily, plan_features
@@ -78,10 +78,7 @@ def register(
         needs_image = {"visual", "fused"} & set(bundle.reductions)
         if not needs_image:
             raise BundleError("This bundle looks at no image.", where=str(path), legal="a bundle with image features")
-        made_with = {k: v for k, v in bundle.manifest.get("feature_settings", {}).items() if k == "dtype"}
-        settings = {**options, **made_with, "families": tuple(bundle.feature_versions)}
-        extraction = Extraction(_plan(settings, weights), device, batch_size, limits)
-        check_features(bundle, extraction.planned)
+        extraction = Extraction(_plan_bundle(bundle, options, weights), device, batch_size, limits)
         planned += extraction.planned
         archive = zip_bundle(Path(path))
         # Named after its content: a session keeps the first file of a name.
@@ -111,3 +108,11 @@ def register(
 def _plan(settings: Mapping[str, Any], weights: Mapping[str, str]) -> tuple[PlannedFamily, ...]:
     of_these = {name: path for name, path in weights.items() if name in settings["families"]}
     return plan_features(validate_section(FeatureSettings, {**settings, "weights": of_these}, "popspark.sql.register"))
+
+
+def _plan_bundle(bundle: Bundle, options: Mapping[str, Any], weights: Mapping[str, str]) -> tuple[PlannedFamily, ...]:
+    """The families of the bundle, checked against the versions that it learned on."""
+    made_with = {k: v for k, v in bundle.manifest.get("feature_settings", {}).items() if k == "dtype"}
+    planned = _plan({**options, **made_with, "families": tuple(bundle.feature_versions)}, weights)
+    check_features(bundle, planned)
+    return planned

@@ -18,10 +18,7 @@ from popspark.extractor import FeatureSettings, plan_features
 from popspark.prediction import Predictor
 from popspark.sql import register
 from popspark.sql.scored_images import parse_arguments
-from popspark.tables import IMAGES, SOCIAL_NAMES
-from popspark.transforms.extraction import Extraction, extract_missing
-from popspark.transforms.scoring import posts_of_images, score_posts
-from popspark.transforms.social import social_features
+from popspark.tables import IMAGES, SOCIAL_FEATURES, SOCIAL_NAMES
 from tests.made_bundles import FAMILIES, write_ranker, write_vscnn
 from tests.spark.test_extraction import image_row, jpeg
 
@@ -98,25 +95,6 @@ def test_a_score_of_the_picture_alone(images: DataFrame, bundles: dict[str, Path
     assert_refused(rows, "s", "score", "percentile")
 
 
-def test_the_same_scores_as_the_job_without_posts(images: DataFrame, bundles: dict[str, Path]) -> None:
-    bundle = load_bundle(bundles["popularity"])
-    planned = plan_features(FeatureSettings(families=FAMILIES))
-    features = extract_missing(images, None, Extraction(planned, "cpu", 2))
-    posts = posts_of_images(images)
-    social = social_features(images.sparkSession, posts, "point_in_time")
-    (file,) = {path.name for path in shipped(images.sparkSession, bundle.name)}
-    job = {row["post_id"]: row for row in score_posts(posts, features, social, bundle, file).collect()}
-    rows = query(images, "SELECT image_id, popularity_score(content) AS s FROM {images}")
-    for image_id, row in rows.items():
-        assert row["s"]["status"] == job[image_id]["status"]
-        assert row["s"]["score"] == pytest.approx(job[image_id]["score"], abs=1e-4)
-        assert row["s"]["percentile"] == pytest.approx(job[image_id]["percentile"], abs=1e-2)
-
-
-def shipped(spark: SparkSession, name: str) -> list[Path]:
-    return [Path(file) for file in spark.sparkContext.listFiles if Path(file).name.startswith(f"{name}-")]
-
-
 def test_social_values_are_taken_by_name_and_unknown_ones_are_0(images: DataFrame, bundles: dict[str, Path]) -> None:
     predictor = Predictor(load_bundle(bundles["popularity"]))
     known = {"n_hashtags": 3, "user_mean_views": 12.5, "has_people": True}
@@ -128,17 +106,19 @@ def test_social_values_are_taken_by_name_and_unknown_ones_are_0(images: DataFram
     assert_refused(rows, "s", "score", "percentile")
 
 
-def test_a_row_of_social_features_is_such_a_struct(images: DataFrame) -> None:
-    social = social_features(images.sparkSession, posts_of_images(images), "point_in_time")
+def test_a_row_of_social_features_is_such_a_struct(images: DataFrame, bundles: dict[str, Path]) -> None:
+    predictor = Predictor(load_bundle(bundles["popularity"]))
+    given = {f"i{n}": np.random.default_rng(n).normal(size=34) for n in range(4)}
+    rows = [(image_id, "paper", *values.tolist()) for image_id, values in given.items()]
+    social = images.sparkSession.createDataFrame(rows, SOCIAL_FEATURES.schema)
     text = """
         SELECT i.image_id, popularity_score(i.content, struct(s.*)) AS s
         FROM {images} AS i INNER JOIN {social} AS s ON s.post_id = i.image_id
     """
-    alone = query(images, "SELECT image_id, popularity_score(content) AS s FROM {images}")
     rows = query(images, text, social=social)
     for n in range(4):
-        assert rows[f"i{n}"]["s"]["score"] == pytest.approx(alone[f"i{n}"]["s"]["score"], abs=1e-4)
-    assert_refused(rows, "s", "score", "percentile")
+        expected = score_of(predictor, n, given[f"i{n}"][None])
+        assert rows[f"i{n}"]["s"]["score"] == pytest.approx(expected, abs=1e-4)
 
 
 def test_values_beyond_all_measure_are_refused(images: DataFrame) -> None:
