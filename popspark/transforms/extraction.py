@@ -99,10 +99,10 @@ def build_udf(extraction: Extraction) -> Callable[..., Column]:
             for row in extractor.extract(contents):
                 rows.append([row.status, row.error, *(row.values.get(p.name) for p in extraction.planned)])
                 if len(rows) == extraction.batch_size:
-                    yield pd.DataFrame(rows, columns=extraction.schema.names)
+                    yield pd.DataFrame(rows, columns=extraction.schema.names, dtype=object)
                     rows = []
             if rows:
-                yield pd.DataFrame(rows, columns=extraction.schema.names)
+                yield pd.DataFrame(rows, columns=extraction.schema.names, dtype=object)
 
     # Non-deterministic in Spark's sense: the optimiser must not run it once per field that is read from its result.
     return pandas_udf(extract, extraction.schema).asNondeterministic()  # type: ignore[call-overload]
