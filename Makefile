@@ -1,7 +1,7 @@
 # make demo   score the sample's photographs with the released bundle (spark-submit, local master)
 # make study  the VSCNN paper's tables and figures on the sample's photographs, as an HTML report
 # make pairs-demo  the sample's posts to pairs, a trained ranker, its report and the sample's photographs in its order
-# make test   lint, then all tests but the slow ones;  make test-all: those too
+# make test   lint, then all tests but the slow ones;  make test-all: those too;  make test-matrix: on every Spark
 PYTHON ?= python3.11
 MASTER ?= local[2,4]
 DEMO ?= warehouse/demo
@@ -19,7 +19,7 @@ SOURCES := $(shell find popspark -type f -not -path '*/__pycache__/*')
 # Most of a Spark test is planning, on one core: two files at a time.
 IN_PARALLEL := -n 2 --dist loadfile
 
-.PHONY: demo score study ranker pairs-demo test test-all lint bench demo-bundle package java
+.PHONY: demo score study ranker pairs-demo test test-all test-matrix lint bench demo-bundle package java
 .DEFAULT_GOAL := demo
 
 demo: java .venv/installed dist/popspark.zip
@@ -64,6 +64,24 @@ test: java .venv/installed dist/popspark.zip lint
 
 test-all: java .venv/installed dist/popspark.zip lint
 	$(BIN)/python -m pytest $(IN_PARALLEL) -m 'slow or not slow'
+
+# The scoring tests on every Spark that scoring supports, each with the pyarrow, numpy and pandas of conf/matrix/*.txt.
+# Their warnings are those of other versions, and no errors here. `make matrix-spark-3.5` is one of them.
+MATRIX := $(patsubst conf/matrix/%.txt,matrix-%,$(wildcard conf/matrix/*.txt))
+MATRIX_SPARK := tables image_ingest extraction scoring sql_functions
+MATRIX_TESTS := tests/unit --ignore tests/unit/test_walls.py $(MATRIX_SPARK:%=tests/spark/test_%.py) \
+	tests/jobs/test_scoring_job.py tests/jobs/test_connect.py
+test-matrix: $(MATRIX)
+
+matrix-%: .venv-matrix/%/installed java
+	env -u PYSPARK_PYTHON -u PYSPARK_DRIVER_PYTHON $(<D)/bin/python -m pytest -W default $(MATRIX_TESTS)
+
+.PRECIOUS: .venv-matrix/%/installed
+.venv-matrix/%/installed: conf/matrix/%.txt pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c $< setuptools wheel
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c $< --no-build-isolation -e '.[test]'
+	touch $@
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -34,8 +34,8 @@ from table import Row, finish
 from popspark.images import decode, shrink
 from popspark.networks.backbones import BACKBONES, to_input
 from popspark.networks.ranker import pair_logits, start_ranker
+from popspark.queries import load_sql
 from popspark.session import get_session
-from popspark.sql import load_sql
 from popspark.tables import PAIR_POSTS, POSTS, read_table, write_table
 from popspark.training.pair_images import read_crops
 from popspark.training.ranking_fit import RankFit, make_optimizer

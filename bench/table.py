@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,17 @@ class Row:
         return self.ratio >= self.target if self.at_least else self.ratio <= self.target
 
 
+def describe_machine() -> str:
+    """The processor's name, where the system tells it, and the number of cores."""
+    info = Path("/proc/cpuinfo")
+    names = (
+        [line.partition(": ")[2] for line in info.read_text().splitlines() if line.startswith("model name")]
+        if info.is_file()
+        else []
+    )
+    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
+
+
 def finish(title: str, rows: list[Row], json_path: str | None) -> None:
     """Prints the table and writes it as JSON where a path is given."""
     cells = [("what", "measured", "reference", "ratio", "target", "met")]
@@ -41,4 +54,5 @@ def finish(title: str, rows: list[Row], json_path: str | None) -> None:
     if json_path:
         table = [{**row.__dict__, "ratio": row.ratio, "met": row.met} for row in rows]
         Path(json_path).parent.mkdir(parents=True, exist_ok=True)
-        Path(json_path).write_text(json.dumps({"title": title, "rows": table}, indent=1) + "\n")
+        found = {"title": title, "machine": describe_machine(), "rows": table}
+        Path(json_path).write_text(json.dumps(found, indent=1) + "\n")

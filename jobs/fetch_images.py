@@ -18,8 +18,8 @@ from popspark.command import run
 from popspark.config import JobConfig
 from popspark.images import Limits
 from popspark.ingest.download import Politeness
+from popspark.queries import load_sql
 from popspark.session import get_session
-from popspark.sql import load_sql
 from popspark.tables import DOWNLOADS, IMAGES, POSTS, count_by_status, find_table, read_table, write_table
 from popspark.transforms.fetching import fetch_images
 

@@ -75,6 +75,7 @@ class ScheduledConfig(JobConfig):
     lock_wait_seconds: float = Field(ge=0)
 
 
+S = TypeVar("S", bound=Section)
 C = TypeVar("C", bound=JobConfig)
 
 
@@ -134,6 +135,14 @@ def _explain(error: ValidationError, model: type[BaseModel], where: str) -> Conf
     return ConfigError("This configuration cannot be used.", where=where, got="\n       ".join(lines))
 
 
+def validate_section(model: type[S], values: Any, where: str) -> S:
+    """The section that `values` describe; raises `ConfigError` with all that is wrong. where: for its message."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise _explain(error, model, where) from error
+
+
 def load_config(model: type[C], job_file: Path, env_file: Path, overrides: Sequence[str] = ()) -> C:
     """The config of one job from its two files and the overrides: `key=value` or `section.key=value`, last one wins."""
     where = f"{job_file} with {env_file}" + (f" and {' '.join(overrides)}" if overrides else "")
@@ -142,7 +151,4 @@ def load_config(model: type[C], job_file: Path, env_file: Path, overrides: Seque
         values = OmegaConf.to_container(OmegaConf.merge(*parts), resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ConfigError("This configuration cannot be resolved.", where=where, got=str(error)) from error
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        raise _explain(error, model, where) from error
+    return validate_section(model, values, where)

@@ -125,7 +125,7 @@ def plan_bundle(
     settings = FeatureSettings.model_validate(
         {
             "families": list(bundle.feature_versions),
-            "dtype": bundle.manifest["feature_settings"]["dtype"],
+            "dtype": bundle.manifest.get("feature_settings", {}).get("dtype", "float32"),
             "device": device,
             "batch_size": batch_size,
             "weights": {**weights, **own},

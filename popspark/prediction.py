@@ -37,6 +37,12 @@ class Predictor:
     def needs_social(self) -> bool:
         return bool({"social", "fused"} & set(self.bundle.reductions))
 
+    @property
+    def social_means(self) -> Floats:
+        """The training means (34,) of the social values, of a bundle that needs them."""
+        reductions = self.bundle.reductions
+        return reductions["social"].center if "social" in reductions else reductions["fused"].center[self._n_visual :]
+
     def project(self, family: str, values: Floats) -> npt.NDArray[np.float64]:
         """One family's part of the visual projection: (N, dim) -> (N, k)."""
         return self._visual.project(values, self._starts[family])

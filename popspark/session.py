@@ -34,12 +34,12 @@ def get_session(app_name: str, options: Mapping[str, Any]) -> SparkSession:
     for key, value in {**ALWAYS, **options}.items():
         builder = builder.config(key, str(value))
     spark = builder.getOrCreate()
-    _ship_package(spark)
+    ship_package(spark)
     return spark
 
 
-def _ship_package(spark: SparkSession) -> None:
-    """Sends popspark to the workers, unless spark-submit's --py-files brought it."""
+def ship_package(spark: SparkSession) -> None:
+    """Sends popspark to the workers, unless spark-submit's --py-files brought it; once per session."""
     package = Path(__file__).resolve().parent
     if not package.is_dir():  # imported from the zip that --py-files sent everywhere
         return
@@ -49,13 +49,19 @@ def _ship_package(spark: SparkSession) -> None:
 
 def ship_file(spark: SparkSession, path: str | Path) -> None:
     """Sends a local file to the workers, which find it by its name with `SparkFiles.get`; once per session."""
-    _add_once(spark, str(Path(path).resolve()), file=True)
+    _add_once(spark, str(Path(path).resolve()))
 
 
-def _add_once(spark: SparkSession, path: str, **kind: bool) -> None:
+ALREADY_THERE = ("already exists", "ARTIFACT_ALREADY_EXISTS", "DUPLICATED_ARTIFACT", "already registered")
+
+
+def _add_once(spark: SparkSession, path: str, pyfile: bool = False) -> None:
     """A session keeps the first artifact of a name, so a second job in one process does not replace it."""
     try:
-        spark.addArtifacts(path, **kind)
+        if pyspark.__version__ < "4" and "connect" not in type(spark).__module__:  # has no artifacts yet
+            (spark.sparkContext.addPyFile if pyfile else spark.sparkContext.addFile)(path)
+        else:
+            spark.addArtifacts(path, pyfile=pyfile, file=not pyfile)
     except Exception as error:  # the class differs between classic and Connect
-        if not any(sign in str(error) for sign in ("already exists", "ARTIFACT_ALREADY_EXISTS", "DUPLICATED_ARTIFACT")):
+        if not any(sign in str(error) for sign in ALREADY_THERE):
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
@@ -35,6 +36,35 @@ def histogram(values: npt.NDArray[Any], x_label: str, y_label: str) -> bytes:
     axes.set_ylabel(y_label, color=INK)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(colors=INK)
+    return to_png(figure)
+
+
+def bars(labels: Sequence[str], values: Sequence[float], x_label: str) -> bytes:
+    """One horizontal bar a label, the first on top, as PNG."""
+    figure = Figure(figsize=(7.2, 0.5 + 0.34 * len(labels)))
+    axes = figure.add_subplot()
+    axes.barh(labels, values, color=ACCENT)
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.invert_yaxis()
+    axes.set_xlabel(x_label, color=INK)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(colors=INK, left=False)
+    return to_png(figure)
+
+
+def picture_grid(pictures: Sequence[npt.NDArray[Any]], captions: Sequence[str], n_columns: int = 6) -> bytes:
+    """Pictures, uint8 (H, W, 3), in rows of `n_columns`, each above its caption, as PNG."""
+    n_rows = -(-len(pictures) // n_columns)
+    figure = Figure(figsize=(1.7 * n_columns, 1.9 * n_rows))
+    for place, (picture, caption) in enumerate(zip(pictures, captions, strict=True), start=1):
+        axes = figure.add_subplot(n_rows, n_columns, place)
+        small = Image.fromarray(picture)
+        small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+        axes.imshow(small)
+        axes.text(0.5, -0.05, caption, transform=axes.transAxes, fontsize=8, color=INK, ha="center", va="top")
+        axes.set_axis_off()
+        axes.set_anchor("S")
+    figure.subplots_adjust(wspace=0.06, hspace=0.35)
     return to_png(figure)
 
 

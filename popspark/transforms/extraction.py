@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -70,32 +71,38 @@ def _limit_threads(n_cpus: int, with_torch: bool) -> None:
         torch.set_num_threads(n_cpus)
 
 
+@contextmanager
+def open_extractor(extraction: Extraction) -> Iterator[Extractor]:
+    """On an executor: the extractor of the running task, on the task's device and with its processors."""
+    context = TaskContext.get()
+    n_cpus = context.cpus() if context else 1
+    deep = any(p.weights is not None for p in extraction.planned)
+    _limit_threads(n_cpus, with_torch=deep)
+    device = _task_device(extraction.device) if deep else "cpu"
+    calculates = {p.name: p.load(device, _local_weights(p.weights_path)) for p in extraction.planned}
+    retried = context is not None and context.attemptNumber() > 0
+    decode = IsolatedDecode(extraction.decode) if retried else extraction.decode
+    try:
+        yield Extractor(calculates, extraction.batch_size, extraction.limits, decode, n_cpus)
+    finally:
+        if isinstance(decode, IsolatedDecode):
+            decode.close()
+
+
 def build_udf(extraction: Extraction) -> Callable[..., Column]:
     """The pandas UDF: binary content to `extraction.schema`."""
 
     def extract(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
-        context = TaskContext.get()
-        n_cpus = context.cpus() if context else 1
-        deep = any(p.weights is not None for p in extraction.planned)
-        _limit_threads(n_cpus, with_torch=deep)
-        device = _task_device(extraction.device) if deep else "cpu"
-        calculates = {p.name: p.load(device, _local_weights(p.weights_path)) for p in extraction.planned}
-        retried = context is not None and context.attemptNumber() > 0
-        decode = IsolatedDecode(extraction.decode) if retried else extraction.decode
-        extractor = Extractor(calculates, extraction.batch_size, extraction.limits, decode, n_cpus)
         contents = (content for batch in batches for content in batch)
-        try:
+        with open_extractor(extraction) as extractor:
             rows: list[list[object]] = []
             for row in extractor.extract(contents):
                 rows.append([row.status, row.error, *(row.values.get(p.name) for p in extraction.planned)])
                 if len(rows) == extraction.batch_size:
-                    yield pd.DataFrame(rows, columns=extraction.schema.names)
+                    yield pd.DataFrame(rows, columns=extraction.schema.names, dtype=object)
                     rows = []
             if rows:
-                yield pd.DataFrame(rows, columns=extraction.schema.names)
-        finally:
-            if isinstance(decode, IsolatedDecode):
-                decode.close()
+                yield pd.DataFrame(rows, columns=extraction.schema.names, dtype=object)
 
     # Non-deterministic in Spark's sense: the optimiser must not run it once per field that is read from its result.
     return pandas_udf(extract, extraction.schema).asNondeterministic()  # type: ignore[call-overload]

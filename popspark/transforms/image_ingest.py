@@ -96,7 +96,7 @@ def _build_reader(root: str, limits: codecs.Limits) -> Callable[..., Column]:
         filesystem, base = _open_root(root)
         for batch in batches:
             rows = [_read_file(filesystem, base, image_id, limits) for image_id in batch]
-            frame = pd.DataFrame(rows, columns=FILE.names)
+            frame = pd.DataFrame(rows, columns=FILE.names, dtype=object)  # pandas 3 would make them Arrow strings
             for name in ("n_bytes", "width_px", "height_px"):
                 frame[name] = frame[name].astype("Int64")
             yield frame

@@ -30,7 +30,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 
 from popspark.errors import ConfigError, closest
-from popspark.sql import load_sql
+from popspark.queries import load_sql
 
 RULES: dict[str, dict[str, Any]] = {
     # A rate over less than a day is mostly noise; zero views are kept, since dropping them would cut off the low end.

@@ -17,7 +17,7 @@ from pyspark.sql.pandas.functions import pandas_udf
 
 from popspark import images as codecs
 from popspark.config import Section
-from popspark.sql import load_sql
+from popspark.queries import load_sql
 from popspark.tables import PAIR_EXAMPLES, THUMBNAILS
 
 SHRUNK = T.StructType([T.StructField(n, THUMBNAILS.columns[n]) for n in ("thumbnail", "brightness", "status", "error")])

@@ -23,7 +23,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 from pyspark.sql.types import ArrayType, StringType
 
-from popspark.sql import load_sql
+from popspark.queries import load_sql
 from popspark.tables import PAIR_AUDIT, PAIR_POSTS, PAIRS
 from popspark.transforms.pair_rules import PAIR_RULES, POST_RULES, PairRules
 

@@ -32,7 +32,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame, SparkSession
 
 from popspark.errors import ConfigError, closest
-from popspark.sql import load_sql
+from popspark.queries import load_sql
 from popspark.tables import SOCIAL_FEATURES, SOCIAL_GROUPS, SOCIAL_NAMES
 
 __all__ = ["MODES", "SOCIAL_GROUPS", "SOCIAL_NAMES", "count_unknown", "social_features"]

@@ -25,7 +25,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from popspark.errors import ConfigError, LeakError, closest
-from popspark.sql import load_sql
+from popspark.queries import load_sql
 
 STRATEGIES = ("random", "chronological", "by_user")
 SPLITS = ("train", "valid", "test")

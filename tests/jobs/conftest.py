@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from shutil import copy, make_archive
 
@@ -97,3 +98,53 @@ def standalone_master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
             process.terminate()
         for process in processes:
             process.wait(timeout=30)
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture(scope="module")
+def connect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a Spark Connect server: another process, without the checkout on its path; stopped afterwards."""
+    if not list((SPARK_HOME / "jars").glob("spark-connect_*.jar")) or find_spec("grpc") is None:
+        pytest.skip("this PySpark has no Spark Connect server: its package brings one from Spark 4.0 on")
+    folder = tmp_path_factory.mktemp("connect")
+    port = _free_port()
+    options = {
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": port,
+        "spark.ui.enabled": "false",
+        "spark.sql.shuffle.partitions": 2,
+        "spark.sql.warehouse.dir": folder / "warehouse",
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    }
+    command = [
+        str(SPARK_HOME / "bin" / "spark-submit"),
+        "--master",
+        "local[2,4]",
+        "--class",
+        "org.apache.spark.sql.connect.service.SparkConnectServer",
+    ]
+    for name, value in options.items():
+        command += ["--conf", f"{name}={value}"]
+    log = folder / "log"
+    with log.open("w") as stream:
+        server = subprocess.Popen(
+            [*command, "spark-internal"],
+            stdout=stream,
+            stderr=stream,
+            env=_environment(),
+            cwd=folder,
+        )
+    try:
+        deadline = time.monotonic() + 120
+        while not _answers(port):
+            assert server.poll() is None, log.read_text()[-3000:]
+            assert time.monotonic() < deadline, log.read_text()[-3000:]
+            time.sleep(0.3)
+        yield f"sc://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(timeout=30)

@@ -137,15 +137,6 @@ def test_the_same_job_on_a_standalone_master(
     assert same(scores, read(out), 1e-5)
 
 
-def test_the_released_bundle_scores_the_sample(warehouse: Path, submit: Submit) -> None:
-    out = warehouse / "scores_demo"
-    overrides = (f"env.warehouse={warehouse}", f"bundle={ROOT}/models/demo-vscnn", f"scores={out}", "report=null")
-    submit("score_posts", *overrides)
-    rows = read(out).to_pylist()
-    assert {row["model_name"] for row in rows} == {"demo-vscnn"}
-    assert sum(row["status"] == "ok" for row in rows) == len(rows) - len(BROKEN)
-
-
 def test_posts_without_rows(warehouse: Path, submit: Submit) -> None:
     posts = warehouse / "no_posts"
     posts.mkdir()

@@ -46,6 +46,7 @@ SPARK_SIDE = [
     *modules("popspark/transforms"),
     *modules("popspark/ingest"),
     *modules("popspark/sql"),
+    "popspark.queries",
     "popspark.session",
     "popspark.tables",
     "popspark.extractor",

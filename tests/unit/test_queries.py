@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlglot
 
-from popspark.sql import load_sql
+from popspark.queries import load_sql
 
 PACKAGE = Path(__file__).resolve().parents[2] / "popspark"
 NAMES = sorted(path.stem for path in (PACKAGE / "sql").glob("*.sql"))
