@@ -6,7 +6,8 @@ it was not written for `STALE_SECONDS` (the host died, or the process hangs). Tw
 same moment both read it again after `SETTLE_SECONDS`: the last to write has it, and the other waits. Whoever was
 taken over finds out in `check`, which is called right before anything is published.
 
-Exclusive creation is the file system's: local disks and S3 (conditional writes) have it.
+Exclusive creation is the file system's: local disks and S3 (conditional writes) have it. Where there is none (HDFS
+through fsspec), a lock is taken as a stale one is taken over.
 """
 
 from __future__ import annotations
@@ -43,6 +44,17 @@ def _is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:  # no Linux, or gone since
         return True
+
+
+def replace_file(fs: Any, source: str, target: str) -> None:
+    """One rename onto the old file; where a file system does not rename onto a file (HDFS), the old one goes first."""
+    try:
+        fs.mv(source, target)
+    except OSError:
+        if not (fs.exists(source) and fs.exists(target)):
+            raise
+        fs.rm_file(target)
+        fs.mv(source, target)
 
 
 class TableLock:
@@ -104,16 +116,24 @@ class TableLock:
             if holder is None or not self._is_stale(holder):
                 return False
             LOG.warning("breaking the stale lock of %s", self._describe(holder))
-            self._write()
-            time.sleep(SETTLE_SECONDS)
-            if not self._is_ours():
+            if not self._take_over():
                 return False
             self.broken = holder
         return True
 
+    def _take_over(self) -> bool:
+        self._write()
+        time.sleep(SETTLE_SECONDS)
+        return self._is_ours()
+
     def _create(self) -> None:
         """Raises `FileExistsError` where the file is there already."""
-        stream = self._fs.open(self._path, "xb")
+        try:
+            stream = self._fs.open(self._path, "xb")
+        except (ValueError, NotImplementedError) as error:  # a file system that cannot create exclusively
+            if self._fs.exists(self._path) or not self._take_over():
+                raise FileExistsError(self._path) from error
+            return
         try:
             with stream:
                 stream.write(self._content)
@@ -150,7 +170,7 @@ class TableLock:
         written = f"{self._path}-{self._token}"
         try:
             self._fs.pipe_file(written, self._content)
-            self._fs.mv(written, self._path)
+            replace_file(self._fs, written, self._path)
         except OSError:
             if self._fs.exists(written):
                 self._fs.rm_file(written)

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
 from popspark.errors import LockError, SchemaError
-from popspark.locking import POLL_SECONDS, TableLock
+from popspark.locking import POLL_SECONDS, TableLock, replace_file
 
 LOG = logging.getLogger(__name__)
 STAGING, JOURNAL = "_staging-", "_publish-"
@@ -94,7 +94,7 @@ def write_whole(path: str, content: bytes) -> None:
     fs.makedirs(parent, exist_ok=True)
     try:
         fs.pipe_file(written, content)
-        fs.mv(written, target)
+        replace_file(fs, written, target)
     except OSError:
         if fs.exists(written):
             fs.rm_file(written)
@@ -135,7 +135,7 @@ def _roll_forward(fs: Any, root: str, journal: dict[str, Any]) -> None:
         wanted = [f"part-{place:05d}.parquet" for place in range(len(files))]
         for staged, name in zip(files, wanted, strict=True):
             if fs.exists(f"{source}/{staged}"):  # else it was moved before
-                fs.mv(f"{source}/{staged}", f"{target}/{name}")
+                replace_file(fs, f"{source}/{staged}", f"{target}/{name}")
         for name in set(_names(fs, target)) - set(wanted):
             fs.rm(f"{target}/{name}", recursive=True)
     present = _names(fs, root)

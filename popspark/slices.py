@@ -90,10 +90,13 @@ class Slices:
         empty.write.mode("overwrite").parquet(f"{self._staged}/{self.column}=unknown")
 
     def _everything(self) -> list[str]:
-        """All that stands in the folder and is part of a table, in this layout or another."""
+        """All that stands in the folder and is part of a table, in this layout or another; other files stay."""
         fs, root = url_to_fs(self._folder)
         names = (path.rstrip("/").rpartition("/")[2] for path in fs.ls(root, detail=False))
-        return [name for name in names if name == "_SUCCESS" or not name.startswith("_")]
+        kept = ("_staging", "_publish", "_lock")
+        return [
+            n for n in names if not n.startswith(kept) and ("=" in n or n.endswith((".parquet", ".crc", "_SUCCESS")))
+        ]
 
     def _synchronise(self, name: str) -> None:
         self.spark.sql("MSCK REPAIR TABLE IDENTIFIER(:name) SYNC PARTITIONS", args={"name": name})

@@ -116,7 +116,7 @@ def update_scores(
     outcome = _stage(slices, rows, plan, n_wanted, n_kept, outcome)
     stages.done("scoring")
     _check_budget(outcome, update.max_refused_share)
-    slices.publish(n_wanted + n_kept, None if is_whole else touched)
+    slices.publish(n_wanted + n_kept, None if stored is None else touched)
     stages.done("published")
     return outcome
 

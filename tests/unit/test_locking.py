@@ -13,10 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from popspark import locking
 from popspark.errors import LockError
-from popspark.locking import TableLock
+from popspark.locking import TableLock, replace_file
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +127,34 @@ def test_a_run_that_was_taken_for_dead_finds_out_and_leaves_the_new_lock(tmp_pat
             first.check()
     second.check()
     second.__exit__(None, None, None)
+
+
+def test_a_file_system_that_neither_creates_exclusively_nor_renames_onto_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_any, move = LocalFileSystem.open, LocalFileSystem.mv
+
+    def open_as_hdfs(fs: LocalFileSystem, path: str, mode: str = "rb", **kwargs: object) -> object:
+        if "x" in mode:
+            raise ValueError(f"unsupported mode: {mode}")
+        return open_any(fs, path, mode, **kwargs)
+
+    def move_as_hdfs(fs: LocalFileSystem, source: str, target: str, **kwargs: object) -> None:
+        if Path(target).exists():
+            raise OSError("cannot rename onto a file")
+        move(fs, source, target, **kwargs)
+
+    monkeypatch.setattr(LocalFileSystem, "open", open_as_hdfs)
+    monkeypatch.setattr(LocalFileSystem, "mv", move_as_hdfs)
+    with TableLock(str(tmp_path), "r1", 0), pytest.raises(LockError), TableLock(str(tmp_path), "r2", 0):
+        pass
+    leave_lock(tmp_path, pid=dead_process())
+    with TableLock(str(tmp_path), "r3", 0) as lock:
+        lock.check()
+    for name in ("old", "new"):
+        (tmp_path / name).write_text(name)
+    replace_file(LocalFileSystem(), f"{tmp_path}/new", f"{tmp_path}/old")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"old": "new"}
 
 
 def test_of_many_that_break_a_stale_lock_one_has_it_at_a_time(tmp_path: Path) -> None:
