@@ -69,16 +69,17 @@ def test_vgg19_is_torchvision_s_fc7(pictures: list[Image.Image], tmp_path: Path)
     assert_same(load_file("vgg19", tmp_path / "vgg19.pth")([np.asarray(p) for p in pictures]), expected)
 
 
-def test_resnet50_is_torchvision_s_average_pool(pictures: list[Image.Image], tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["resnet50", "resnet18"])
+def test_resnet_is_torchvision_s_average_pool(name: str, pictures: list[Image.Image], tmp_path: Path) -> None:
     torch.manual_seed(2)
-    network = models.resnet50()
+    network = getattr(models, name)()
     for module in network.modules():  # as if trained: statistics that are not the identity
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.running_mean, -0.1, 0.1)
             nn.init.uniform_(module.running_var, 0.8, 1.5)
-    save_file(network.state_dict(), tmp_path / "resnet50.safetensors")
+    save_file(network.state_dict(), tmp_path / "resnet.safetensors")
     expected = hooked(network, network.avgpool, pictures)
-    assert_same(load_file("resnet50", tmp_path / "resnet50.safetensors")([np.asarray(p) for p in pictures]), expected)
+    assert_same(load_file(name, tmp_path / "resnet.safetensors")([np.asarray(p) for p in pictures]), expected)
 
 
 def test_efficientnet_lite0_is_its_own_package_s_features(pictures: list[Image.Image]) -> None:

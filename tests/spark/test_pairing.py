@@ -238,6 +238,32 @@ def test_a_heavy_user_is_thinned_before_the_join_and_the_others_are_not(spark: S
     assert thinned.n_removed > 900
 
 
+@pytest.mark.slow
+def test_a_user_with_100_000_posts(spark: SparkSession) -> None:
+    """Five thousand million possible pairs, all in one window of ten days: bounded by the caps, beside a light user."""
+    columns = {
+        "post_id": "format_string('p%06d', id)",
+        "user_id": "if(id < 100000, 'heavy', 'light')",
+        "posted_at": "timestamp'2020-03-01' + make_dt_interval(0, 0, 0, id % 800000)",
+        "image_id": "concat(id, '.jpg')",
+        "n_likes": "id",
+        "n_shares": "50L",
+        "caption": "'one two'",
+        "hashtags": "array('sun')",
+        "mentions": "array()",
+        "origin": "'x_api'",
+        "is_simulated": "true",
+    }
+    exprs = [f"CAST({columns.get(n, 'NULL')} AS {k.simpleString()}) AS {n}" for n, k in POSTS.columns.items()]
+    posts = spark.range(100_040).selectExpr(*exprs)
+    rules = preset_rules("twitter", strict_share=0, max_candidates_per_user=400_000, max_pairs_per_user=100_000)
+    rows = pair_posts(posts, rules).localCheckpoint()
+    pairs = generate_pairs(rows, rules, "twitter").localCheckpoint()
+    counts = {row.user_id: row["count"] for row in pairs.groupBy("user_id").count().collect()}
+    assert counts == {"heavy": 100_000, "light": 40 * 39 // 2}
+    assert pairs.select("post_id_l", "post_id_r").distinct().count() == sum(counts.values())
+
+
 def test_splits_are_by_user_and_the_same_as_those_of_posts(spark: SparkSession) -> None:
     from popspark.transforms.splits import assign_splits
 

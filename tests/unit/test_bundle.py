@@ -8,11 +8,22 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from shutil import make_archive
 
 import numpy as np
 import pytest
 
-from popspark.bundle import FIELDS, Bundle, Reduction, load_bundle, quantiles, write_bundle, zip_bundle
+from popspark.bundle import (
+    FIELDS,
+    Bundle,
+    Reduction,
+    find_trunk,
+    load_bundle,
+    quantiles,
+    write_bundle,
+    write_trunk,
+    zip_bundle,
+)
 from popspark.errors import BundleError, PathError
 
 RNG = np.random.default_rng(11)
@@ -247,3 +258,28 @@ def test_percentiles_are_shares_of_the_reference(bundle: Bundle) -> None:
     scores = RNG.normal(size=20_001)
     found = replace(bundle, reference=quantiles(scores)).percentile(np.array([-99.0, *np.sort(scores)[::5000], 99.0]))
     np.testing.assert_allclose(found, [0, 0, 25, 50, 75, 100, 100], atol=0.01)
+
+
+def test_a_trunk_is_named_after_its_content_and_found_in_a_folder_or_a_zip(bundle: Bundle, tmp_path: Path) -> None:
+    folder = tmp_path / "ranker"
+    file = write_trunk({"conv.weight": np.ones((2, 3), np.float32)}, "resnet18", folder)
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert file.name == f"resnet18-{sha256[:12]}.safetensors"
+    manifest = {**MANIFEST, "trunk": {"family": "resnet18", "file": file.name, "sha256": sha256}}
+    write_bundle(replace(bundle, manifest=manifest), folder, "# A card")
+    found = load_bundle(folder)
+    assert find_trunk(found, folder) == ("resnet18", file, sha256)
+
+    sent = tmp_path / "sent.zip"
+    sent.write_bytes(zip_bundle(folder))
+    assert file.name not in zipfile.ZipFile(sent).namelist()  # it travels as weights
+    assert_equal(load_bundle(sent), found)
+    with pytest.raises(BundleError, match=r"^The bundle's trunk is missing\."):
+        find_trunk(load_bundle(sent), sent)
+
+    whole = Path(make_archive(str(tmp_path / "whole"), "zip", folder))
+    family, unpacked, expected = find_trunk(load_bundle(whole), whole) or ("", Path(), "")
+    assert (family, expected, unpacked.name) == ("resnet18", sha256, file.name)
+    assert unpacked.read_bytes() == file.read_bytes()
+    assert zip_bundle(whole) == zip_bundle(folder)
+    assert find_trunk(replace(found, manifest=MANIFEST), folder) is None

@@ -328,3 +328,26 @@ def test_the_reason_is_one_short_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(ImageFile.ImageFile, "load", throw)
     assert len(_refusal(one_of_each()["BMP"])[1]) == 200
+
+
+# Small copies
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((300, 600), (256, 512)),
+        ((600, 300), (512, 256)),
+        ((40, 30), (40, 30)),
+        ((1, 10_000), (1, 8)),
+        ((300, 9000), (256, 2048)),
+    ],
+)
+def test_a_small_copy_keeps_the_picture_and_its_proportions(shape: tuple[int, int], expected: tuple[int, int]) -> None:
+    height, width = shape
+    slope = np.linspace(0, 255, height)[:, None, None] / 2 + np.linspace(0, 255, width)[None, :, None] / 2
+    image = np.broadcast_to(slope, (*shape, 3)).astype(np.uint8)
+    small = decode(images.shrink(image))
+    assert small.shape == (*expected, 3)
+    if max(shape) < 8 * min(shape):
+        assert abs(float(small.mean()) - float(image.mean())) < 2

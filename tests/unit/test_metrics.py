@@ -8,9 +8,22 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import spearmanr
+from scipy.stats import binomtest, spearmanr
+from sklearn.metrics import roc_auc_score
 
-from popspark.metrics import METRICS, Estimate, bootstrap, mae, mse, spearman_rho
+from popspark.metrics import (
+    METRICS,
+    Estimate,
+    auc,
+    bootstrap,
+    calibration,
+    mae,
+    mse,
+    pair_hits,
+    share_by_users,
+    spearman_rho,
+    wilson,
+)
 
 RNG = np.random.default_rng(7)
 
@@ -89,3 +102,51 @@ def test_a_constant_prediction_has_no_interval() -> None:
 
 def test_the_table_of_metrics() -> None:
     assert {"spearman_rho": spearman_rho, "mae": mae, "mse": mse} == METRICS
+
+
+# Of pairs
+
+
+def test_hits_are_the_pairs_ranked_right_and_a_tie_is_half() -> None:
+    assert pair_hits(np.array([2.0, -1.0, 3.0, -4.0]), np.array([0.1, 5.0, 0.0, -0.2])).tolist() == [1, 0, 0.5, 1]
+
+
+def test_wilson_s_interval_is_scipy_s() -> None:
+    for n_hits, n in ((0, 10), (10, 10), (37, 50), (1, 3)):
+        expected = binomtest(n_hits, n).proportion_ci(0.95, "wilson")
+        found = wilson(n_hits, n)
+        assert (found.value, found.low, found.high) == pytest.approx(
+            (n_hits / n, expected.low, expected.high), abs=1e-6
+        )
+    assert math.isnan(wilson(0, 0).value)
+
+
+def test_users_that_agree_within_themselves_widen_the_interval() -> None:
+    """20 users of 50 pairs, each all right or all wrong: as few as 20 coins, though there are 1,000 pairs."""
+    users = np.repeat(np.arange(20), 50)
+    hits = (users % 2).astype(float)
+    found, naive = share_by_users(hits, users), wilson(hits.sum(), len(hits))
+    coins = wilson(10, 20)
+    assert found.value == 0.5
+    assert found.high - found.low == pytest.approx(coins.high - coins.low, abs=0.08)
+    assert found.high - found.low > 4 * (naive.high - naive.low)
+    alone = share_by_users(hits, np.arange(1000))
+    assert alone.high - alone.low == pytest.approx(naive.high - naive.low, abs=0.01)
+
+
+def test_auc_equals_scikit_learn_s_with_and_without_ties() -> None:
+    for n_levels in (3, 1000):
+        positive, scores = RNG.integers(0, 2, 200), RNG.integers(0, n_levels, 200)
+        assert auc(positive, scores) == pytest.approx(roc_auc_score(positive, scores), abs=1e-12)
+    assert math.isnan(auc(np.ones(5), np.arange(5)))
+
+
+def test_calibration_in_closed_form() -> None:
+    confidences = np.array([0.52, 0.54, 0.9, 0.92, 1.0])
+    bins, error = calibration(confidences, np.array([1.0, 0.0, 1.0, 1.0, 1.0]))
+    assert [(b.confidence, b.hits.value) for b in bins] == [
+        (pytest.approx(0.53), 0.5),
+        (pytest.approx(0.91), 1.0),
+        (1.0, 1.0),
+    ]
+    assert error == pytest.approx((2 * 0.03 + 2 * 0.09) / 5)
