@@ -24,7 +24,7 @@ IN_PARALLEL := -n 2 --dist loadfile
 
 demo: java .venv/installed dist/popspark.zip
 	$(SUBMIT) jobs/ingest_images.py env.warehouse=$(DEMO) source=sample/photos
-	$(SUBMIT) jobs/score_posts.py env.warehouse=$(DEMO) posts=sample/posts bundle=models/demo-vscnn
+	$(SUBMIT) jobs/score_posts.py env.warehouse=$(DEMO) posts=sample/posts bundle=models/demo-vscnn update.mode=full
 
 # make score PHOTOS=path/to/photographs: scores of your own, into warehouse/mine.
 score: java .venv/installed dist/popspark.zip

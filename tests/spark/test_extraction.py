@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from popspark import images as codecs
 from popspark.extractor import FeatureSettings, PlannedFamily, plan_features
 from popspark.features import Family, get_family
-from popspark.tables import IMAGE_FEATURES, IMAGES
+from popspark.tables import IMAGE_FEATURES, IMAGES, read_table, write_table
 from popspark.transforms.extraction import (
     Extraction,
     current_features,
@@ -95,6 +96,23 @@ def test_a_new_family_a_new_image_and_a_changed_one_fill_in_only_themselves(
     assert extract_missing(changed, everything, both).count() == 0
     current = by_id(current_features(changed, everything, both.planned))
     assert current == by_id(extract_missing(changed, None, both))
+
+
+def test_a_commit_that_was_cut_off_half_way_is_completed_without_doubles(
+    spark: SparkSession, images: DataFrame, tmp_path: Path
+) -> None:
+    """Killed while Spark moves its files into place: some are there, whole."""
+    extraction, path = Extraction(plan_features(CLASSICAL), "cpu", 2), str(tmp_path / "image_features")
+    write_table(extract_missing(images.repartition(4), None, extraction), IMAGE_FEATURES, path, "append")
+    expected = by_id(read_table(spark, IMAGE_FEATURES, path))
+    for file in sorted(tmp_path.rglob("part-*.parquet"))[::2]:
+        file.unlink()
+    stored = read_table(spark, IMAGE_FEATURES, path)
+    assert 0 < stored.count() < 14
+    write_table(extract_missing(images, stored, extraction), IMAGE_FEATURES, path, "append")
+    found = read_table(spark, IMAGE_FEATURES, path)
+    assert found.count() == 14
+    assert by_id(found) == expected
 
 
 def test_one_bad_family_costs_its_own_values_only(images: DataFrame) -> None:

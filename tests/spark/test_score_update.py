@@ -216,11 +216,11 @@ def test_no_posts_give_a_table_without_rows_and_empty_an_older_one(warehouse: Wa
 @pytest.mark.parametrize("mode", ["incremental", "full"])
 def test_a_table_of_another_layout_is_replaced_and_other_files_stay(warehouse: Warehouse, mode: str) -> None:
     warehouse.spark.range(3).write.parquet(warehouse.scores)
-    (Path(warehouse.scores) / "notes.txt").write_text("mine")
+    (Path(warehouse.scores) / "_notes.txt").write_text("mine")
     warehouse.run(FIRST, mode=mode)
     assert len(warehouse.rows()) == 6
     left = {path.name for path in Path(warehouse.scores).iterdir() if "=" not in path.name}
-    assert left == {"notes.txt"}
+    assert left == {"_notes.txt"}
 
 
 def test_a_reader_ends_the_publication_of_a_killed_run(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
