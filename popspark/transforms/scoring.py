@@ -43,7 +43,7 @@ def _build_projection(file: str) -> Callable[..., Column]:
                 rows = np.flatnonzero((family == name) & values.notna())
                 if len(rows):
                     for row, part in zip(rows, predictor.project(name, np.stack(values.iloc[rows])), strict=True):
-                        result.iat[row] = part
+                        result.iat[row] = part.tolist()  # an array of one value would lose its dimension
             yield result
 
     return pandas_udf(project, PROJECTION)  # type: ignore[call-overload]

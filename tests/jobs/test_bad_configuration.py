@@ -85,11 +85,25 @@ def test_an_unknown_family() -> None:
     assert "Did you mean 'color'?" in done.stderr
 
 
-def test_training_without_examples(tmp_path: Path) -> None:
-    done = run("train_vscnn", f"env.warehouse={tmp_path}")
+@pytest.mark.parametrize(
+    ("job", "before"), [("train_vscnn", "build_examples"), ("train_ranker", "build_pair_examples")]
+)
+def test_training_without_examples(job: str, before: str, tmp_path: Path) -> None:
+    done = run(job, f"env.warehouse={tmp_path}")
     assert done.returncode == 66
-    assert "fix: run jobs/build_examples.py first" in done.stderr
+    assert f"fix: run jobs/{before}.py first" in done.stderr
     assert not (tmp_path / "models").exists()
+
+
+def test_an_album_without_photographs_or_by_a_bundle_that_is_no_ranker(tmp_path: Path) -> None:
+    settings = [f"bundle={ROOT}/models/demo-vscnn", f"album={tmp_path}/album"]
+    done = run("rank_album", *settings, f"source={tmp_path}/nothing")
+    assert done.returncode == 66
+    assert "There are no photographs." in done.stderr
+    done = run("rank_album", *settings, f"source={ROOT}/sample/photos/c*.jpg")
+    assert done.returncode == 65
+    assert "Bundle demo-vscnn 1 is no ranker." in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_tables_that_lack_columns_or_do_not_exist(tmp_path: Path, submit: Submit) -> None:

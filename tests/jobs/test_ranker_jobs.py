@@ -21,6 +21,7 @@ from popspark.images import decode
 from tests.jobs.conftest import ROOT
 from tests.made_pairs import PHOTOS, spoil
 
+pytestmark = pytest.mark.slow
 N_USERS, N_TWEETS = 10, 6  # of each; half of the pictures are blurred, and the others are liked more
 GONE = 7  # of these tweets the picture is missing
 

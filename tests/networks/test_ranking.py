@@ -16,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from torchvision import models
 
 from popspark.album import Album, find_photographs, rank_album
 from popspark.bundle import load_bundle
@@ -23,6 +24,7 @@ from popspark.errors import AccountingError, BundleError, LeakError, PathError, 
 from popspark.extractor import plan_bundle
 from popspark.images import DEFAULT_LIMITS, decode, shrink
 from popspark.networks.ranker import Ranker
+from popspark.networks.weights import file_sha256
 from popspark.prediction import Predictor
 from popspark.report.ranker import write_ranker_report
 from popspark.report.ranker_facts import RankerFacts
@@ -224,6 +226,29 @@ def test_an_altered_trunk_is_refused(whole: tuple[FittedRanker, Path], tmp_path:
         plan_bundle(bundle, path, "cpu", 4, {})
 
 
+def test_the_iipa_checkpoint_taken_as_it_is_scores_as_its_own_network_does(tmp_path: Path) -> None:
+    """A made-up checkpoint of the released one's layout, no epoch of training; whole, and with its trunk frozen."""
+    torch.manual_seed(4)
+    network = models.resnet50()
+    network.fc = nn.Linear(2048, 1)
+    torch.save(network.state_dict(), tmp_path / "model-resnet50.pth")
+    write_small(tmp_path / "pairs", lambda split: split)
+    thumbnail = pq.read_table(tmp_path / "pairs" / "split=test").to_pylist()[0]["thumbnail_l"]
+    stretched = np.asarray(Image.fromarray(decode(thumbnail)).resize((224, 224), Image.Resampling.BILINEAR)) / 255
+    with torch.inference_mode():
+        inputs = torch.from_numpy(stretched.transpose(2, 0, 1)[None].astype(np.float32))
+        expected = network.eval()(inputs).item()
+    weights = {"weights": str(tmp_path / "model-resnet50.pth")}
+    weights["weights_sha256"] = file_sha256(Path(weights["weights"]))
+    for is_frozen in (True, False):
+        settings = RankerSettings(
+            backbone="resnet50_iipa", is_frozen=is_frozen, device="cpu", fit=RankFit(n_epochs=0), **weights
+        )
+        fitted = train_ranker(tmp_path / "pairs", tmp_path / "work", settings)
+        assert [line.epoch for line in fitted.curves] == [0]
+        np.testing.assert_allclose(fitted.scores, expected, rtol=1e-3, atol=1e-3)  # all six pictures are the same
+
+
 # The loop
 
 
@@ -347,7 +372,7 @@ def write_small(folder: Path, left_of: Any, **values: Any) -> None:
     """One pair a split. left_of: split to the name of the left photograph."""
     import pyarrow as pa
 
-    thumbnail = shrink(np.zeros((8, 8, 3), np.uint8))
+    thumbnail = shrink(np.arange(8 * 16 * 3, dtype=np.uint8).reshape(8, 16, 3))
     for split in ("train", "valid", "test"):
         row = {"post_id_l": f"{split}a", "post_id_r": f"{split}b", "user_id": split, "margin": 1.0, "probability": 0.9}
         row |= {"rule": "twitter", "sha256_l": left_of(split), "sha256_r": f"{split}-r"}

@@ -124,6 +124,27 @@ def test_scores_equal_the_predictor_called_directly(
         assert row["percentile"] == pytest.approx(bundle[0].percentile(expected)[0], abs=1e-3)
 
 
+def test_a_ranker_s_single_component_is_the_score(
+    spark: SparkSession, tables: tuple[DataFrame, DataFrame, DataFrame], tmp_path: Path
+) -> None:
+    generator = np.random.default_rng(4)
+    features = [{"name": n, "version": f"{n}-1", "dim": d, "weights": None} for n, d in DIMS.items()]
+    manifest = {"name": "line", "version": "1", "kind": "ranker", "features": features}
+    line = Reduction(np.zeros(5), np.ones(5), generator.normal(size=(1, 5)), np.array([-0.5]), np.ones(1))
+    write_bundle(Bundle(manifest, {}, {"visual": line}, quantiles(generator.normal(size=50))), tmp_path / "line", "")
+    (tmp_path / "line-1.zip").write_bytes(zip_bundle(tmp_path / "line"))
+    ship_file(spark, tmp_path / "line-1.zip")
+    found = load_bundle(tmp_path / "line")
+    posts, stored, _ = tables
+    values = {(r["image_id"], r["family"]): r["values"] for r in stored.where("version <> 'old'").collect()}
+    rows = score_posts(posts, stored, None, found, "line-1.zip").where("status = 'ok'").collect()
+    assert len(rows) == 10
+    for row in rows:
+        image = f"i{int(row['post_id'][1:]) % 6}"
+        expected = np.concatenate([values[image, f] for f in DIMS]) @ line.components[0] + 0.5
+        assert row["score"] == pytest.approx(expected, abs=1e-5)
+
+
 def test_scoring_twice_gives_the_same_table(
     scores: DataFrame, bundle: tuple[Bundle, Path], tables: tuple[DataFrame, DataFrame, DataFrame]
 ) -> None:
