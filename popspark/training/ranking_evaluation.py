@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 
 from popspark.errors import AccountingError, LeakError
 from popspark.metrics import auc, bootstrap, calibration, pair_hits, share_by_users, wilson
@@ -75,7 +76,7 @@ def evaluate(fitted: FittedRanker, n_resamples: int = 1000) -> RankerFacts:
     test = splits["test"]
     logits = test.logits(fitted.scores).astype(np.float64)
     hits, users = _hits(test, logits), test.columns["user_id"]
-    probabilities = 1 / (1 + np.exp(-logits))
+    probabilities = expit(logits)
     bins, error = calibration(np.maximum(probabilities, 1 - probabilities), hits)
     baselines = [_baseline(name, splits["train"], test) for name in BASELINES]
     if len(test) and baselines[-1].accuracy.value != 0.5:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Literal
 
 from pydantic import Field, model_validator
-from pyspark.sql import DataFrame, Observation
+from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as f
 
 from popspark.bundle import Bundle
@@ -84,12 +84,12 @@ def update_scores(
     seen = Observation()
     changes = compare_inputs(inputs, stored, bundle, update.mode == "full", update.posted_from, update.posted_to)
     taken = f.col("post_id").isNotNull() & (f.col("change") != "outside")
-    observed = changes.observe(
-        seen,
+    sums = (
         f.coalesce(f.sum("n_rows"), f.lit(0)).alias("n_rows"),
         f.count_if(taken & (f.col("change") != "gone")).alias("n_in"),
         f.count_if(taken & (f.col("change") == "unchanged")).alias("n_unchanged"),
     )
+    observed = changes.observe(seen, *sums)
     # Written, not computed twice: the posts may change meanwhile, and an executor may die.
     plan_path = f"{slices.scratch}/changes"
     observed.where(taken & (f.col("change") != "unchanged")).drop("n_rows").write.parquet(plan_path)
@@ -99,10 +99,11 @@ def update_scores(
         change: sum(g["count"] for g in groups if g["change"] == change) for change in ("new", "changed", "gone")
     }
     n_wanted = by_change["new"] + by_change["changed"]
-    n_in, n_unchanged = int(seen.get["n_in"]), int(seen.get["n_unchanged"])
+    counted = _counted(seen, lambda: changes, sums)
+    n_in, n_unchanged = counted["n_in"], counted["n_unchanged"]
     stages.done("changes found")
     _check_sum("Posts in and posts sorted out", n_in, n_wanted + n_unchanged)
-    outcome = Outcome(int(seen.get["n_rows"]), n_in, 0, n_unchanged, by_change["gone"])
+    outcome = Outcome(counted["n_rows"], n_in, 0, n_unchanged, by_change["gone"])
     if not groups and stored is not None:
         return outcome
 
@@ -126,21 +127,35 @@ def _stage(slices: Slices, rows: DataFrame, plan: DataFrame, n_wanted: int, n_ke
     staged = Observation()
     # Observed after the last shuffle, where a task that is tried again counts once.
     ordered = rows.repartition("posted_month").sortWithinPartitions("posted_month", "post_id")
-    observed = ordered.observe(
-        staged,
+    sums = (
         f.count_if(f.expr("is_new AND status = 'ok'")).alias("n_scored"),
         f.count_if(f.expr("is_new AND status <> 'ok'")).alias("n_refused"),
         f.count_if(f.expr("NOT is_new")).alias("n_kept"),
     )
-    slices.stage(observed)
-    n_scored, n_refused = int(staged.get["n_scored"]), int(staged.get["n_refused"])
+    slices.stage(ordered.observe(staged, *sums))
+
+    def written() -> DataFrame:
+        is_new = plan.select("post_id", f.lit(True).alias("is_new"))
+        return slices.staged().join(is_new, "post_id", "left").fillna(False, ["is_new"])
+
+    counted = _counted(staged, written, sums)
+    n_scored, n_refused = counted["n_scored"], counted["n_refused"]
     _check_sum("Posts to score, and scored or refused,", n_wanted, n_scored + n_refused)
-    _check_sum("Rows to keep and rows kept", n_kept, int(staged.get["n_kept"]))
+    _check_sum("Rows to keep and rows kept", n_kept, counted["n_kept"])
     reasons: dict[str, int] = {}
     if n_refused:
         refused = slices.staged().where("status <> 'ok'")
         reasons = count_by_status(refused.join(plan.select("post_id"), "post_id", "left_semi"))
     return replace(outcome, n_scored=n_scored, refused=reasons)
+
+
+def _counted(observation: Observation, rows: Callable[[], DataFrame], sums: Sequence[Column]) -> dict[str, int]:
+    """What was observed while rows were written; summed again where a server of Spark Connect lost it.
+
+    It waits for its own listener for 100 ms (Observation.getRowOrEmpty), and sends nothing if that is busy.
+    """
+    found = observation.get or rows().agg(*sums).collect()[0].asDict()
+    return {name: int(n) for name, n in found.items()}
 
 
 def _check_sum(what: str, expected: int, found: int) -> None:
