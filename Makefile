@@ -89,7 +89,7 @@ lint: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-BENCHES := extraction scoring ingest training pairs scheduled faults
+BENCHES := extraction scoring ingest training effects pairs scheduled faults
 bench: java .venv/installed dist/popspark.zip
 	for name in $(BENCHES); do PYTHONPATH=. $(BIN)/python bench/$$name.py --json warehouse/bench/$$name.json || exit 1; done
 

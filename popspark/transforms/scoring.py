@@ -38,13 +38,14 @@ def _build_projection(file: str) -> Callable[..., Column]:
     def project(batches: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.Series]:
         predictor = _load_predictor(file)
         for family, values in batches:
-            result = pd.Series([None] * len(family), dtype=object)
+            result = np.full(len(family), None)
             for name in family.unique():
                 rows = np.flatnonzero((family == name) & values.notna())
                 if len(rows):
-                    for row, part in zip(rows, predictor.project(name, np.stack(values.iloc[rows])), strict=True):
-                        result.iat[row] = part.tolist()  # an array of one value would lose its dimension
-            yield result
+                    parts = predictor.project(name, np.stack(values.iloc[rows]))
+                    for row, part in zip(rows, parts, strict=True):
+                        result[row] = part
+            yield pd.Series(result)
 
     return pandas_udf(project, PROJECTION)  # type: ignore[call-overload]
 
