@@ -3,7 +3,7 @@
     python bench/training.py [--full] [--json FILE]
 
 --full measures the reduction on 100,000 x 4,710 values (1.9 GB as Parquet, in a temporary folder) instead of
-20,000 x 1,000, and epochs of 100,000 rows instead of 10,000.
+20,000 x 1,000.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ TOWER = TOWERS["vscnn"]
 INPUTS = {name: name for name in TOWER}
 PAPER_ROWS, PAPER_EPOCHS, PAPER_BATCH = 259_200, 50, 20
 GIB = 2**30
+N_ROWS = 10_000
 
 
 def write_rows(folder: Path, n: int) -> Batch:
@@ -201,12 +202,11 @@ def main() -> None:
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--json")
     args = parser.parse_args()
-    n = 100_000 if args.full else 10_000
     size = (100_000, 4710) if args.full else (20_000, 1000)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        rows = [feed_rows(folder / "small", n // 5, 20), feed_rows(folder / "large", n, 1024)]
-        rows += step_rows(folder / "step", n // 5)
+        rows = [feed_rows(folder / "small", N_ROWS // 5, 20), feed_rows(folder / "large", N_ROWS, 1024)]
+        rows += step_rows(folder / "step", N_ROWS // 5)
         rows += reduction_rows(folder / "wide", *size)
     finish("Training VSCNN", rows, args.json)
 
