@@ -1,6 +1,6 @@
 """That VSCNN learns what is there: its rho against a perfect model's, on simulated posts over real photographs.
 
-    PYTHONPATH=. python bench/effects.py [--posts 30000] [--json FILE]
+    PYTHONPATH=. python bench/effects.py [--posts 10000] [--json FILE]
 
 The truth beside each simulated post says how well a perfect model would rank the test split, and how well one that
 sees the user and the time only (scnn), or the picture only (vcnn). On pure noise the 95 % interval of rho must hold 0:
@@ -25,7 +25,7 @@ FIT = FitSettings(n_epochs=12, batch_size=128, lr_step_epochs=4, device="cpu")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--posts", type=int, default=30_000)
+    parser.add_argument("--posts", type=int, default=10_000)
     parser.add_argument("--json")
     args = parser.parse_args()
     options = {"spark.master": "local[2]", "spark.ui.enabled": "false", "spark.sql.shuffle.partitions": 4}
