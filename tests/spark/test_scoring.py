@@ -78,7 +78,7 @@ def tables(spark: SparkSession) -> tuple[DataFrame, DataFrame, DataFrame]:
     )
 
 
-def score(tables: tuple[DataFrame, DataFrame, DataFrame], bundle: tuple[Bundle, Path]) -> DataFrame:
+def score(tables: tuple[DataFrame, DataFrame, DataFrame | None], bundle: tuple[Bundle, Path]) -> DataFrame:
     posts, features, social = tables
     images = features.selectExpr("image_id", "sha256", "'ok' AS status").distinct()
     inputs = scoring_inputs(posts, images, social, bundle[0]).where("post_id IS NOT NULL")
@@ -137,7 +137,7 @@ def test_a_ranker_s_single_component_is_the_score(
     found = load_bundle(tmp_path / "line")
     posts, stored, _ = tables
     values = {(r["image_id"], r["family"]): r["values"] for r in stored.where("version <> 'old'").collect()}
-    rows = score_posts(posts, stored, None, found, "line-1.zip").where("status = 'ok'").collect()
+    rows = score((posts, stored, None), (found, tmp_path / "line-1.zip")).where("status = 'ok'").collect()
     assert len(rows) == 10
     for row in rows:
         image = f"i{int(row['post_id'][1:]) % 6}"
