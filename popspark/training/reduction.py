@@ -33,7 +33,15 @@ def stack_columns(batch: pa.RecordBatch, columns: Sequence[str]) -> Matrix:
 
 def read_matrices(folder: Path, columns: Sequence[str]) -> Iterator[Matrix]:
     """The rows of `folder` as float32 (n, d) matrices of at most `BATCH_ROWS` rows; several columns side by side."""
-    for batch in ds.dataset(folder, format="parquet").to_batches(columns=list(columns), batch_size=BATCH_ROWS):
+    # By default 16 batches are read ahead, and a file's bytes are kept to its end: gigabytes of features.
+    batches = ds.dataset(folder, format="parquet").to_batches(
+        columns=list(columns),
+        batch_size=BATCH_ROWS,
+        batch_readahead=1,
+        fragment_readahead=1,
+        fragment_scan_options=ds.ParquetFragmentScanOptions(pre_buffer=False),
+    )
+    for batch in batches:
         if batch.num_rows:
             yield stack_columns(batch, columns)
 
