@@ -26,8 +26,9 @@ from table import Row, finish
 from popspark.ingest import Options, parse_export
 from popspark.ingest.accounting import complete, write_posts
 from popspark.session import get_session
-from popspark.tables import POSTS, SOCIAL_FEATURES, read_table, write_table
+from popspark.tables import POSTS, SOCIAL_FEATURES
 from popspark.transforms.social import social_features
+from popspark.warehouse import read_table, write_table
 
 WARM_UP_ROWS = 2000
 WORDS = ("sea", "sun", "beach", "city", "night", "street", "food", "dog", "cat", "snow", "river", "travel", "art")

@@ -36,12 +36,13 @@ from popspark.networks.backbones import BACKBONES, to_input
 from popspark.networks.ranker import pair_logits, start_ranker
 from popspark.queries import load_sql
 from popspark.session import get_session
-from popspark.tables import PAIR_POSTS, POSTS, read_table, write_table
+from popspark.tables import PAIR_POSTS, POSTS
 from popspark.training.pair_images import read_crops
 from popspark.training.ranking_fit import RankFit, make_optimizer
 from popspark.transforms.pair_rules import PairRules, preset_rules
 from popspark.transforms.pairing import generate_pairs, pair_posts, thin_posts
 from popspark.transforms.simulation import Simulation, simulate_posts
+from popspark.warehouse import read_table, write_table
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 RULES = preset_rules("twitter", max_pairs_per_user=2**31 - 1, max_candidates_per_user=2**62)

@@ -71,7 +71,8 @@ def write_bundle(folder: Path) -> None:
 
 def append_posts(spark: Any, warehouse: Path, ids: range, days: range, n_users: int, version: str) -> None:
     """Posts spread evenly over these days since 2022, with their images and features."""
-    from popspark.tables import IMAGE_FEATURES, IMAGES, POSTS, write_table
+    from popspark.tables import IMAGE_FEATURES, IMAGES, POSTS
+    from popspark.warehouse import write_table
 
     posts = spark.range(ids.start, ids.stop)
     day = f"{days.start} + (id - {ids.start}) * double({len(days)}) / {len(ids)}"

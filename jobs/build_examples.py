@@ -13,8 +13,9 @@ from popspark.command import run
 from popspark.config import JobConfig
 from popspark.extractor import FeatureSettings
 from popspark.session import get_session
-from popspark.tables import IMAGE_FEATURES, IMAGES, POSTS, read_table
+from popspark.tables import IMAGE_FEATURES, IMAGES, POSTS
 from popspark.transforms.examples import LabelSettings, SplitSettings, write_examples
+from popspark.warehouse import read_table
 
 
 class Config(JobConfig):

@@ -16,19 +16,9 @@ from popspark import images as codecs
 from popspark.command import run
 from popspark.config import JobConfig
 from popspark.session import get_session
-from popspark.tables import (
-    IMAGES,
-    PAIR_AUDIT,
-    PAIR_EXAMPLES,
-    PAIR_POSTS,
-    PAIRS,
-    POSTS,
-    THUMBNAILS,
-    count_by_status,
-    read_table,
-    write_table,
-)
+from popspark.tables import IMAGES, PAIR_AUDIT, PAIR_EXAMPLES, PAIR_POSTS, PAIRS, POSTS, THUMBNAILS
 from popspark.transforms.pair_examples import PairLimits, join_pair_examples, make_thumbnails, picture_pairs
+from popspark.warehouse import count_by_status, read_table, write_table
 
 
 class Config(JobConfig):

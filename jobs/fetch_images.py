@@ -20,8 +20,9 @@ from popspark.images import Limits
 from popspark.ingest.download import Politeness
 from popspark.queries import load_sql
 from popspark.session import get_session
-from popspark.tables import DOWNLOADS, IMAGES, POSTS, count_by_status, find_table, read_table, write_table
+from popspark.tables import DOWNLOADS, IMAGES, POSTS
 from popspark.transforms.fetching import fetch_images
+from popspark.warehouse import count_by_status, find_table, read_table, write_table
 
 
 class Config(JobConfig):

@@ -17,9 +17,10 @@ from popspark.command import run
 from popspark.config import JobConfig
 from popspark.report.stages import Stages
 from popspark.session import get_session
-from popspark.tables import PAIR_AUDIT, PAIR_POSTS, PAIRS, POSTS, read_table, write_table
+from popspark.tables import PAIR_AUDIT, PAIR_POSTS, PAIRS, POSTS
 from popspark.transforms.pair_rules import PRESETS, PairRules
 from popspark.transforms.pairing import audit_pairs, generate_pairs, pair_posts
+from popspark.warehouse import read_table, write_table
 
 
 class Config(JobConfig):

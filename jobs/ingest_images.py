@@ -15,8 +15,9 @@ from popspark.config import JobConfig
 from popspark.errors import ConfigError
 from popspark.images import Limits
 from popspark.session import get_session
-from popspark.tables import IMAGES, POSTS, count_by_status, read_table, write_table
+from popspark.tables import IMAGES, POSTS
 from popspark.transforms.image_ingest import list_images, read_images
+from popspark.warehouse import count_by_status, read_table, write_table
 
 
 class Config(JobConfig):

@@ -18,12 +18,13 @@ from popspark.extractor import FeatureSettings
 from popspark.report.stages import Stages
 from popspark.report.study import N_PICTURES, StudyReport, best_and_worst, write_study
 from popspark.session import get_session
-from popspark.tables import IMAGE_FEATURES, IMAGES, POSTS, read_table
+from popspark.tables import IMAGE_FEATURES, IMAGES, POSTS
 from popspark.training.study import Study
 from popspark.training.study_facts import gather_facts
 from popspark.training.study_fits import StudySettings
 from popspark.transforms.examples import LabelSettings
 from popspark.transforms.study_data import build_cells, read_photographs
+from popspark.warehouse import read_table
 
 
 class Config(JobConfig):

@@ -25,13 +25,14 @@ from popspark.images import Limits
 from popspark.runs import Run
 from popspark.session import get_session, ship_file
 from popspark.slices import open_slices
-from popspark.tables import IMAGE_FEATURES, IMAGES, POSTS, SCORES, find_table, read_table
+from popspark.tables import IMAGE_FEATURES, IMAGES, POSTS, SCORES
 from popspark.transforms.extraction import Extraction, current_features, extract_missing
 from popspark.transforms.score_inputs import posts_of_images, scoring_inputs
 from popspark.transforms.score_summary import render_summary, write_report
 from popspark.transforms.score_update import Update, update_scores
 from popspark.transforms.scoring import score_posts
 from popspark.transforms.social import social_features
+from popspark.warehouse import find_table, read_table
 
 
 class Config(ScheduledConfig):

@@ -14,9 +14,10 @@ from pyspark.sql import functions as F
 from popspark.command import run
 from popspark.config import JobConfig
 from popspark.session import get_session
-from popspark.tables import IMAGES, POSTS, read_table, write_table
+from popspark.tables import IMAGES, POSTS
 from popspark.transforms.pictures import measure_pictures
 from popspark.transforms.simulation import Simulation, simulate_posts
+from popspark.warehouse import read_table, write_table
 
 
 class Config(JobConfig):

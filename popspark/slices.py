@@ -22,7 +22,8 @@ from popspark.errors import AccountingError, LockError
 from popspark.locking import TableLock
 from popspark.places import Place, locate
 from popspark.publishing import count_rows, list_slices, publish, recover, staging_folder
-from popspark.tables import Table, find_table, validate
+from popspark.tables import Table
+from popspark.warehouse import find_table, validate
 
 
 class Slices:

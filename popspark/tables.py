@@ -1,4 +1,4 @@
-"""Every table once: its schema, key and partitioning; and the validating read and write.
+"""Every table once: its schema, key and partitioning. `popspark.warehouse` reads and writes them.
 
 A table is a plural noun for what a row is. Keys are `*_id`, times `*_at` (UTC), counts `n_*`, flags `is_*` or
 `has_*`, sizes `*_px` and `*_bytes`. Parquet is the format; a path may be anything Spark reads.
@@ -8,13 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as t
-
-from popspark.errors import PathError, SchemaError
-from popspark.places import locate
-from popspark.publishing import settle
 
 STRING, LONG, INT, DOUBLE = t.StringType(), t.LongType(), t.IntegerType(), t.DoubleType()
 TIMESTAMP, BOOLEAN, BINARY = t.TimestampType(), t.BooleanType(), t.BinaryType()
@@ -306,73 +300,3 @@ PAIR_EXAMPLES = Table(
     partitioned_by=("split",),
     row_group_bytes=8 << 20,  # what a reader holds at once, about 200 pairs
 )
-
-
-def _differences(actual: t.StructType, table: Table) -> list[str]:
-    have = {f.name: f.dataType for f in actual.fields}
-    missing = [
-        f"missing column {name} {kind.simpleString()}" for name, kind in table.columns.items() if name not in have
-    ]
-    wrong = [
-        f"column {name} is {have[name].simpleString()}, must be {kind.simpleString()}"
-        for name, kind in table.columns.items()
-        if name in have and have[name].simpleString() != kind.simpleString()
-    ]
-    return missing + wrong
-
-
-def validate(rows: DataFrame, table: Table, where: str) -> DataFrame:
-    """The table's own columns of `rows`, in order; raises `SchemaError` with all differences at once.
-
-    Columns that the table does not declare are dropped.
-    """
-    differences = _differences(rows.schema, table)
-    if differences:
-        raise SchemaError(
-            f"These are not rows of table {table.name}.",
-            where=where,
-            got="; ".join(differences),
-            legal=f"the columns of popspark.tables.{table.name.upper()}",
-            fix="write it with the job that makes it, or add the columns (null where unknown)",
-        )
-    return rows.select(*table.columns)
-
-
-def read_table(spark: SparkSession, table: Table, path: str) -> DataFrame:
-    """Reads and validates; raises `PathError` where nothing is, `SchemaError` where it is another table."""
-    try:
-        rows = _open_sliced(spark, path) if table.is_sliced else spark.read.parquet(path)
-        return validate(rows, table, path)
-    except AnalysisException as error:
-        raise PathError(f"Cannot read the {table.name} table.", where=path, got=str(error).splitlines()[0]) from error
-
-
-def _open_sliced(spark: SparkSession, path: str) -> DataFrame:
-    place = locate(spark, path)
-    if place.folder and not place.is_delta:
-        settle(place.folder)
-    if place.name:
-        return spark.read.table(place.name)
-    return spark.read.format("delta" if place.is_delta else "parquet").load(path)
-
-
-def find_table(spark: SparkSession, table: Table, path: str) -> DataFrame | None:
-    """`read_table`, or None where nothing is yet."""
-    try:
-        return read_table(spark, table, path)
-    except PathError:
-        return None
-
-
-def write_table(rows: DataFrame, table: Table, path: str, mode: str = "overwrite") -> None:
-    """Validates and replaces the table at `path`; mode `append` adds to it."""
-    writer = validate(rows, table, f"rows to be written to {path}").write.mode(mode)
-    if table.row_group_bytes is not None:
-        writer = writer.option("parquet.block.size", table.row_group_bytes)
-    writer.partitionBy(*table.partitioned_by).parquet(path)
-
-
-def count_by_status(rows: DataFrame, column: str = "status") -> dict[str, int]:
-    """Rows by their status, `ok` first, then the most frequent first."""
-    counts = {str(row[column]): row["count"] for row in rows.groupBy(column).count().collect()}
-    return dict(sorted(counts.items(), key=lambda item: (item[0] != "ok", -item[1], item[0])))

@@ -14,13 +14,14 @@ from pyspark.sql import functions as f
 from popspark.features import get_family
 from popspark.images import decode
 from popspark.metrics import spearman_rho
-from popspark.tables import EXAMPLES, IMAGE_FEATURES, IMAGES, write_table
+from popspark.tables import EXAMPLES, IMAGE_FEATURES, IMAGES
 from popspark.transforms.examples import join_examples
 from popspark.transforms.labels import popularity_labels
 from popspark.transforms.pictures import measure_pictures
 from popspark.transforms.simulation import Simulation, simulate_posts
 from popspark.transforms.social import social_features
 from popspark.transforms.splits import assign_splits
+from popspark.warehouse import write_table
 
 PHOTOS = sorted((Path(__file__).resolve().parents[1] / "sample" / "photos").iterdir())
 FAMILIES = ("color", "aesthetic")

@@ -8,7 +8,8 @@ from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from popspark.errors import AccountingError
-from popspark.tables import POSTS, REJECTS, read_table, write_table
+from popspark.tables import POSTS, REJECTS
+from popspark.warehouse import read_table, write_table
 
 POSITION = ("file", "line", "item")
 """Names a parsed row; item counts the posts of one record, where a record holds several."""

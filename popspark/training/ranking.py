@@ -62,6 +62,19 @@ class FittedRanker:
     scores: Floats
 
 
+@dataclass(frozen=True)
+class _Job:
+    """What to fit, from where, and where to keep what a killed call has done."""
+
+    examples: Path
+    work: Path
+    checkpoint: Path
+    pairs: PairTable
+    weights: Weights
+    settings: RankerSettings
+    device: torch.device
+
+
 def train_ranker(examples: Path, work: Path, settings: RankerSettings) -> FittedRanker:
     """Trains on the pair_examples table; resumes an earlier, killed call with the same examples and settings.
 
@@ -73,8 +86,8 @@ def train_ranker(examples: Path, work: Path, settings: RankerSettings) -> Fitted
     checkpoint = work / fingerprint(examples, exact) / "checkpoint.pt"
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     device = choose_device(settings.device, None, None, torch.cuda.device_count())
-    fit = _fit_head if settings.is_frozen else _fit_whole
-    return fit(examples, work, checkpoint, pairs, weights, settings, torch.device(device))
+    job = _Job(examples, work, checkpoint, pairs, weights, settings, torch.device(device))
+    return _fit_head(job) if settings.is_frozen else _fit_whole(job)
 
 
 def _folders(examples: Path, *splits: str) -> list[Path]:
@@ -85,13 +98,11 @@ def _n_threads() -> int:
     return os.cpu_count() or 1
 
 
-def _frozen_features(
-    examples: Path, work: Path, pairs: PairTable, weights: Weights, settings: RankerSettings, device: torch.device
-) -> Floats:
+def _frozen_features(job: _Job) -> Floats:
     """(number of photographs, dim), a file mapped into memory; what an earlier, killed call has found stays."""
-    of_features = RankerSettings(backbone=settings.backbone, weights_sha256=weights.sha256)
-    path = work / f"features-{fingerprint(examples, of_features)}.npy"
-    shape = (len(pairs.photographs), BACKBONES[settings.backbone].dim)
+    of_features = RankerSettings(backbone=job.settings.backbone, weights_sha256=job.weights.sha256)
+    path = job.work / f"features-{fingerprint(job.examples, of_features)}.npy"
+    shape = (len(job.pairs.photographs), BACKBONES[job.settings.backbone].dim)
     if not path.is_file():
         partial = path.with_suffix(".partial")
         np.lib.format.open_memmap(partial, "w+", np.float32, shape)[:] = np.nan
@@ -99,11 +110,11 @@ def _frozen_features(
     values: Floats = np.lib.format.open_memmap(path, "r+")
     if np.isnan(values[:, 0]).any():
         features = load_features(
-            settings.backbone, weights.path, weights.sha256, str(device), "float32", SCORED_TOGETHER
+            job.settings.backbone, job.weights.path, job.weights.sha256, str(job.device), "float32", SCORED_TOGETHER
         )
-        folders = _folders(examples, *pairs.splits)
+        folders = _folders(job.examples, *job.pairs.splits)
         measure_photographs(
-            folders, pairs.photographs, features.prepare, features.forward, values, SCORED_TOGETHER, _n_threads()
+            folders, job.pairs.photographs, features.prepare, features.forward, values, SCORED_TOGETHER, _n_threads()
         )
     return values
 
@@ -118,20 +129,12 @@ def _moments(features: Floats, places: npt.NDArray[np.int64]) -> tuple[npt.NDArr
     return mean, np.full(features.shape[1], np.sqrt(square) or 1.0)
 
 
-def _fit_head(
-    examples: Path,
-    work: Path,
-    checkpoint: Path,
-    pairs: PairTable,
-    weights: Weights,
-    settings: RankerSettings,
-    device: torch.device,
-) -> FittedRanker:
-    features = _frozen_features(examples, work, pairs, weights, settings, device)
-    center, scale = _moments(features, pairs.splits["train"].photographs)
-    backbone = BACKBONES[settings.backbone]
-    network = Ranker(nn.Identity(), backbone.dim).to(device)
-    brought = load_head(backbone, Path(weights.path) if weights.path else None)
+def _fit_head(job: _Job) -> FittedRanker:
+    features = _frozen_features(job)
+    center, scale = _moments(features, job.pairs.splits["train"].photographs)
+    backbone = BACKBONES[job.settings.backbone]
+    network = Ranker(nn.Identity(), backbone.dim).to(job.device)
+    brought = load_head(backbone, Path(job.weights.path) if job.weights.path else None)
     with torch.no_grad():
         weight, bias = (
             (brought["weight"], brought["bias"]) if brought else (torch.zeros(1, backbone.dim), torch.zeros(1))
@@ -140,56 +143,52 @@ def _fit_head(
         network.head.bias.copy_(bias + weight @ torch.from_numpy(center).float())
 
     def scaled(places: npt.NDArray[np.int64]) -> torch.Tensor:
-        return torch.from_numpy(((features[places] - center) / scale).astype(np.float32)).to(device)
+        return torch.from_numpy(((features[places] - center) / scale).astype(np.float32)).to(job.device)
 
     def scores_of(places: npt.NDArray[np.int64]) -> Floats:
-        scores = np.full(len(pairs.photographs), np.nan, np.float32)
+        scores = np.full(len(job.pairs.photographs), np.nan, np.float32)
         with torch.inference_mode():
             for part in np.array_split(places, max(1, len(places) // 1024)):
                 scores[part] = network(scaled(part)).cpu().numpy()
         return scores
 
-    train = pairs.splits["train"]
-    targets = train.targets(settings.fit.targets)
+    train = job.pairs.splits["train"]
+    targets = train.targets(job.settings.fit.targets)
 
     def batches(seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         order = np.random.default_rng(seed).permutation(len(train))
-        for start in range(0, len(order), settings.fit.batch_size):
-            rows = order[start : start + settings.fit.batch_size]
+        for start in range(0, len(order), job.settings.fit.batch_size):
+            rows = order[start : start + job.settings.fit.batch_size]
             inputs = scaled(np.concatenate([train.left[rows], train.right[rows]]))
-            yield inputs, torch.from_numpy(targets[rows]).to(device)
+            yield inputs, torch.from_numpy(targets[rows]).to(job.device)
 
-    of_validation = pairs.splits["valid"].photographs
-    curves = fit_ranker(network, batches, lambda: scores_of(of_validation), pairs.splits, settings.fit, checkpoint)
+    of_validation = job.pairs.splits["valid"].photographs
+    curves = fit_ranker(
+        network, batches, lambda: scores_of(of_validation), job.pairs.splits, job.settings.fit, job.checkpoint
+    )
     reduction = _reduction(network, center, scale)
-    return FittedRanker(settings, weights, reduction, None, curves, pairs, scores_of(np.arange(len(pairs.photographs))))
+    scores = scores_of(np.arange(len(job.pairs.photographs)))
+    return FittedRanker(job.settings, job.weights, reduction, None, curves, job.pairs, scores)
 
 
-def _fit_whole(
-    examples: Path,
-    work: Path,
-    checkpoint: Path,
-    pairs: PairTable,
-    weights: Weights,
-    settings: RankerSettings,
-    device: torch.device,
-) -> FittedRanker:
-    backbone = BACKBONES[settings.backbone]
-    network = start_ranker(backbone, Path(weights.path) if weights.path else None, settings.fit.seed).to(device)
+def _fit_whole(job: _Job) -> FittedRanker:
+    backbone = BACKBONES[job.settings.backbone]
+    weights = Path(job.weights.path) if job.weights.path else None
+    network = start_ranker(backbone, weights, job.settings.fit.seed).to(job.device)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def batches(seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        (folder,) = _folders(examples, "train")
-        fit = settings.fit
+        (folder,) = _folders(job.examples, "train")
+        fit = job.settings.fit
         for crops, targets in read_crops(folder, backbone, fit.batch_size, seed, fit.targets, _n_threads()):
-            yield to_input(crops, backbone, device, torch.float32), torch.from_numpy(targets).to(device)
+            yield to_input(crops, backbone, job.device, torch.float32), torch.from_numpy(targets).to(job.device)
 
     def scores_of(*splits: str) -> Floats:
-        values = np.full((len(pairs.photographs), 1), np.nan, np.float32)
-        forward = _forward(network, backbone, device)
+        values = np.full((len(job.pairs.photographs), 1), np.nan, np.float32)
+        forward = _forward(network, backbone, job.device)
         measure_photographs(
-            _folders(examples, *splits),
-            pairs.photographs,
+            _folders(job.examples, *splits),
+            job.pairs.photographs,
             lambda image: crop(image, backbone),
             forward,
             values,
@@ -198,11 +197,13 @@ def _fit_whole(
         )
         return values[:, 0]
 
-    curves = fit_ranker(network, batches, lambda: scores_of("valid"), pairs.splits, settings.fit, checkpoint)
+    curves = fit_ranker(
+        network, batches, lambda: scores_of("valid"), job.pairs.splits, job.settings.fit, job.checkpoint
+    )
     trunk = {name: value.contiguous().cpu().numpy() for name, value in network.trunk.state_dict().items()}
     ones = np.ones(backbone.dim)
     reduction = _reduction(network, 0 * ones, ones)
-    return FittedRanker(settings, weights, reduction, trunk, curves, pairs, scores_of(*pairs.splits))
+    return FittedRanker(job.settings, job.weights, reduction, trunk, curves, job.pairs, scores_of(*job.pairs.splits))
 
 
 def _forward(network: Ranker, backbone: Backbone, device: torch.device) -> Any:

@@ -13,11 +13,12 @@ from pyspark.sql import functions as f
 
 from popspark.config import Section
 from popspark.extractor import FeatureSettings, plan_features
-from popspark.tables import EXAMPLES, FLOATS, SOCIAL_NAMES, count_by_status, write_table
+from popspark.tables import EXAMPLES, FLOATS, SOCIAL_NAMES
 from popspark.transforms.extraction import current_features
 from popspark.transforms.labels import popularity_labels
 from popspark.transforms.social import count_unknown, social_features
 from popspark.transforms.splits import assign_splits
+from popspark.warehouse import count_by_status, write_table
 
 
 class LabelSettings(Section):

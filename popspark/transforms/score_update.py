@@ -16,8 +16,8 @@ from popspark.config import Section
 from popspark.errors import AccountingError, RefusalError
 from popspark.report.stages import Stages
 from popspark.slices import Slices
-from popspark.tables import count_by_status
 from popspark.transforms.score_inputs import compare_inputs
+from popspark.warehouse import count_by_status
 
 
 class Update(Section):

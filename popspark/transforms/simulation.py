@@ -24,10 +24,11 @@ from pyspark.sql import functions as F
 
 from popspark.config import Section
 from popspark.errors import ConfigError
-from popspark.tables import POSTS, validate
+from popspark.tables import POSTS
 from popspark.transforms import simulated_text as text
 from popspark.transforms.calibration import GRID, expected_popularity_of, look_up, popularity_of
 from popspark.transforms.hashing import normal, power_law_cdf, power_law_rank, uniform
+from popspark.warehouse import validate
 
 DAY_S = 86_400
 POSTS_IN_A_BURST, BURST_DAYS = 4, 9  # so that pairs of one user within ten days exist

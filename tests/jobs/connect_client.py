@@ -10,7 +10,8 @@ import sys
 
 from popspark.session import get_session
 from popspark.sql import register
-from popspark.tables import IMAGES, read_table
+from popspark.tables import IMAGES
+from popspark.warehouse import read_table
 
 images_path, vscnn, ranker = sys.argv[1:]
 spark = get_session("queries", {})

@@ -12,7 +12,8 @@ from jobs.fetch_images import Config, main
 from popspark.config import Env
 from popspark.images import Limits
 from popspark.ingest.download import Politeness
-from popspark.tables import DOWNLOADS, IMAGES, POSTS, read_table, write_table
+from popspark.tables import DOWNLOADS, IMAGES, POSTS
+from popspark.warehouse import read_table, write_table
 from tests.misbehaving import png, serve
 
 

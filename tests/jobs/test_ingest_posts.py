@@ -18,7 +18,8 @@ from pyspark.sql import Row, SparkSession
 from jobs.ingest_posts import Config, main
 from popspark.config import Env
 from popspark.errors import ConfigError, PathError, SchemaError
-from popspark.tables import POSTS, REJECTS, read_table
+from popspark.tables import POSTS, REJECTS
+from popspark.warehouse import read_table
 
 EXPORTS = Path(__file__).resolve().parents[1] / "exports"
 Found = tuple[dict[str, Row], list[tuple[str, int, str]], str]

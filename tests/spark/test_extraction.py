@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from popspark import images as codecs
 from popspark.extractor import FeatureSettings, PlannedFamily, plan_features
 from popspark.features import Family, get_family
-from popspark.tables import IMAGE_FEATURES, IMAGES, read_table, write_table
+from popspark.tables import IMAGE_FEATURES, IMAGES
 from popspark.transforms.extraction import (
     Extraction,
     current_features,
@@ -23,6 +23,7 @@ from popspark.transforms.extraction import (
     extract_missing,
     to_feature_rows,
 )
+from popspark.warehouse import read_table, write_table
 
 CLASSICAL = FeatureSettings(families=("color", "lbp"))
 

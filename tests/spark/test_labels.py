@@ -10,8 +10,8 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from popspark.errors import ConfigError
-from popspark.tables import count_by_status
 from popspark.transforms.labels import popularity_labels
+from popspark.warehouse import count_by_status
 
 POSTED = datetime(2016, 3, 1)
 SCHEMA = (

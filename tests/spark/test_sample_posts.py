@@ -6,9 +6,10 @@ from pathlib import Path
 
 from jobs.simulate_posts import Config
 from popspark.config import load_config
-from popspark.tables import IMAGES, POSTS, read_table
+from popspark.tables import IMAGES, POSTS
 from popspark.transforms.pictures import measure_pictures
 from popspark.transforms.simulation import simulate_posts
+from popspark.warehouse import read_table
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -18,9 +18,10 @@ from popspark.errors import AccountingError, LockError, RefusalError
 from popspark.locking import TableLock
 from popspark.report.stages import Stages
 from popspark.slices import open_slices
-from popspark.tables import POSTS, SCORES, SOCIAL_NAMES, read_table
+from popspark.tables import POSTS, SCORES, SOCIAL_NAMES
 from popspark.transforms.score_inputs import scoring_inputs
 from popspark.transforms.score_update import Outcome, Update, update_scores
+from popspark.warehouse import read_table
 
 Post = tuple[str, str, datetime, str | None, int]
 """post_id, user_id, posted_at, image_id, n_views"""

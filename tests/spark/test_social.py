@@ -12,8 +12,9 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from popspark.errors import ConfigError
-from popspark.tables import POSTS, SOCIAL_FEATURES, validate
+from popspark.tables import POSTS, SOCIAL_FEATURES
 from popspark.transforms.social import SOCIAL_GROUPS, SOCIAL_NAMES, count_unknown, social_features
+from popspark.warehouse import validate
 
 Post = dict[str, Any]
 

@@ -58,6 +58,15 @@ def kill_after(monkeypatch: pytest.MonkeyPatch, n_steps: int) -> None:
         monkeypatch.setattr(LocalFileSystem, name, dying(getattr(LocalFileSystem, name)))
 
 
+def begin(folder: Path) -> tuple[str, TableLock]:
+    """The old table, what is to take its place, and the lock, held as a killed run holds it."""
+    write(folder, OLD)
+    staged = stage(folder)
+    lock = TableLock(str(folder), "r1", 0)
+    lock.__enter__()
+    return staged, lock
+
+
 def test_slices_are_replaced_added_and_removed(tmp_path: Path) -> None:
     write(tmp_path, OLD)
     with TableLock(str(tmp_path), "r1", 0) as lock:
@@ -71,10 +80,7 @@ def test_slices_are_replaced_added_and_removed(tmp_path: Path) -> None:
 def test_a_kill_at_any_step_leaves_the_old_table_or_the_new_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_steps: int
 ) -> None:
-    write(tmp_path, OLD)
-    staged = stage(tmp_path)
-    lock = TableLock(str(tmp_path), "r1", 0)
-    lock.__enter__()
+    staged, lock = begin(tmp_path)
     with monkeypatch.context() as patch:
         kill_after(patch, n_steps)
         try:
@@ -98,10 +104,7 @@ def test_a_kill_at_any_step_leaves_the_old_table_or_the_new_one(
 def test_a_kill_while_a_reader_ends_what_a_killed_run_began(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_steps: int
 ) -> None:
-    write(tmp_path, OLD)
-    staged = stage(tmp_path)
-    lock = TableLock(str(tmp_path), "r1", 0)
-    lock.__enter__()
+    staged, lock = begin(tmp_path)
     attempts = (lambda: publish(str(tmp_path), staged, "r1", REMOVED, lock), lambda: recover(str(tmp_path)))
     for attempt, steps in zip(attempts, (5, n_steps), strict=True):
         with monkeypatch.context() as patch, suppress(Killed):

@@ -8,7 +8,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from popspark.errors import PathError, SchemaError
-from popspark.tables import IMAGES, SCORES, count_by_status, find_table, read_table, validate, write_table
+from popspark.tables import IMAGES, SCORES
+from popspark.warehouse import count_by_status, find_table, read_table, validate, write_table
 
 
 def test_all_differences_are_reported_at_once(spark: SparkSession) -> None:
