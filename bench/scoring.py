@@ -135,7 +135,7 @@ def scoring_row(spark: Any, n_posts: int, work: Path) -> Row:
     ids.selectExpr("string(id) AS post_id", "concat('i', id) AS image_id", *times).write.parquet(str(work / "posts"))
     ids.selectExpr("concat('i', id) AS image_id", "'s' AS sha256", "'ok' AS status").write.parquet(str(work / "images"))
     for feature in bundle.manifest["features"]:
-        values = f"transform(sequence(1, {feature['dim']}), x -> float((hash(id, x) % 1000) / 1000D))"
+        values = f"transform(sequence(1, {feature['dim']}), x -> float(hash(id, x) / 2147483648D))"
         row = ["concat('i', id) AS image_id", "'s' AS sha256", f"'{feature['name']}' AS family"]
         row += [f"'{feature['version']}' AS version", f"{values} AS values", "'ok' AS status", "string(null) AS error"]
         ids.selectExpr(*row).write.mode("append").partitionBy("family").parquet(str(work / "features"))

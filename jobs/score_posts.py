@@ -26,7 +26,7 @@ from popspark.runs import Run
 from popspark.session import get_session, ship_file
 from popspark.slices import open_slices
 from popspark.tables import IMAGE_FEATURES, IMAGES, POSTS, SCORES
-from popspark.transforms.extraction import Extraction, current_features, extract_missing
+from popspark.transforms.extraction import Extraction, complete_features
 from popspark.transforms.score_inputs import posts_of_images, scoring_inputs
 from popspark.transforms.score_summary import render_summary, write_report
 from popspark.transforms.score_update import Update, update_scores
@@ -85,10 +85,7 @@ def _score(config: Config, record: Run) -> None:
     social = social_features(spark, posts, bundle.manifest["social"]["mode"]) if needs_social else None
 
     def score(inputs: DataFrame) -> DataFrame:
-        wanted = images.join(inputs.select("image_id").distinct(), "image_id", "left_semi")
-        features = extract_missing(wanted, stored, extraction)
-        if stored is not None:
-            features = features.unionByName(current_features(wanted, stored, planned))
+        features = complete_features(inputs, images, stored, extraction)
         return score_posts(inputs, features, bundle, archive.name, config.run_id)
 
     with open_slices(spark, SCORES, config.scores, config.run_id, config.lock_wait_seconds) as slices:

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 from scipy.linalg import eigh
+from scipy.linalg.blas import dsyrk
 
 from popspark.bundle import Reduction
 from popspark.errors import TrainingError
@@ -33,17 +34,11 @@ def stack_columns(batch: pa.RecordBatch, columns: Sequence[str]) -> Matrix:
 
 def read_matrices(folder: Path, columns: Sequence[str]) -> Iterator[Matrix]:
     """The rows of `folder` as float32 (n, d) matrices of at most `BATCH_ROWS` rows; several columns side by side."""
-    # By default 16 batches are read ahead, and a file's bytes are kept to its end: gigabytes of features.
-    batches = ds.dataset(folder, format="parquet").to_batches(
-        columns=list(columns),
-        batch_size=BATCH_ROWS,
-        batch_readahead=1,
-        fragment_readahead=1,
-        fragment_scan_options=ds.ParquetFragmentScanOptions(pre_buffer=False),
-    )
-    for batch in batches:
-        if batch.num_rows:
-            yield stack_columns(batch, columns)
+    # Not as a dataset: its scanner reads ahead and keeps a file's bytes, gigabytes of features.
+    for path in sorted(folder.rglob("*.parquet")):
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(BATCH_ROWS, columns=list(columns)):
+                yield stack_columns(batch, columns)
 
 
 @dataclass(frozen=True)
@@ -78,13 +73,15 @@ def fit_moments(folder: Path, columns: Sequence[str]) -> Moments:
             )
         if n == 0:
             shift = matrix.mean(axis=0, dtype=np.float64)
-            total, squares = np.zeros(len(shift)), np.zeros((len(shift), len(shift)))
+            total, squares = np.zeros(len(shift)), np.zeros((len(shift), len(shift)), order="F")
         centered = matrix - shift
         n += len(matrix)
         total += centered.sum(axis=0)
-        squares += centered.T @ centered
+        squares = dsyrk(1.0, centered.T, 1.0, squares, overwrite_c=True)  # the upper triangle, in place
     mean = total / max(n, 1)
     squares /= max(n, 1)
+    for k in range(1, len(mean)):
+        squares[k, :k] = squares[:k, k]
     squares -= np.outer(mean, mean)
     return Moments(n, shift + mean, squares)
 

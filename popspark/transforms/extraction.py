@@ -20,6 +20,9 @@ from popspark.extractor import Extractor, PlannedFamily
 from popspark.isolation import Decode, IsolatedDecode
 from popspark.tables import FLOATS, IMAGE_FEATURES, STRING
 
+FEW = 2_000_000
+"""Images whose ids are sent to every task, some 50 MB, rather than joined by a shuffle."""
+
 
 @dataclass(frozen=True)
 class Extraction:
@@ -122,34 +125,62 @@ def extract_features(images: DataFrame, extraction: Extraction) -> DataFrame:
     return extracted.withColumn("features", f.struct(*fields)).drop("content", "status", "error")
 
 
+def sha_key() -> Column:
+    """The sha256 of an image's bytes as a key: an image that could not be read has none, and is itself all the same."""
+    return f.coalesce("sha256", f.lit(""))
+
+
 def extract_missing(images: DataFrame, stored: DataFrame | None, extraction: Extraction) -> DataFrame:
     """image_features rows of the images, by family and version, that `stored` does not have for the same sha256.
 
     Families that the same images lack are extracted together, so each image is decoded once however much it lacks.
     """
+    planned = extraction.planned
     if stored is None:
-        return to_feature_rows(extract_features(images, extraction), extraction.planned)
-    wanted = f.array(*(f.lit(f"{p.name} {p.version}") for p in extraction.planned))
-    key = f.coalesce("sha256", f.lit(""))  # an image that could not be read has none
-    present = stored.groupBy("image_id", key.alias("key")).agg(
-        f.collect_set(f.concat_ws(" ", "family", "version")).alias("present")
+        return to_feature_rows(extract_features(images, extraction), planned)
+    place = f.create_map(*(f.lit(v) for n, p in enumerate(planned) for v in (f"{p.name} {p.version}", 1 << n)))
+    present = stored.groupBy("image_id", sha_key().alias("key")).agg(
+        f.bit_or(f.coalesce(place[f.concat_ws(" ", "family", "version")], f.lit(0))).alias("present")
     )
-    lacking = images.withColumn("key", key).join(present, ["image_id", "key"], "left").drop("key")
-    lacks = f.array_except(wanted, f.coalesce("present", f.array().cast("array<string>")))
-    lacking = lacking.withColumn("lacks", f.concat_ws(",", lacks)).drop("present").where("lacks <> ''")
+    lacking = images.withColumn("key", sha_key()).join(present, ["image_id", "key"], "left").drop("key")
+    lacks = f.coalesce(f.bitwise_not("present"), f.lit(-1)).bitwiseAND((1 << len(planned)) - 1)
+    lacking = lacking.withColumn("lacks", lacks).drop("present").where("lacks <> 0")
     rows = stored.limit(0).select(*IMAGE_FEATURES.columns)
     for group in sorted(row["lacks"] for row in lacking.select("lacks").distinct().collect()):
-        planned = tuple(p for p in extraction.planned if f"{p.name} {p.version}" in group.split(","))
+        lacked = tuple(p for n, p in enumerate(planned) if group >> n & 1)
         part = lacking.where(f.col("lacks") == group).drop("lacks")
-        rows = rows.unionByName(to_feature_rows(extract_features(part, replace(extraction, planned=planned)), planned))
+        rows = rows.unionByName(to_feature_rows(extract_features(part, replace(extraction, planned=lacked)), lacked))
     return rows
+
+
+def complete_features(
+    wanted: DataFrame, images: DataFrame, stored: DataFrame | None, extraction: Extraction
+) -> DataFrame:
+    """Stored rows and, of the images in `wanted` (image_id), those that `stored` lacks.
+
+    There may be stored rows of other images too: where the wanted ones are too many to be sent to every task, parting
+    them would take a shuffle of all values.
+    """
+    # Hashes, for a broadcast of longs is small; two ids that share one cost a row that nobody reads.
+    hashed = f.xxhash64("image_id").alias("id_hash")
+    ids = wanted.select(hashed).distinct()
+    are_few = wanted.limit(FEW + 1).count() <= FEW
+
+    def of_wanted(rows: DataFrame) -> DataFrame:
+        some = f.broadcast(ids) if are_few else ids
+        return rows.withColumn("id_hash", hashed).join(some, "id_hash", "left_semi").drop("id_hash")
+
+    if stored is not None and are_few:
+        stored = of_wanted(stored)
+    missing = extract_missing(of_wanted(images), stored, extraction)
+    return missing if stored is None else stored.unionByName(missing)
 
 
 def current_features(images: DataFrame, stored: DataFrame, planned: tuple[PlannedFamily, ...]) -> DataFrame:
     """The stored rows of the planned families and versions that were made from the images' present bytes."""
     versions = f.concat_ws(" ", "family", "version").isin([f"{p.name} {p.version}" for p in planned])
-    present = images.select("image_id", f.coalesce("sha256", f.lit("")).alias("key"))
-    keyed = stored.where(versions).withColumn("key", f.coalesce("sha256", f.lit("")))
+    present = images.select("image_id", sha_key().alias("key"))
+    keyed = stored.where(versions).withColumn("key", sha_key())
     return keyed.join(present, ["image_id", "key"], "left_semi").select(*IMAGE_FEATURES.columns)
 
 

@@ -29,7 +29,7 @@ def posts_of_images(images: DataFrame) -> DataFrame:
 
 
 def scoring_inputs(posts: DataFrame, images: DataFrame, social: DataFrame | None, bundle: Bundle) -> DataFrame:
-    """One row per post_id: post_id, posted_at, posted_month, image_id, social, input_hash, n_rows.
+    """One row per post_id: post_id, posted_at, posted_month, image_id, sha256, social, input_hash, n_rows.
 
     Of several rows of a post the one collected last; n_rows says how many there were. Rows without a post_id become
     one row without, to be counted. social: social_features of all posts, None for a model that needs none.

@@ -6,12 +6,14 @@ projections travel: for 4,710 values an image, 20 numbers per family go through 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import lru_cache, reduce
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark import SparkFiles
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
@@ -21,8 +23,9 @@ from pyspark.sql.pandas.functions import pandas_udf
 from popspark.bundle import Bundle, load_bundle
 from popspark.prediction import Predictor
 from popspark.tables import SCORES
+from popspark.transforms.extraction import sha_key
 
-PROJECTION = t.ArrayType(t.DoubleType())
+PARTS = "image_id string, sha256 string, place int, part binary, status string, error string"
 SCORE = t.StructType([t.StructField("score", t.DoubleType()), t.StructField("percentile", t.DoubleType())])
 BATCH_ROWS = 1024
 """Rows per forward pass: Arrow batches, small for the sake of images, are put together up to this."""
@@ -34,20 +37,34 @@ def _load_predictor(file: str) -> Predictor:
     return Predictor(load_bundle(Path(SparkFiles.get(file))))
 
 
-def _build_projection(file: str) -> Callable[..., Column]:
-    def project(batches: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.Series]:
-        predictor = _load_predictor(file)
-        for family, values in batches:
-            result = np.full(len(family), None)
-            for name in family.unique():
-                rows = np.flatnonzero((family == name) & values.notna())
-                if len(rows):
-                    parts = predictor.project(name, np.stack(values.iloc[rows]))
-                    for row, part in zip(rows, parts, strict=True):
-                        result[row] = part
-            yield pd.Series(result)
+def _build_projection(file: str) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
+    """image_features of the bundle's families to `PARTS`: place is the family's in the bundle, part its float64 values
+    as bytes, which neither Spark nor Arrow has to take apart.
+    """
 
-    return pandas_udf(project, PROJECTION)  # type: ignore[call-overload]
+    def project(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        predictor = _load_predictor(file)
+        for batch in batches:
+            for place, family in enumerate(predictor.bundle.feature_versions):
+                rows = batch.filter(pc.equal(batch.column("family"), family))
+                if rows.num_rows:
+                    yield _project_rows(predictor, rows, family, place)
+
+    return project
+
+
+def _project_rows(predictor: Predictor, rows: pa.RecordBatch, family: str, place: int) -> pa.RecordBatch:
+    values = rows.column("values")
+    parts: list[bytes | None] = [None] * len(values)
+    present = np.flatnonzero(values.is_valid())
+    if len(present):
+        flat = values.flatten().to_numpy(zero_copy_only=False)
+        projected = predictor.project(family, flat.reshape(len(present), -1)).astype(np.float64)
+        for row, part in zip(present, projected, strict=True):
+            parts[row] = part.tobytes()
+    columns = {name: rows.column(name) for name in ("image_id", "sha256", "status", "error")}
+    columns |= {"place": pa.array(np.full(len(values), place, np.int32)), "part": pa.array(parts, pa.binary())}
+    return pa.RecordBatch.from_pydict({name.split()[0]: columns[name.split()[0]] for name in PARTS.split(", ")})
 
 
 def _build_score(file: str) -> Callable[..., Column]:
@@ -75,48 +92,43 @@ def _score_rows(predictor: Predictor, batches: list[tuple[pd.Series, pd.Series]]
     result = pd.DataFrame(np.nan, index=range(len(visual)), columns=SCORE.names)
     rows = np.flatnonzero(visual.notna() & social.notna())
     if len(rows):
-        scores = predictor.score(np.stack(visual.iloc[rows]), np.stack(social.iloc[rows]))
+        n_parts = len(predictor.bundle.feature_versions)
+        parts = np.frombuffer(b"".join(visual.iloc[rows])).reshape(len(rows), n_parts, -1)
+        scores = predictor.score(sum(parts.swapaxes(0, 1)), np.stack(social.iloc[rows]))
         result.iloc[rows, 0] = scores
         result.iloc[rows, 1] = predictor.bundle.percentile(scores)
     return result.astype(object).where(result.notna(), None)
 
 
 def project_images(features: DataFrame, bundle: Bundle, file: str) -> DataFrame:
-    """image_features to one row per image: image_id, visual (the summed projection or null), status, error.
+    """image_features to one row per image: image_id, sha256, visual (its parts in a row, or null), status, error.
 
     An image is refused with the first status, in the bundle's order of families, that is not `ok`; a family without a
     row of the bundle's version is `no_features`.
     """
-    versions = bundle.feature_versions
-    wanted = reduce(
-        Column.__or__, ((f.col("family") == n) & (f.col("version") == v) for n, v in versions.items()), f.lit(False)
+    versions = [f"{family} {version}" for family, version in bundle.feature_versions.items()]
+    current = f.col("family").isin(list(bundle.feature_versions)) & f.concat_ws(" ", "family", "version").isin(versions)
+    rows = features.where(current).select("image_id", "sha256", "family", "values", "status", "error")
+    parts = rows.mapInArrow(_build_projection(file), PARTS)
+    found = f.struct("status", "error", "part")
+    grouped = parts.groupBy("image_id", "sha256").agg(
+        *(f.max(f.when(f.col("place") == place, found)).alias(f"family_{place}") for place in range(len(versions)))
     )
-    parts = features.where(wanted).withColumn("part", _build_projection(file)("family", "values"))
 
-    def of_family(name: str, value: Column) -> Column:
-        return f.max(f.when(f.col("family") == name, value))
+    def refusal(place: int) -> Column:
+        family = f.col(f"family_{place}")
+        absent = f.struct(f.lit("no_features").alias("status"), f.lit(f"no {versions[place]}").alias("error"))
+        refused = f.struct(family["status"].alias("status"), family["error"].alias("error"))
+        return f.when(family.isNull(), absent).when(family["status"] != "ok", refused)
 
-    grouped = parts.groupBy("image_id").agg(
-        *(of_family(n, f.col("part")).alias(f"part_{n}") for n in versions),
-        *(of_family(n, f.struct("status", "error")).alias(f"state_{n}") for n in versions),
-    )
-    total = reduce(lambda a, b: f.zip_with(a, b, lambda x, y: x + y), (f.col(f"part_{n}") for n in versions))
-    refusal = f.coalesce(
-        *(
-            f.when(
-                f.col(f"part_{n}").isNull(),
-                f.coalesce(
-                    f"state_{n}", f.struct(f.lit("no_features").alias("status"), f.lit(f"no {n} {v}").alias("error"))
-                ),
-            )
-            for n, v in versions.items()
-        )
-    )
+    places = range(len(versions))
+    refused = f.coalesce(*(refusal(place) for place in places))
     return grouped.select(
         "image_id",
-        f.when(refusal.isNull(), total).alias("visual"),
-        f.coalesce(refusal["status"], f.lit("ok")).alias("status"),
-        refusal["error"].alias("error"),
+        "sha256",
+        f.when(refused.isNull(), f.concat(*(f.col(f"family_{place}.part") for place in places))).alias("visual"),
+        f.coalesce(refused["status"], f.lit("ok")).alias("status"),
+        refused["error"].alias("error"),
     )
 
 
@@ -124,11 +136,12 @@ def score_posts(inputs: DataFrame, features: DataFrame, bundle: Bundle, file: st
     """The scores table: exactly one row per row of `inputs`.
 
     inputs: post_id, posted_month, image_id, social, input_hash, as `scoring_inputs` makes them. features:
-    image_features. file: the name under which the bundle was shipped, as a zip.
+    image_features, of which those made from the images' present bytes are read. file: the name under which the bundle
+    was shipped, as a zip.
     """
     images = project_images(features, bundle, file)
-    images = images.select("image_id", "visual", f.struct("status", "error").alias("image"))
-    rows = inputs.join(images, "image_id", "left")
+    images = images.select("image_id", sha_key().alias("sha256"), "visual", f.struct("status", "error").alias("image"))
+    rows = inputs.withColumn("sha256", sha_key()).join(images, ["image_id", "sha256"], "left")
     status = (
         f.when(f.col("image_id").isNull(), f.lit("no_image"))
         .when(f.col("image").isNull(), f.lit("missing"))
