@@ -205,7 +205,7 @@ def main() -> None:
     size = (100_000, 4710) if args.full else (20_000, 1000)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        rows = [feed_rows(folder / "small", N_ROWS // 5, 20), feed_rows(folder / "large", N_ROWS, 1024)]
+        rows = [feed_rows(folder / "small", N_ROWS, 20), feed_rows(folder / "large", N_ROWS, 1024)]
         rows += step_rows(folder / "step", N_ROWS // 5)
         rows += reduction_rows(folder / "wide", *size)
     finish("Training VSCNN", rows, args.json)

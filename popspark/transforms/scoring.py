@@ -45,9 +45,12 @@ def _build_projection(file: str) -> Callable[[Iterable[pa.RecordBatch]], Iterabl
     def project(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         predictor = _load_predictor(file)
         for batch in batches:
+            of_batch = set(batch.column("family").unique().to_pylist())
             for place, family in enumerate(predictor.bundle.feature_versions):
-                rows = batch.filter(pc.equal(batch.column("family"), family))
-                if rows.num_rows:
+                if of_batch == {family}:  # the rule, as tables have a folder per family; a filter copies all values
+                    yield _project_rows(predictor, batch, family, place)
+                elif family in of_batch:
+                    rows = batch.filter(pc.equal(batch.column("family"), family))
                     yield _project_rows(predictor, rows, family, place)
 
     return project
