@@ -45,7 +45,7 @@ from popspark.transforms.simulation import Simulation, simulate_posts
 from popspark.warehouse import read_table, write_table
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
-RULES = preset_rules("twitter", max_pairs_per_user=2**31 - 1, max_candidates_per_user=2**62)
+RULES = preset_rules("twitter", max_pairs_per_user=None, max_candidates_per_user=2**62)
 SUMMARY = """SELECT count(*) AS n_pairs,
     sum((cast(substr(post_id_l, 2) AS bigint) * 48271 + cast(substr(post_id_r, 2) AS bigint) * 16807) % 2147483647)
         AS hash,

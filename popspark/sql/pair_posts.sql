@@ -16,10 +16,8 @@ WITH measured AS (
         mentions,
         transform(hashtags, tag -> xxhash64(tag)) AS tags,
         CASE
-            WHEN caption IS NOT NULL THEN size(filter(
-                split(caption, r'(?U)\s+'),
-                word -> word <> '' AND (:count_tag_words OR NOT (startswith(word, '#') OR startswith(word, '@')))
-            ))
+            WHEN :count_tag_words THEN regexp_count(caption, r'(?U)\S+')
+            ELSE regexp_count(caption, r'(?U)(?<!\S)[^\s#@]\S*')
         END AS n_words,
         n_shares,
         n_likes,

@@ -29,6 +29,9 @@ from popspark.transforms.pair_rules import PAIR_RULES, POST_RULES, PairRules
 
 PLAIN = r"^[\x20-\x7e]*$"
 MARKS = r"^[\s#@]+|\s+$"
+SEPARATOR = "\x01"  # not in a plain tag
+HAS_MARKS = r"(^|\x01)[\s#@]|\s(\x01|$)"
+TEXT_MARKS = r"(?<=^|\x01)[\s#@]+|\s+(?=\x01|$)"
 
 
 @lru_cache(maxsize=100_000)
@@ -48,12 +51,12 @@ def _normalize_arrays(arrays: pd.Series) -> pd.Series:
 def normal_tags(name: str) -> Column:
     """The array column of that name in normal form, sorted; null for null."""
     in_python = pandas_udf(_normalize_arrays, ArrayType(StringType()))  # type: ignore[call-overload]
-    tags = F.filter(F.col(name), lambda tag: tag.isNotNull())
-    is_plain = F.forall(tags, lambda tag: tag.rlike(PLAIN))
-    plain = F.transform(tags, lambda tag: F.lower(F.regexp_replace(tag, MARKS, "")))
-    return F.when(is_plain, F.array_sort(F.array_distinct(F.filter(plain, lambda tag: tag != "")))).otherwise(
-        in_python(F.when(~is_plain, F.col(name)))
-    )
+    is_plain = F.when(F.col(name).isNotNull(), F.concat_ws("", name).rlike(PLAIN))
+    # All tags of a post as one text: Spark compiles these functions, and interprets those that take a lambda.
+    text = F.lower(F.concat_ws(SEPARATOR, name))
+    bare = F.when(text.rlike(HAS_MARKS), F.regexp_replace(text, TEXT_MARKS, "")).otherwise(text)
+    plain = F.sort_array(F.array_distinct(F.array_remove(F.split(bare, SEPARATOR), "")))
+    return F.when(is_plain, plain).otherwise(in_python(F.when(~is_plain, F.col(name))))
 
 
 def _query(spark: SparkSession, text: str, args: dict[str, Any], **tables: DataFrame) -> DataFrame:
@@ -84,7 +87,8 @@ def generate_pairs(rows: DataFrame, rules: PairRules, preset: str) -> DataFrame:
     """`popspark.tables.PAIRS` of `rows`, made by `pair_posts`: each unordered pair once."""
     candidates = candidate_pairs(thin_posts(rows, rules), rules, preset)
     pairs = _query(rows.sparkSession, load_sql("pairs"), rules.sql_args, candidates=candidates)
-    pairs = _query(rows.sparkSession, load_sql("capped_pairs"), rules.sql_args, pairs=pairs)
+    if rules.max_pairs_per_user is not None:
+        pairs = _query(rows.sparkSession, load_sql("capped_pairs"), rules.sql_args, pairs=pairs)
     if rules.each_image_once:
         pairs = match_pairs(pairs)
     return pairs.select(*PAIRS.columns)
@@ -127,7 +131,7 @@ def audit_pairs(rows: DataFrame, pairs: DataFrame, rules: PairRules, preset: str
     groups = thinned.groupBy("user_key", "match_key").count()
     n_pairs = groups.agg(F.sum(F.expr("count * (count - 1) div 2"))).collect()[0][0] or 0
     by_user = candidate_pairs(thinned, rules, preset).groupBy("user_key", "removed_by").count()
-    left = F.least("count", F.lit(rules.max_pairs_per_user))
+    left = F.least("count", F.lit(rules.max_pairs_per_user))  # which passes over a null
     found = by_user.groupBy("removed_by").agg(F.sum("count").alias("count"), F.sum(left).alias("capped")).collect()
     removed = {row["removed_by"]: row["count"] for row in found}
     kept = removed.pop(None, 0)
