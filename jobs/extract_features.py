@@ -45,7 +45,7 @@ def main(config: Config) -> None:
 
 def _extract(config: Config, record: Run) -> None:
     planned = plan_features(config.features)
-    record.inputs = {"images": config.images}
+    record.read_from({"images": config.images})
     record.versions |= {f"feature {family.name}": family.version for family in planned}
     spark = get_session("extract_features", config.env.spark)
     record.stages.done("session")

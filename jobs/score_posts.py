@@ -66,7 +66,7 @@ def _score(config: Config, record: Run) -> None:
     record.model_name, record.model_version = bundle.name, bundle.version
     record.versions |= {f"feature {name}": version for name, version in bundle.feature_versions.items()}
     tables = {"posts": config.posts, "images": config.images, "image_features": config.image_features}
-    record.inputs = {name: path for name, path in {**tables, "bundle": config.bundle}.items() if path}
+    record.read_from({**tables, "bundle": config.bundle})
     stages.done("bundle and weights checked")
 
     spark = get_session("score_posts", config.env.spark)

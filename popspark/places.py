@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from fsspec.core import url_to_fs
@@ -32,3 +33,24 @@ def locate(spark: SparkSession, path: str) -> Place:
         return Place(None, name, False)
     facts = {row["col_name"]: row["data_type"] for row in rows}
     return Place(facts.get("Location"), name, str(facts.get("Provider")).lower() == "delta")
+
+
+def snapshot(path: str) -> str | None:
+    """A digest of the names, sizes and times of the files at `path`: the same as long as nothing there was written.
+
+    None where there are none that can be listed, as of a table of the catalog.
+    """
+    if path.startswith(CATALOG):
+        return None
+    try:
+        fs, root = url_to_fs(path)
+        found = fs.find(root, detail=True)
+    except Exception:  # Spark may reach what this process does not, and each file system has errors of its own
+        return None
+    times = ("mtime", "LastModified", "last_modified", "updated", "ETag")
+    files = [
+        (name, about["size"], [str(about.get(key)) for key in times])
+        for name, about in sorted(found.items())
+        if not name.rpartition("/")[2].startswith(("_", "."))
+    ]
+    return hashlib.sha256(repr(files).encode()).hexdigest()[:16] if files else None

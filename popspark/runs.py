@@ -23,6 +23,7 @@ from fsspec.core import url_to_fs
 import popspark
 from popspark.config import ScheduledConfig
 from popspark.errors import PopsparkError
+from popspark.places import snapshot
 from popspark.publishing import write_whole
 from popspark.redaction import redact
 from popspark.report.stages import Stages
@@ -43,6 +44,7 @@ SCHEMA = pa.schema(
         "model_name": pa.string(),
         "model_version": pa.string(),
         "inputs": _TEXTS,
+        "snapshots": _TEXTS,
         "input_rows": _COUNTS,
         "counts": _COUNTS,
         "stage_seconds": pa.map_(pa.string(), pa.float64()),
@@ -66,7 +68,8 @@ def installed_versions() -> dict[str, str]:
 class Run:
     """Used as a `with` block around a job. What the job learns goes into the attributes as it goes on.
 
-    inputs: the tables read, by name. input_rows: their rows. counts: of rows by what became of them.
+    inputs: the tables read, by name; `read_from` also takes their snapshots. input_rows: their rows. counts: of rows by
+    what became of them.
     """
 
     def __init__(self, job: str, config: ScheduledConfig) -> None:
@@ -77,6 +80,7 @@ class Run:
         self.model_name: str | None = None
         self.model_version: str | None = None
         self.inputs: dict[str, str] = {}
+        self.snapshots: dict[str, str] = {}
         self.input_rows: dict[str, int] = {}
         self.counts: dict[str, int] = {}
         self.versions = installed_versions()
@@ -100,6 +104,11 @@ class Run:
             LOG.exception("the record of run %s cannot be written", self.run_id)
             if error is None:
                 raise
+
+    def read_from(self, inputs: Mapping[str, str | None]) -> None:
+        """Notes what is read, by name: what is null is not."""
+        self.inputs = {name: path for name, path in inputs.items() if path}
+        self.snapshots = {name: found for name, path in self.inputs.items() if (found := snapshot(path))}
 
     def mark_killed(self, holder: Mapping[str, Any] | None) -> None:
         """The run whose stale lock was broken gets outcome `killed`, if it is in the table as `running`."""
@@ -126,6 +135,7 @@ class Run:
             "model_name": self.model_name,
             "model_version": self.model_version,
             "inputs": {name: redact(path) for name, path in self.inputs.items()},
+            "snapshots": self.snapshots,
             "input_rows": self.input_rows,
             "counts": self.counts,
             "stage_seconds": {name: round(seconds, 3) for name, seconds in self.stages.seconds.items()},

@@ -192,6 +192,7 @@ RUNS = Table(
         "model_name": STRING,
         "model_version": STRING,
         "inputs": t.MapType(STRING, STRING),  # the tables read, by name
+        "snapshots": t.MapType(STRING, STRING),  # of those in folders: a digest of their files' names, sizes and times
         "input_rows": t.MapType(STRING, LONG),
         "counts": t.MapType(STRING, LONG),  # rows by what became of them
         "stage_seconds": t.MapType(STRING, DOUBLE),

@@ -10,6 +10,7 @@ import pytest
 
 from popspark.config import Env, ScheduledConfig
 from popspark.errors import RefusalError
+from popspark.places import snapshot
 from popspark.runs import Run, installed_versions
 
 
@@ -32,7 +33,7 @@ def test_a_run_that_succeeds(tmp_path: Path) -> None:
         assert [row["outcome"] for row in rows(tmp_path)] == ["running"]
         assert not (tmp_path / "metrics.json").exists()
         run.model_name, run.model_version = "small", "1"
-        run.inputs = {"posts": "s3a://me:mine@lake/posts"}
+        run.read_from({"posts": "s3a://me:mine@lake/posts", "images": None})
         run.input_rows, run.counts = {"posts": 3}, {"ok": 2, "corrupt": 1}
         run.stages.done("session")
     (row,) = rows(tmp_path)
@@ -50,6 +51,22 @@ def test_a_run_that_succeeds(tmp_path: Path) -> None:
         dict(row["counts"]),
         {"posts": 3},
     )
+
+
+def test_a_snapshot_changes_with_the_files_that_are_read(tmp_path: Path) -> None:
+    posts = tmp_path / "posts"
+    posts.mkdir()
+    assert snapshot(str(posts)) is snapshot("table:lake.posts") is snapshot(str(tmp_path / "absent")) is None
+    (posts / "part-0.parquet").write_text("some")
+    with Run("score_posts", config(tmp_path)) as run:
+        run.read_from({"posts": str(posts), "images": "table:lake.images"})
+    first = snapshot(str(posts))
+    (row,) = rows(tmp_path)
+    assert dict(row["snapshots"]) == {"posts": first}
+    (posts / "_SUCCESS").touch()
+    assert snapshot(str(posts)) == first
+    (posts / "part-1.parquet").write_text("more")
+    assert snapshot(str(posts)) != first
 
 
 @pytest.mark.parametrize(
