@@ -17,10 +17,7 @@ from table import Row, finish
 
 from popspark.session import get_session
 from popspark.training.cnn import CnnSettings, train_cnn
-from popspark.training.fitting import FitSettings
-from tests.known_effects import EFFECTS, NOISE, read_photographs, write_examples
-
-FIT = FitSettings(n_epochs=12, batch_size=128, lr_step_epochs=4, device="cpu")
+from tests.known_effects import EFFECTS, FIT, NOISE, read_photographs, write_examples
 
 
 def main() -> None:

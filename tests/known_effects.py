@@ -15,6 +15,7 @@ from popspark.features import get_family
 from popspark.images import decode
 from popspark.metrics import spearman_rho
 from popspark.tables import EXAMPLES, IMAGE_FEATURES, IMAGES
+from popspark.training.fitting import FitSettings
 from popspark.transforms.examples import join_examples
 from popspark.transforms.labels import popularity_labels
 from popspark.transforms.pictures import measure_pictures
@@ -26,6 +27,7 @@ from popspark.warehouse import write_table
 PHOTOS = sorted((Path(__file__).resolve().parents[1] / "sample" / "photos").iterdir())
 FAMILIES = ("color", "aesthetic")
 EFFECTS = {"user": 0.6, "hashtags": 0.0, "time": 0.15, "picture": 0.6, "noise": 0.4}
+FIT = FitSettings(n_epochs=20, batch_size=64, lr_step_epochs=8, device="cpu")
 NOISE = {"user": 0.0, "hashtags": 0.0, "time": 0.0, "picture": 0.0, "noise": 1.0}
 
 

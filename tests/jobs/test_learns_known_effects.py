@@ -11,13 +11,11 @@ from __future__ import annotations
 import pytest
 
 from popspark.training.cnn import CnnSettings, train_cnn
-from popspark.training.fitting import FitSettings
-from tests.known_effects import EFFECTS, NOISE, read_photographs, write_examples
+from tests.known_effects import EFFECTS, FIT, NOISE, read_photographs, write_examples
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-N_POSTS = 3000
-FIT = FitSettings(n_epochs=20, batch_size=64, lr_step_epochs=8, device="cpu")
+N_POSTS = 6000  # 500 a user: with half of that the average of earlier posts says too little of a user
 
 
 @pytest.fixture(scope="module")
