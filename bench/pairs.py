@@ -40,7 +40,7 @@ from popspark.tables import PAIR_POSTS, POSTS
 from popspark.training.pair_images import read_crops
 from popspark.training.ranking_fit import RankFit, make_optimizer
 from popspark.transforms.pair_rules import PairRules, preset_rules
-from popspark.transforms.pairing import generate_pairs, pair_posts, thin_posts
+from popspark.transforms.pairing import generate_pairs, pair_posts
 from popspark.transforms.simulation import Simulation, simulate_posts
 from popspark.warehouse import read_table, write_table
 
@@ -130,7 +130,9 @@ def plain_join(posts: DataFrame, rows: DataFrame, n_comparisons: float) -> tuple
 
 def to_duckdb(name: str, args: dict[str, Any]) -> str:
     """The query in DuckDB's dialect: the translation of sqlglot, parameters written out."""
-    text = re.sub(r"\{(\w+)\}", r"\1", re.sub(r"/\*.*?\*/", "", load_sql(name)))
+    tables = {"thinned_posts": {"posts": "pair_posts"}}.get(name, {})
+    text = re.sub(r"/\*.*?\*/", "", load_sql(name))
+    text = re.sub(r"\{(\w+)\}", lambda found: tables.get(found[1], found[1]), text)
     text = sqlglot.transpile(text, read="spark", write="duckdb", comments=False)[0]
     text = text.replace("ARRAYS_OVERLAP", "list_has_any")
     literals = {name: "NULL" if value is None else repr(value) for name, value in args.items()}
@@ -138,10 +140,11 @@ def to_duckdb(name: str, args: dict[str, Any]) -> str:
     return re.sub(r"\$(\w+)", lambda found: literals[found[1]], text)
 
 
-def duckdb_join(thinned: Path) -> tuple[float, tuple[int, int, float]]:
-    """Seconds from thinned pair_posts to pairs with two threads, and the summary."""
+def duckdb_join(pair_posts: Path) -> tuple[float, tuple[int, int, float]]:
+    """Seconds from pair_posts to pairs with two threads, and the summary."""
     args = {**RULES.sql_args, "preset": "twitter"}
-    query = f"""WITH posts AS (SELECT * FROM read_parquet('{thinned}/*.parquet')),
+    query = f"""WITH pair_posts AS (SELECT * FROM read_parquet('{pair_posts}/*.parquet')),
+        posts AS ({to_duckdb("thinned_posts", args)}),
         candidates AS ({to_duckdb("candidate_pairs", args)}),
         pairs AS ({to_duckdb("pairs", args)})
         {SUMMARY.format(pairs="pairs")}"""
@@ -158,14 +161,13 @@ def shape_rows(spark: SparkSession, work: Path, name: str, posts_share: float, n
     n_posts = int(settings["n_posts"] * posts_share)
     n_users = max(1, int(settings["n_users"] * posts_share))
     posts = simulated(spark, work / "posts", name, n_posts=n_posts, n_users=n_users)
-    rows_path, thinned_path = work / "pair_posts", work / "thinned"
+    rows_path = work / "pair_posts"
     paired(posts, rows_path)  # the first run compiles
     whole, join, found = paired(posts, rows_path)
     rows = read_table(spark, PAIR_POSTS, str(rows_path))
     print(f"{name}: {n_posts:,} posts of {n_users:,} users, {found[0]:,} pairs", flush=True)
     plain, share = plain_join(posts, rows, n_comparisons)
-    thin_posts(rows, RULES).write.mode("overwrite").parquet(str(thinned_path))
-    duck, found_by_duckdb = duckdb_join(thinned_path)
+    duck, found_by_duckdb = duckdb_join(rows_path)
     if found_by_duckdb[:2] != found[:2] or abs(found_by_duckdb[2] - found[2]) > 1 + 1e-7 * found[0]:
         sys.exit(f"DuckDB finds other pairs: {found_by_duckdb} and {found}")
     shape = f"{n_posts:,} posts of {n_users:,} users, {found[0]:,} pairs"

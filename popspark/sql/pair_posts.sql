@@ -4,6 +4,8 @@
 -- {posts}  the posts table, with hashtags and mentions in their normal form (see pair_posts in transforms/pairing.py)
 -- :seed, :train_until, :valid_until  of the split by user
 -- the others are the fields of PairRules, times in microseconds
+--
+-- What is long (captions, hashtags, mentions) is measured before the rows are brought together, and does not travel.
 WITH measured AS (
     SELECT
         post_id,
@@ -12,9 +14,11 @@ WITH measured AS (
         image_id,
         unix_micros(posted_at) AS posted_us,
         unix_micros(collected_at) - unix_micros(posted_at) AS age_us,
-        hashtags,
-        mentions,
+        mentions IS NOT NULL AS has_mentions,
         transform(hashtags, tag -> xxhash64(tag)) AS tags,
+        -- what must be identical
+        xxhash64(if(:hashtags = 'identical', hashtags, NULL), '@', if(:mentions = 'identical', mentions, NULL))
+            AS match_key,
         CASE
             WHEN :count_tag_words THEN regexp_count(caption, r'(?U)\S+')
             ELSE regexp_count(caption, r'(?U)(?<!\S)[^\s#@]\S*')
@@ -33,7 +37,7 @@ WITH measured AS (
         row_number() OVER (
             PARTITION BY post_id
             ORDER BY collected_at DESC NULLS LAST, posted_at, origin, user_id, image_id, n_shares, n_likes, n_media,
-                caption, hashtags, mentions
+                xxhash64(caption, hashtags, mentions)
         ) AS copy
     FROM {posts}
 ),
@@ -48,9 +52,9 @@ judged AS (
             WHEN lowest_count < 0 THEN 'counts_not_negative'
             WHEN popularity IS NULL OR (:strict_share > 0 AND n_shares IS NULL) THEN 'counts_known'
             WHEN popularity + :log_offset <= 0 THEN 'log_defined'
-            WHEN :hashtags <> 'any' AND (hashtags IS NULL OR (:hashtags = 'shared' AND size(hashtags) = 0))
+            WHEN :hashtags <> 'any' AND (tags IS NULL OR (:hashtags = 'shared' AND size(tags) = 0))
                 THEN 'hashtags_known'
-            WHEN :mentions <> 'any' AND mentions IS NULL THEN 'mentions_known'
+            WHEN :mentions <> 'any' AND NOT has_mentions THEN 'mentions_known'
             WHEN n_words IS NULL AND (:max_caption_words IS NOT NULL OR :max_word_difference IS NOT NULL)
                 THEN 'caption_known'
             WHEN n_words > :max_caption_words THEN 'max_caption_words'
@@ -85,9 +89,7 @@ SELECT
     -- one bit of 64 per tag: two posts without a common bit have no common tag
     if(:hashtags = 'shared', aggregate(tags, 0L, (mask, tag) -> mask | shiftleft(1L, cast(pmod(tag, 64) AS int))), 1L)
         AS tag_mask,
-    -- what must be identical
-    xxhash64(if(:hashtags = 'identical', hashtags, NULL), '@', if(:mentions = 'identical', mentions, NULL))
-        AS match_key,
+    match_key,
     n_words,
     n_shares,
     popularity,

@@ -4,15 +4,24 @@
 --
 -- {posts}  pair_posts
 -- :max_candidates_per_user
-WITH counts AS (
-    SELECT
-        user_key,
-        match_key,
-        bucket,
-        count(*) AS n_posts
+WITH busy_users AS (  -- the only ones who could be heavy: few, or none
+    SELECT user_key
     FROM {posts}
     WHERE removed_by IS NULL
-    GROUP BY user_key, match_key, bucket
+    GROUP BY user_key
+    HAVING count(*) * (count(*) - 1) / 2 > :max_candidates_per_user
+),
+
+counts AS (
+    SELECT /*+ BROADCAST(busy_users) */
+        posts.user_key,
+        posts.match_key,
+        posts.bucket,
+        count(*) AS n_posts
+    FROM {posts} AS posts
+    INNER JOIN busy_users ON posts.user_key = busy_users.user_key
+    WHERE posts.removed_by IS NULL
+    GROUP BY posts.user_key, posts.match_key, posts.bucket
 ),
 
 neighbours AS (
