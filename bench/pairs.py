@@ -1,7 +1,7 @@
 """Pairs at scale: against a plain Spark self-join, against DuckDB with the same SQL, growth, and bounded memory; and
 the ranker's feed against what networks consume.
 
-    python bench/pairs.py [--posts-share 1.0] [--json FILE]
+    python bench/pairs.py [--posts-share 1.0] [--only shapes growth ...] [--json FILE]
 
 Simulated posts in the shapes of conf/simulate_posts_{smp_t1,smpd}.yaml, preset twitter without the cap on pairs.
 Outputs are compared by count and by a sum of hashes of the ids; a difference ends the run.
@@ -44,6 +44,7 @@ from popspark.transforms.pairing import generate_pairs, pair_posts
 from popspark.transforms.simulation import Simulation, simulate_posts
 from popspark.warehouse import read_table, write_table
 
+SECTIONS = ("shapes", "growth", "heavy", "memory", "feed")
 CONF = Path(__file__).resolve().parent.parent / "conf"
 RULES = preset_rules("twitter", max_pairs_per_user=None, max_candidates_per_user=2**62)
 SUMMARY = """SELECT count(*) AS n_pairs,
@@ -282,18 +283,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--posts-share", type=float, default=1.0, help="of the full sizes")
     parser.add_argument("--comparisons", type=float, default=3e9, help="of posts, by the plain self-join at most")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS, metavar="SECTION")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
     spark = start({"spark.master": "local[2]", "spark.driver.memory": "4g"})
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        for name in ("simulate_posts_smp_t1", "simulate_posts_smpd"):
-            rows += shape_rows(spark, work, name, args.posts_share, args.comparisons)
-        rows.append(growth_row(spark, work, args.posts_share))
-        rows.append(heavy_user_row(spark, work, args.posts_share))
-        rows.append(memory_row(work, args.posts_share))
-        rows += feed_rows(work, args.posts_share)
+        if "shapes" in args.only:
+            for name in ("simulate_posts_smp_t1", "simulate_posts_smpd"):
+                rows += shape_rows(spark, work, name, args.posts_share, args.comparisons)
+        if "growth" in args.only:
+            rows.append(growth_row(spark, work, args.posts_share))
+        if "heavy" in args.only:
+            rows.append(heavy_user_row(spark, work, args.posts_share))
+        if "memory" in args.only:
+            rows.append(memory_row(work, args.posts_share))
+        if "feed" in args.only:
+            rows += feed_rows(work, args.posts_share)
     finish("Pairs (simulated posts, preset twitter)", rows, args.json)
 
 
