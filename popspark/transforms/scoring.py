@@ -65,9 +65,16 @@ def _project_rows(predictor: Predictor, rows: pa.RecordBatch, family: str, place
         projected = predictor.project(family, flat.reshape(len(present), -1)).astype(np.float64)
         for row, part in zip(present, projected, strict=True):
             parts[row] = part.tobytes()
-    columns = {name: rows.column(name) for name in ("image_id", "sha256", "status", "error")}
-    columns |= {"place": pa.array(np.full(len(values), place, np.int32)), "part": pa.array(parts, pa.binary())}
-    return pa.RecordBatch.from_pydict({name.split()[0]: columns[name.split()[0]] for name in PARTS.split(", ")})
+    return pa.RecordBatch.from_pydict(
+        {
+            "image_id": rows.column("image_id"),
+            "sha256": rows.column("sha256"),
+            "place": pa.array(np.full(len(values), place, np.int32)),
+            "part": pa.array(parts, pa.binary()),
+            "status": rows.column("status"),
+            "error": rows.column("error"),
+        }
+    )
 
 
 def _build_score(file: str) -> Callable[..., Column]:
@@ -97,7 +104,9 @@ def _score_rows(predictor: Predictor, batches: list[tuple[pd.Series, pd.Series]]
     if len(rows):
         n_parts = len(predictor.bundle.feature_versions)
         parts = np.frombuffer(b"".join(visual.iloc[rows])).reshape(len(rows), n_parts, -1)
-        scores = predictor.score(sum(parts.swapaxes(0, 1)), np.stack(social.iloc[rows]))
+        with np.errstate(invalid="ignore"):
+            scores = predictor.score(sum(parts.swapaxes(0, 1)), np.stack(social.iloc[rows]))
+        scores[~np.isfinite(scores)] = np.nan  # of values beyond all measure: no score
         result.iloc[rows, 0] = scores
         result.iloc[rows, 1] = predictor.bundle.percentile(scores)
     return result.astype(object).where(result.notna(), None)
@@ -138,21 +147,24 @@ def project_images(features: DataFrame, bundle: Bundle, file: str) -> DataFrame:
 def score_posts(inputs: DataFrame, features: DataFrame, bundle: Bundle, file: str, run_id: str) -> DataFrame:
     """The scores table: exactly one row per row of `inputs`.
 
-    inputs: post_id, posted_month, image_id, social, input_hash, as `scoring_inputs` makes them. features:
+    inputs: post_id, posted_month, image_id, sha256, social, input_hash, as `scoring_inputs` makes them. features:
     image_features, of which those made from the images' present bytes are read. file: the name under which the bundle
     was shipped, as a zip.
     """
     images = project_images(features, bundle, file)
     images = images.select("image_id", sha_key().alias("sha256"), "visual", f.struct("status", "error").alias("image"))
     rows = inputs.withColumn("sha256", sha_key()).join(images, ["image_id", "sha256"], "left")
+    is_failed = (f.col("image.status") == "ok") & f.col("scored.score").isNull()
     status = (
         f.when(f.col("image_id").isNull(), f.lit("no_image"))
         .when(f.col("image").isNull(), f.lit("missing"))
+        .when(is_failed, f.lit("failed"))
         .otherwise(f.col("image.status"))
     )
     error = (
         f.when(f.col("image_id").isNull(), f.lit("the post has no image"))
         .when(f.col("image").isNull(), f.lit("there is no such image in the images or features table"))
+        .when(is_failed, f.lit("the score is not finite"))
         .otherwise(f.col("image.error"))
     )
     # A fixed order within each partition keeps each row's place in its batch, and so the last bit of its score.

@@ -64,10 +64,11 @@ def tables(spark: SparkSession) -> tuple[DataFrame, DataFrame, DataFrame]:
             features.append((f"i{n}", "s", family, f"{family}-1", generator.normal(size=dim).tolist(), "ok", None))
             features.append((f"i{n}", "s", family, "old", [9.0] * dim, "ok", None))
     features += [("broken", "s", family, f"{family}-1", None, "corrupt", "OSError: cut off") for family in DIMS]
+    features += [("wild", "s", family, f"{family}-1", [float("inf")] * dim, "ok", None) for family, dim in DIMS.items()]
     features.append(("half", "s", "color", "color-1", [0.0, 0.0, 0.0], "ok", None))
     posted = datetime(2023, 5, 5)
     posts = [(f"p{n}", f"i{n % 6}", datetime(2024, 1, 1), posted) for n in range(10)]
-    unknown = [("none", None), ("gone", "absent"), ("broken", "broken"), ("half", "half")]
+    unknown = [("none", None), ("gone", "absent"), ("broken", "broken"), ("half", "half"), ("wild", "wild")]
     posts += [(post, image, None, None) for post, image in unknown]
     posts += [("p0", "absent", datetime(2023, 1, 1), posted), (None, "i0", None, None)]
     social = [(post, "paper", *generator.normal(size=34).tolist()) for post in {row[0] for row in posts if row[0]}]
@@ -96,12 +97,13 @@ def scores(
 def test_exactly_one_row_per_post_with_a_score_or_a_reason(scores: DataFrame) -> None:
     assert scores.columns == list(SCORES.columns)
     rows = {row["post_id"]: row for row in scores.collect()}
-    assert scores.count() == len(rows) == 14
+    assert scores.count() == len(rows) == 15
     assert {p: (r["status"], r["error"]) for p, r in rows.items() if r["status"] != "ok"} == {
         "none": ("no_image", "the post has no image"),
         "gone": ("missing", "there is no such image in the images or features table"),
         "broken": ("corrupt", "OSError: cut off"),
         "half": ("no_features", "no lbp lbp-1"),
+        "wild": ("failed", "the score is not finite"),
     }
     for row in rows.values():
         assert (row["score"] is None) == (row["percentile"] is None) == (row["status"] != "ok")
