@@ -188,6 +188,15 @@ def test_the_cap_keeps_the_smallest_draws_of_each_user(spark: SparkSession) -> N
     assert cap.n_removed == len(candidates) - len(expected) > 0
 
 
+def test_without_a_cap_all_pairs_stay(spark: SparkSession) -> None:
+    rules = preset_rules("twitter", max_pairs_per_user=None)
+    posts = random_posts(3, n_users=5, n_posts=60)
+    pairs, audit, hashes = paired(spark, posts, rules, "twitter")
+    assert edges(pairs) == set(oracle.all_pairs(posts, rules, hashes))
+    cap = next(line for line in audit if line.rule == "max_pairs_per_user")
+    assert cap.n_removed == 0 < cap.n_after == len(pairs)
+
+
 def test_of_a_duplicated_id_the_newest_counts_stay(spark: SparkSession) -> None:
     later = START + timedelta(days=91)
     posts = [
