@@ -71,9 +71,11 @@ class PopularityCNN(nn.Module):
         return scores
 
 
-def initialise(network: nn.Module, how: str) -> None:
-    """`paper`: every weight and bias of a layer uniform in [-1, 1] (section IV-B). `standard`: torch's own, as built.
+def initialise(network: PopularityCNN, how: str, mean_label: float = 0.0) -> None:
+    """`paper`: every weight and bias of a layer uniform in [-1, 1] (section IV-B).
 
+    `standard`: torch's own, as built, but the final bias, which starts at the mean of the training labels: Adam moves
+    it by about the learning rate a step, so a short fit would spend its steps on getting there.
     Batch norm keeps its identity start in both.
     """
     if how == "paper":
@@ -81,3 +83,5 @@ def initialise(network: nn.Module, how: str) -> None:
             if isinstance(layer, nn.Conv1d | nn.Linear):
                 for parameter in layer.parameters():
                     nn.init.uniform_(parameter, -1.0, 1.0)
+    else:
+        nn.init.constant_(network.fusion[-1].bias, mean_label)

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import torch
@@ -44,7 +45,7 @@ MODALITIES = {"visual": Part(("visual",)), "social": Part(("social",)), "fused":
 class CnnSettings(Section):
     """architecture: of `popspark.networks.vscnn.TOWERS`. scale_first: standardise each value before the PCA.
 
-    initialisation: `paper`, uniform in [-1, 1], or `standard`.
+    initialisation: of `popspark.networks.vscnn.initialise`.
     """
 
     architecture: Literal["vscnn", "vcnn", "scnn", "vscnn_ef"] = "vscnn"
@@ -143,7 +144,8 @@ def fit_cnn(
     """A network on the columns of `reduced`, its parameters rounded to what a bundle stores; and its curves."""
     torch.manual_seed(settings.fit.seed)
     network = PopularityCNN(towers)
-    initialise(network, settings.initialisation)
+    labels = pq.read_table(reduced / "split=train", columns=["label"], partitioning=None)["label"]
+    initialise(network, settings.initialisation, mean_label=pc.mean(labels).as_py())
     label = settings.architecture
     curves = fit(network, reduced, inputs, settings.fit, checkpoint, label, show_progress=show_progress)
     network.half().float()  # measured and released are the same numbers

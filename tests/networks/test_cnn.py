@@ -118,6 +118,14 @@ def test_the_paper_s_initialisation_starts_elsewhere(examples: Path, tmp_path: P
     assert 0.5 < fitted.network.fusion[0].weight.std().item() < 0.65  # uniform in [-1, 1]: 0.577
 
 
+def test_the_standard_initialisation_starts_at_the_training_labels_mean(examples: Path, tmp_path: Path) -> None:
+    fit = FitSettings(n_epochs=1, learning_rate=1e-7, device="cpu")
+    fitted = train_cnn(examples, tmp_path, CnnSettings(architecture="vcnn", fit=fit))
+    mean = pq.read_table(examples / "split=train" / "part-0.parquet")["label"].to_numpy().mean()
+    assert mean > 5
+    assert fitted.scores.mean() == pytest.approx(mean, abs=0.3)
+
+
 @pytest.mark.parametrize("is_there", [True, False])
 def test_a_split_without_rows(tmp_path: Path, is_there: bool) -> None:
     examples = write_examples(tmp_path / "examples")

@@ -98,11 +98,13 @@ def test_the_paper_s_initialisation_fills_minus_one_to_one() -> None:
             assert not layer.bias.any()
 
 
-def test_the_standard_initialisation_is_torch_s() -> None:
+def test_the_standard_initialisation_is_torch_s_with_the_last_bias_at_the_labels_mean() -> None:
     network = PopularityCNN(TOWERS["vcnn"])
-    before = [parameter.clone() for parameter in network.parameters()]
-    initialise(network, "standard")
-    assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
+    before = {name: parameter.clone() for name, parameter in network.named_parameters()}
+    initialise(network, "standard", mean_label=6.5)
+    after = dict(network.named_parameters())
+    assert [name for name in before if not torch.equal(before[name], after[name])] == ["fusion.6.bias"]
+    assert after["fusion.6.bias"].tolist() == [6.5]
 
 
 @pytest.mark.parametrize("architecture", ["vscnn", "scnn"])
