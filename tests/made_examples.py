@@ -26,6 +26,7 @@ def making(families: Mapping[str, int] = FAMILIES, mode: str = "paper") -> dict[
         "split": {"strategy": "random", "seed": 0, "group_by": None},
         "is_simulated": True,
         "rows": {"ok": 0},
+        "splits": {split: {"posts": 80, "images": 40, "mean_label": 6.5} for split in ("train", "valid", "test")},
     }
 
 

@@ -84,4 +84,4 @@ def initialise(network: PopularityCNN, how: str, mean_label: float = 0.0) -> Non
                 for parameter in layer.parameters():
                     nn.init.uniform_(parameter, -1.0, 1.0)
     else:
-        nn.init.constant_(network.fusion[-1].bias, mean_label)
+        nn.init.constant_(network.fusion[-1].get_parameter("bias"), mean_label)

@@ -83,6 +83,7 @@ def write_study(report: StudyReport, folder: Path) -> str:
         figures={name: data_uri(content, "image/png") for name, content in figures.items()},
         headline=facts.main.best("vscnn") or facts.main.best("scnn"),
         user_mean=facts.main.best("user_mean"),
+        mean_error=float((vscnn.predicted - vscnn.labels).mean()) if vscnn else None,
         cell_title=cell_title,
         mode_titles=MODE_TITLES,
         metric_titles=METRIC_TITLES,
@@ -97,7 +98,7 @@ def write_study(report: StudyReport, folder: Path) -> str:
 
 
 def _summary(facts: StudyFacts, stages: Mapping[str, float], path: Path) -> str:
-    lines = ["", f"test split of {cell_title(facts.main)}, {facts.main.n_rows['test']:,} posts"]
+    lines = ["", f"test split of {cell_title(facts.main)}, {facts.main.splits['test']['posts']:,} posts"]
     for model, found in (("vscnn", "VSCNN"), ("scnn", "SCNN"), ("gbdt", "GBDT"), ("user_mean", "user's mean")):
         result = facts.main.best(model)
         if result:

@@ -64,13 +64,13 @@ class Result:
 class CellFacts:
     """Results on the data of one split strategy and feature mode, or why there are none.
 
-    n_rows: by split. statuses: posts by what became of them.
+    splits: by split its posts, images and mean_label. statuses: posts by what became of them.
     """
 
     strategy: str
     mode: str
     refused: str | None
-    n_rows: Mapping[str, int]
+    splits: Mapping[str, Mapping[str, float]]
     statuses: Mapping[str, int]
     results: Sequence[Result]
 

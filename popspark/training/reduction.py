@@ -112,7 +112,8 @@ def reduce_moments(moments: Moments, n_components: int, scale_first: bool, where
     signs = np.sign(components[np.arange(n_components), np.abs(components).argmax(axis=1)])  # as scikit-learn flips
     out_scale = np.sqrt(np.maximum(variances, 0.0))
     noise = 1e-6 * max(out_scale[0], 1e-30)  # what rounding to float32 leaves of values that depend on each other
-    out_scale[out_scale <= noise] = 1.0  # a component without variance stays 0
+    absent = out_scale <= noise
+    out_scale[absent], components[absent] = 1.0, 0.0  # 0 for every row, also for those unlike any in training
     return Reduction(
         center=mean.astype(np.float32),
         scale=scale.astype(np.float32),

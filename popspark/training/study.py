@@ -32,7 +32,7 @@ Tell = Callable[[str], None]
 class StudyResults:
     """main: results of all models on the main data, variants: those of the comparison; others: by cell name.
 
-    choice: initialisation and scale_first of every other fit. sets: by name. n_rows: by cell name and split.
+    choice: initialisation and scale_first of every other fit. sets: by name.
     """
 
     main: list[dict[str, Any]]
@@ -40,7 +40,6 @@ class StudyResults:
     others: dict[str, list[dict[str, Any]]]
     choice: dict[str, Any]
     sets: dict[str, FeatureSet]
-    n_rows: dict[str, dict[str, int]]
 
 
 def reduce_cell(cell: Cell, sets: Mapping[str, FeatureSet], scale_first: bool, folder: Path) -> Path:
@@ -125,7 +124,8 @@ class Study:
         if main.refused or main.making is None:
             raise TrainingError("There is no main data to study.", where=main.name, got=main.refused)
         cells = [main, *(cell for cell in others if not cell.refused)]
-        n_rows = {cell.name: count_splits(cell.examples) for cell in cells}
+        for cell in cells:
+            count_splits(cell.examples)
         sets = feature_sets(main.making)
         ways = [True, False]
         self._all(
@@ -154,7 +154,7 @@ class Study:
             jobs += self._fits(cell, way, tasks, sets)
         found = iter(self._all(run_fit, jobs, "fitted:"))
         by_cell = {cell.name: [next(found) for _ in range(n)] for cell, n in zip(cells, counts, strict=True)}
-        return StudyResults(by_cell.pop(main.name), variants, by_cell, choice, sets, n_rows)
+        return StudyResults(by_cell.pop(main.name), variants, by_cell, choice, sets)
 
 
 def _numbered(number: int, function: Callable[..., Any], job: tuple[Any, ...]) -> tuple[int, Any]:

@@ -52,7 +52,7 @@ def gather_facts(main: Cell, others: list[Cell], results: StudyResults, settings
             cell.strategy,
             cell.mode,
             cell.refused,
-            results.n_rows.get(cell.name, {}),
+            cell.making["splits"] if cell.making else {},
             cell.making["rows"] if cell.making else {},
             [to_result(kept) for kept in by_name.get(cell.name, [])],
         )

@@ -62,8 +62,10 @@ def write_examples(
         ),
         {family.name: family.version for family in planned},
     ).persist()
-    write_table(rows.where("status = 'ok'"), EXAMPLES, path)
+    learned = rows.where("status = 'ok'")
+    write_table(learned, EXAMPLES, path)
     counts, label_counts = count_by_status(rows), count_by_status(rows, "label_status")
+    splits = describe_splits(learned)
     rows.unpersist()
     making = {
         "features": [
@@ -76,6 +78,7 @@ def write_examples(
         "is_simulated": posts.where("is_simulated").limit(1).count() > 0,
         "rows": counts,
         "labels": label_counts,
+        "splits": splits,
         "unknown_inputs": count_unknown(posts.sparkSession, posts),
     }
     Path(f"{path.rstrip('/')}.json").write_text(json.dumps(making, indent=1) + "\n")
@@ -90,7 +93,8 @@ def join_examples(
     splits: DataFrame,
     versions: Mapping[str, str],
 ) -> DataFrame:
-    """One row per post: the columns of examples; `status`: `ok`, or why it cannot be learned from; `label_status`.
+    """One row per post: the columns of examples; image_id; `status`: `ok`, or why it cannot be learned from;
+    `label_status`.
 
     versions: by family, in the order in which the values stand in `visual`.
     """
@@ -118,5 +122,13 @@ def join_examples(
     return (
         rows.withColumn("status", status)
         .withColumn("visual", visual)
-        .select(*EXAMPLES.columns, "status", "label_status")
+        .select(*EXAMPLES.columns, "image_id", "status", "label_status")
     )
+
+
+def describe_splits(learned: DataFrame) -> dict[str, dict[str, float]]:
+    """By split: how many posts, of how many images, and the mean of their labels. learned: of `join_examples`."""
+    found = learned.groupBy("split").agg(
+        f.count("*").alias("posts"), f.count_distinct("image_id").alias("images"), f.avg("label").alias("mean_label")
+    )
+    return {row["split"]: {name: row[name] for name in ("posts", "images", "mean_label")} for row in found.collect()}

@@ -89,6 +89,19 @@ def test_the_card_and_the_manifest_say_what_was_learned(warehouse: Path, scores:
     assert "SIMULATED" in (warehouse / "models" / "vscnn" / "README.md").read_text()
 
 
+def test_the_making_of_examples_describes_their_splits(warehouse: Path) -> None:
+    splits = json.loads((warehouse / "examples.json").read_text())["splits"]
+    posts = read(warehouse / "posts")
+    image = dict(zip(posts["post_id"].to_pylist(), posts["image_id"].to_pylist(), strict=True))
+    examples = pq.read_table(warehouse / "examples").to_pylist()
+    assert set(splits) == {"train", "valid", "test"}
+    for split, described in splits.items():
+        rows = [row for row in examples if row["split"] == split]
+        assert described["posts"] == len(rows)
+        assert described["images"] == len({image[row["post_id"]] for row in rows})
+        assert described["mean_label"] == pytest.approx(sum(row["label"] for row in rows) / len(rows))
+
+
 def same(left: pa.Table, right: pa.Table, tolerance: float) -> bool:
     """Equal but for the run, and for what another order of additions moves."""
     texts = [name for name in left.column_names if name not in ("score", "percentile", "scored_at", "run_id")]

@@ -79,6 +79,9 @@ def test_components_without_variance_stay_zero(tmp_path: Path) -> None:
     reduced = found(line)
     np.testing.assert_allclose(reduced[:, 0].std(), 1, rtol=1e-4)
     np.testing.assert_allclose(reduced[:, 1:], 0, atol=1e-4)
+    unlike = found(RNG.normal(size=(50, 4)).astype(np.float32))  # off the line, as a photograph of another split may be
+    assert unlike[:, 0].std() > 0
+    np.testing.assert_array_equal(unlike[:, 1:], 0)
 
 
 @pytest.mark.parametrize(("n_rows", "n_components"), [(3, 4), (20, 7)])

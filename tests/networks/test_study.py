@@ -154,6 +154,8 @@ def test_the_report_has_every_table_and_figure(facts, tmp_path):
     assert sorted(p.stem for p in tmp_path.glob("*.png")) == sorted(["curves", *(f"figure_{f}" for f in figures)])
     page = (tmp_path / "study.html").read_text()
     assert "These posts are simulated." in page
+    errors = facts.predictions["vscnn"].predicted - facts.predictions["vscnn"].labels
+    assert f"The mean error is {errors.mean():+.2f}." in page
     assert "<b>refused:</b> Social features of mode paper know the later views.<" in page
     assert "<code>gist</code> (this family was not extracted)" in page
     assert '<td class="n pub">0.9014</td>' in page
