@@ -4,7 +4,8 @@ the ranker's feed against what networks consume.
     python bench/pairs.py [--posts-share 1.0] [--only shapes growth ...] [--json FILE]
 
 Simulated posts in the shapes of conf/simulate_posts_{smp_t1,smpd}.yaml, preset twitter without the cap on pairs.
-Outputs are compared by count and by a sum of hashes of the ids; a difference ends the run.
+Outputs are compared by count and by a sum of hashes of the ids; a difference ends the run. Spark runs on the parallel
+collector, the plain self-join too. Ours and DuckDB's times are the shorter of two, the plain self-join's is of one.
 
 The plain self-join looks at every two posts of a user. Where that takes too long (--comparisons), the heaviest users
 are left out of it until it does not, its time is scaled by the comparisons, and its pairs are compared on those users.
@@ -163,12 +164,12 @@ def shape_rows(spark: SparkSession, work: Path, name: str, posts_share: float, n
     n_users = max(1, int(settings["n_users"] * posts_share))
     posts = simulated(spark, work / "posts", name, n_posts=n_posts, n_users=n_users)
     rows_path = work / "pair_posts"
-    paired(posts, rows_path)  # the first run compiles
-    whole, join, found = paired(posts, rows_path)
+    runs = [paired(posts, rows_path) for _ in range(3)][1:]  # the first run compiles
+    whole, join, found = min(run[0] for run in runs), min(run[1] for run in runs), runs[0][2]
     rows = read_table(spark, PAIR_POSTS, str(rows_path))
     print(f"{name}: {n_posts:,} posts of {n_users:,} users, {found[0]:,} pairs", flush=True)
     plain, share = plain_join(posts, rows, n_comparisons)
-    duck, found_by_duckdb = duckdb_join(rows_path)
+    duck, found_by_duckdb = min(duckdb_join(rows_path) for _ in range(2))
     if found_by_duckdb[:2] != found[:2] or abs(found_by_duckdb[2] - found[2]) > 1 + 1e-7 * found[0]:
         sys.exit(f"DuckDB finds other pairs: {found_by_duckdb} and {found}")
     shape = f"{n_posts:,} posts of {n_users:,} users, {found[0]:,} pairs"
@@ -274,7 +275,8 @@ def feed_rows(work: Path, posts_share: float) -> list[Row]:
 
 def start(options: dict[str, str]) -> SparkSession:
     quiet = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.sql.shuffle.partitions": "8"}
-    spark = get_session("bench_pairs", {**quiet, **options})
+    batch = {f"spark.{jvm}.extraJavaOptions": "-XX:+UseParallelGC" for jvm in ("driver", "executor")}
+    spark = get_session("bench_pairs", {**quiet, **batch, **options})
     spark.sparkContext.setLogLevel("ERROR")
     return spark
 
