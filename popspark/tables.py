@@ -210,10 +210,10 @@ PAIR_POSTS = Table(
         "user_key": STRING,  # with the origin
         "image_id": STRING,
         "posted_us": LONG,  # microseconds since 1970
-        "bucket": LONG,  # of max_days
+        "bucket": LONG,  # of half of max_days
         "tags": t.ArrayType(LONG),  # hashes of the hashtags
         "tag_mask": LONG,
-        "match_key": LONG,  # of what must be identical
+        "match_key": LONG,  # of the user and what must be identical
         "n_words": INT,
         "n_shares": LONG,
         "popularity": DOUBLE,

@@ -1,7 +1,7 @@
--- Each pair of posts of one user that stand in the same bucket of max_days or in neighbouring ones, once; every pair
--- within max_days is among them. removed_by is the first rule of a pair that it fails, NULL for a pair to keep.
+-- Each pair of posts of one user that stand in the same bucket of half of max_days or in one of the next two, once;
+-- every pair within max_days is among them. removed_by is the first rule of a pair that it fails, NULL for a pair to keep.
 --
--- A bucket is in the key, so that a user costs posts x (posts in 20 days), not posts x posts. The tags are not: of two
+-- A bucket is in the key, so that a user costs posts x (posts in 15 days), not posts x posts. The tags are not: of two
 -- posts with several tags in common there is one row, and nothing has to be made distinct.
 --
 -- {posts}  pair_posts, thinned
@@ -9,7 +9,7 @@
 WITH earlier AS (
     SELECT
         *,
-        explode(array(bucket, bucket + 1)) AS joined_bucket
+        explode(array(bucket, bucket + 1, bucket + 2)) AS joined_bucket
     FROM {posts}
 ),
 
@@ -30,8 +30,20 @@ candidates AS (
             WHEN r.posted_us - l.posted_us > :max_us THEN 'max_days'
             WHEN :different_images AND l.image_id = r.image_id THEN 'different_images'
             WHEN abs(l.n_words - r.n_words) > :max_word_difference THEN 'max_word_difference'
-            -- the masks say no at the price of a machine instruction; only then the arrays are looked at
-            WHEN (l.tag_mask & r.tag_mask) = 0 OR (:hashtags = 'shared' AND NOT arrays_overlap(l.tags, r.tags))
+            -- the masks say no at the price of a machine instruction; only then the arrays are looked at, tag by tag
+            -- because arrays_overlap makes a set of objects
+            WHEN (l.tag_mask & r.tag_mask) = 0 THEN 'hashtags'
+            WHEN
+                :hashtags = 'shared'
+                AND NOT coalesce(
+                    array_contains(r.tags, get(l.tags, 0))
+                    OR array_contains(r.tags, get(l.tags, 1))
+                    OR array_contains(r.tags, get(l.tags, 2))
+                    OR array_contains(r.tags, get(l.tags, 3))
+                    OR array_contains(r.tags, get(l.tags, 4))
+                    OR (size(l.tags) > 5 AND arrays_overlap(l.tags, r.tags)),
+                    false
+                )
                 THEN 'hashtags'
             WHEN abs(l.log_popularity - r.log_popularity) < :min_margin THEN 'min_probability'
             WHEN :different_popularity AND l.popularity = r.popularity THEN 'different_popularity'
@@ -43,9 +55,11 @@ candidates AS (
     FROM earlier AS l
     INNER JOIN {posts} AS r
         ON
-            l.user_key = r.user_key
-            AND l.match_key = r.match_key
+            -- implied by the next two, and first because the sort of both sides compares one number then
+            l.match_key ^ l.joined_bucket = r.match_key ^ r.bucket
             AND l.joined_bucket = r.bucket
+            AND l.match_key = r.match_key
+            AND l.user_key = r.user_key
             AND (l.posted_us < r.posted_us OR (l.posted_us = r.posted_us AND l.post_id < r.post_id))
 )
 

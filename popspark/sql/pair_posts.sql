@@ -1,7 +1,8 @@
 -- One row per row of the posts table, as the pair rules see it. removed_by is the first rule of a post that it fails,
 -- NULL where it may pair.
 --
--- {posts}  the posts table, with hashtags and mentions in their normal form (see pair_posts in transforms/pairing.py)
+-- {posts}  the posts table, with normal_hashtags, normal_mentions and tags, the hashes of the former
+--          (see pair_posts in transforms/pairing.py)
 -- :seed, :train_until, :valid_until  of the split by user
 -- the others are the fields of PairRules, times in microseconds
 --
@@ -15,10 +16,14 @@ WITH measured AS (
         unix_micros(posted_at) AS posted_us,
         unix_micros(collected_at) - unix_micros(posted_at) AS age_us,
         mentions IS NOT NULL AS has_mentions,
-        transform(hashtags, tag -> xxhash64(tag)) AS tags,
+        tags,
         -- what must be identical
-        xxhash64(if(:hashtags = 'identical', hashtags, NULL), '@', if(:mentions = 'identical', mentions, NULL))
-            AS match_key,
+        xxhash64(
+            user_key,
+            if(:hashtags = 'identical', normal_hashtags, NULL),
+            '@',
+            if(:mentions = 'identical', normal_mentions, NULL)
+        ) AS match_key,
         CASE
             WHEN :count_tag_words THEN regexp_count(caption, r'(?U)\S+')
             ELSE regexp_count(caption, r'(?U)(?<!\S)[^\s#@]\S*')
@@ -63,19 +68,6 @@ judged AS (
             WHEN :min_age_us > 0 AND coalesce(age_us < :min_age_us, true) THEN 'min_age_days'
         END AS failed
     FROM measured
-),
-
--- Without the rule the window is that of the copies again, and changes nothing.
-of_one_image AS (
-    SELECT
-        *,
-        row_number() OVER (
-            PARTITION BY
-                if(:each_image_once, image_id, post_id),
-                if(:each_image_once AND image_id IS NULL, post_id, NULL)
-            ORDER BY failed IS NOT NULL, posted_us, post_id
-        ) AS use_of_image
-    FROM judged
 )
 
 SELECT
@@ -84,11 +76,22 @@ SELECT
     user_key,
     image_id,
     posted_us,
-    posted_us DIV :max_us AS bucket,
+    posted_us DIV ((:max_us + 1) DIV 2) AS bucket,
     if(:hashtags = 'shared', tags, NULL) AS tags,
-    -- one bit of 64 per tag: two posts without a common bit have no common tag
-    if(:hashtags = 'shared', aggregate(tags, 0L, (mask, tag) -> mask | shiftleft(1L, cast(pmod(tag, 64) AS int))), 1L)
-        AS tag_mask,
+    -- one bit of 64 per tag, all of them for many tags: two posts without a common bit have no common tag
+    CASE
+        WHEN :hashtags <> 'shared' THEN 1L
+        WHEN size(tags) > 8 THEN -1L
+        ELSE
+        coalesce(shiftleft(1L, cast(get(tags, 0) & 63 AS int)), 0L)
+        | coalesce(shiftleft(1L, cast(get(tags, 1) & 63 AS int)), 0L)
+        | coalesce(shiftleft(1L, cast(get(tags, 2) & 63 AS int)), 0L)
+        | coalesce(shiftleft(1L, cast(get(tags, 3) & 63 AS int)), 0L)
+        | coalesce(shiftleft(1L, cast(get(tags, 4) & 63 AS int)), 0L)
+        | coalesce(shiftleft(1L, cast(get(tags, 5) & 63 AS int)), 0L)
+        | coalesce(shiftleft(1L, cast(get(tags, 6) & 63 AS int)), 0L)
+        | coalesce(shiftleft(1L, cast(get(tags, 7) & 63 AS int)), 0L)
+    END AS tag_mask,
     match_key,
     n_words,
     n_shares,
@@ -100,5 +103,5 @@ SELECT
         WHEN user_draw < :valid_until THEN 'valid'
         ELSE 'test'
     END AS split,
-    CASE WHEN failed IS NOT NULL THEN failed WHEN use_of_image > 1 THEN 'each_image_once' END AS removed_by
-FROM of_one_image
+    failed AS removed_by
+FROM judged

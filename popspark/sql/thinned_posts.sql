@@ -27,16 +27,17 @@ counts AS (
 neighbours AS (
     SELECT
         *,
-        lead(bucket) OVER later AS next_bucket,
-        lead(n_posts) OVER later AS n_next_posts
+        sum(n_posts) OVER (
+            PARTITION BY user_key, match_key
+            ORDER BY bucket RANGE BETWEEN 1 FOLLOWING AND 2 FOLLOWING
+        ) AS n_later_posts
     FROM counts
-    WINDOW later AS (PARTITION BY user_key, match_key ORDER BY bucket)
 ),
 
 heavy_users AS (
     SELECT
         user_key,
-        sum(n_posts * (n_posts - 1) / 2 + if(next_bucket = bucket + 1, n_posts * n_next_posts, 0)) AS n_candidates
+        sum(n_posts * (n_posts - 1) / 2 + n_posts * coalesce(n_later_posts, 0)) AS n_candidates
     FROM neighbours
     GROUP BY user_key
     HAVING n_candidates > :max_candidates_per_user

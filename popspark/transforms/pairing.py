@@ -3,7 +3,9 @@
 posts -> `pair_posts` (measured and judged one by one) -> `generate_pairs` -> `audit_pairs` (what each rule removed).
 
 Hashtags and mentions are compared in normal form: NFKC, case folded, without leading # and @, each once. Spark SQL has
-no Unicode normalisation, so those beyond printable ASCII go through Python; plain ones stay in SQL.
+no Unicode normalisation, so that only printable ASCII without marks stays in SQL; the rest goes through Python. On this
+way the tags of a post are one text, and nothing here takes a lambda: Spark compiles such functions, and interprets
+those of arrays that do.
 
 An image stands in one pair at most (`each_image_once`) by a greedy matching: the pairs of a user, in the order of a
 draw by hash (ties by the ids), each taken if neither of its images is yet. So it is maximal (no two images left over
@@ -21,17 +23,16 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
-from pyspark.sql.types import ArrayType, StringType
+from pyspark.sql.types import StringType
 
 from popspark.queries import load_sql
 from popspark.tables import PAIR_AUDIT, PAIR_POSTS, PAIRS
 from popspark.transforms.pair_rules import PAIR_RULES, POST_RULES, PairRules
 
-PLAIN = r"^[\x20-\x7e]*$"
 MARKS = r"^[\s#@]+|\s+$"
-SEPARATOR = "\x01"  # not in a plain tag
-HAS_MARKS = r"(^|\x01)[\s#@]|\s(\x01|$)"
-TEXT_MARKS = r"(?<=^|\x01)[\s#@]+|\s+(?=\x01|$)"
+SEPARATOR = "\x01"  # of tags in a text: a tag that holds it counts as two
+NOT_PLAIN = r"[^\x20-\x7e\x01]|(^|\x01)[\s#@]|\s(\x01|$)"
+FEW_TAGS = 8  # that are hashed by compiled code
 
 
 @lru_cache(maxsize=100_000)
@@ -41,22 +42,24 @@ def normalize_tag(tag: str) -> str:
     return re.sub(MARKS, "", folded)
 
 
-def _normalize_arrays(arrays: pd.Series) -> pd.Series:
+def _normalize_texts(texts: pd.Series) -> pd.Series:
     """On an executor."""
-    return arrays.map(
-        lambda tags: None if tags is None else sorted({normalize_tag(t) for t in tags if t is not None} - {""})
-    )
+    return texts.map(lambda text: SEPARATOR.join(map(normalize_tag, text.split(SEPARATOR))), na_action="ignore")
 
 
 def normal_tags(name: str) -> Column:
     """The array column of that name in normal form, sorted; null for null."""
-    in_python = pandas_udf(_normalize_arrays, ArrayType(StringType()))  # type: ignore[call-overload]
-    is_plain = F.when(F.col(name).isNotNull(), F.concat_ws("", name).rlike(PLAIN))
-    # All tags of a post as one text: Spark compiles these functions, and interprets those that take a lambda.
-    text = F.lower(F.concat_ws(SEPARATOR, name))
-    bare = F.when(text.rlike(HAS_MARKS), F.regexp_replace(text, TEXT_MARKS, "")).otherwise(text)
-    plain = F.sort_array(F.array_distinct(F.array_remove(F.split(bare, SEPARATOR), "")))
-    return F.when(is_plain, plain).otherwise(in_python(F.when(~is_plain, F.col(name))))
+    in_python = pandas_udf(_normalize_texts, StringType())  # type: ignore[call-overload]
+    text = F.when(F.col(name).isNotNull(), F.concat_ws(SEPARATOR, name))
+    is_plain = ~text.rlike(NOT_PLAIN)
+    normal = F.when(is_plain, F.lower(text)).otherwise(in_python(F.when(~is_plain, text)))
+    return F.sort_array(F.array_distinct(F.array_remove(F.split(normal, SEPARATOR), "")))
+
+
+def tag_hashes(tags: Column) -> Column:
+    """xxHash64 of each of an array of strings; null for null."""
+    few = F.slice(F.array(*(F.xxhash64(F.get(tags, F.lit(n))) for n in range(FEW_TAGS))), F.lit(1), F.size(tags))
+    return F.when(F.size(tags) <= FEW_TAGS, few).otherwise(F.transform(tags, lambda tag: F.xxhash64(tag)))
 
 
 def _query(spark: SparkSession, text: str, args: dict[str, Any], **tables: DataFrame) -> DataFrame:
@@ -67,8 +70,12 @@ def _query(spark: SparkSession, text: str, args: dict[str, Any], **tables: DataF
 
 def pair_posts(posts: DataFrame, rules: PairRules) -> DataFrame:
     """`popspark.tables.PAIR_POSTS`: one row per row of `posts`. Worth writing: it is read several times."""
-    normal = posts.withColumns({name: normal_tags(name) for name in ("hashtags", "mentions")})
-    return _query(posts.sparkSession, load_sql("pair_posts"), rules.sql_args, posts=normal).select(*PAIR_POSTS.columns)
+    normal = {f"normal_{name}": normal_tags(name) for name in ("hashtags", "mentions")}
+    tagged = posts.withColumns(normal).withColumn("tags", tag_hashes(F.col("normal_hashtags")))
+    rows = _query(posts.sparkSession, load_sql("pair_posts"), rules.sql_args, posts=tagged)
+    if rules.each_image_once:
+        rows = _query(posts.sparkSession, load_sql("first_posts_of_images"), rules.sql_args, posts=rows)
+    return rows.select(*PAIR_POSTS.columns)
 
 
 def thin_posts(rows: DataFrame, rules: PairRules) -> DataFrame:

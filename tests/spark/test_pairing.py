@@ -64,6 +64,7 @@ def random_posts(seed: int, n_users: int, n_posts: int) -> list[dict[str, Any]]:
     for i in draw.sample(range(n_users * n_posts), n_users * n_posts):
         posted_at = one_of([START + timedelta(days=days) for days in DAYS], [None])
         many = draw.choices([*TAGS, None], k=draw.randrange(1, 6))
+        very_many = [f"t{n}" for n in draw.sample(range(40), draw.randrange(5, 13))]
         posts.append(
             post(
                 f"p{i:05d}",
@@ -72,7 +73,7 @@ def random_posts(seed: int, n_users: int, n_posts: int) -> list[dict[str, Any]]:
                 posted_at=posted_at,
                 collected_at=one_of([START + timedelta(days=90)], [None, START + timedelta(days=35)]),
                 caption=one_of(CAPTIONS, [None]),
-                hashtags=one_of([["sun"], ["#Sun", None], ["ＳＵＮ", "sun"], many], [None, [], [None]]),
+                hashtags=one_of([["sun"], ["#Sun", None], ["ＳＵＮ", "sun"], many, very_many], [None, [], [None]]),
                 mentions=one_of([[], [], ["@Bob"], ["bob", "ＢＯＢ"]], [None]),
                 n_shares=one_of([0, 0, 1, 20, 21, 21, 50], [None, -1]),
                 n_likes=one_of([50, 50, 100, 101, 500, 10**12], [None, -5, 0, 49]),
