@@ -4,8 +4,9 @@ the ranker's feed against what networks consume.
     python bench/pairs.py [--posts-share 1.0] [--only shapes growth ...] [--json FILE]
 
 Simulated posts in the shapes of conf/simulate_posts_{smp_t1,smpd}.yaml, preset twitter without the cap on pairs.
-Outputs are compared by count and by a sum of hashes of the ids; a difference ends the run. Spark runs on the parallel
-collector, the plain self-join too. Ours and DuckDB's times are the shorter of two, the plain self-join's is of one.
+Outputs are compared by count and by a sum of hashes, of the ids where nothing is timed and of the popularity, which is
+cheap to hash, where it is; a difference ends the run. Spark runs on the parallel collector, the plain self-join too.
+Ours and DuckDB's times are the shorter of two, the plain self-join's is of one.
 
 The plain self-join looks at every two posts of a user. Where that takes too long (--comparisons), the heaviest users
 are left out of it until it does not, its time is scaled by the comparisons, and its pairs are compared on those users.
@@ -48,11 +49,10 @@ from popspark.warehouse import read_table, write_table
 SECTIONS = ("shapes", "growth", "heavy", "memory", "feed")
 CONF = Path(__file__).resolve().parent.parent / "conf"
 RULES = preset_rules("twitter", max_pairs_per_user=None, max_candidates_per_user=2**62)
-SUMMARY = """SELECT count(*) AS n_pairs,
-    sum((cast(substr(post_id_l, 2) AS bigint) * 48271 + cast(substr(post_id_r, 2) AS bigint) * 16807) % 2147483647)
-        AS hash,
-    round(sum(probability)) AS probability
-FROM {pairs}"""
+HASHED = {
+    "ids": "cast(substr(post_id_{side}, 2) AS bigint)",
+    "popularity": "cast(floor(popularity_{side} * 10) AS bigint)",
+}
 
 PLAIN = """WITH usable AS (
     SELECT
@@ -71,6 +71,8 @@ PLAIN = """WITH usable AS (
 SELECT
     least(l.post_id, r.post_id) AS post_id_l,
     greatest(l.post_id, r.post_id) AS post_id_r,
+    if(l.post_id < r.post_id, l.popularity, r.popularity) AS popularity_l,
+    if(l.post_id < r.post_id, r.popularity, l.popularity) AS popularity_r,
     0.5D AS probability
 FROM usable AS l
 INNER JOIN usable AS r
@@ -87,8 +89,18 @@ INNER JOIN usable AS r
         )"""
 
 
-def summary(pairs: DataFrame) -> tuple[int, int, float]:
-    row = pairs.sparkSession.sql(SUMMARY, pairs=pairs).collect()[0]
+def summary_query(of: str) -> str:
+    """of: a key of HASHED. The hash of the ids costs a tenth of the join, that of the popularity next to nothing."""
+    left, right = (HASHED[of].format(side=side) for side in "lr")
+    return f"""SELECT
+        count_if(post_id_l < post_id_r) AS n_pairs,
+        sum(({left} * 48271 + {right} * 16807) % 2147483647) AS hash,
+        round(sum(probability)) AS probability
+    FROM {{pairs}}"""
+
+
+def summary(pairs: DataFrame, of: str = "popularity") -> tuple[int, int, float]:
+    row = pairs.sparkSession.sql(summary_query(of), pairs=pairs).collect()[0]
     return row["n_pairs"], row["hash"] or 0, row["probability"] or 0.0
 
 
@@ -99,12 +111,14 @@ def simulated(spark: SparkSession, path: Path, name: str, **changes: Any) -> Dat
     return read_table(spark, POSTS, str(path))
 
 
-def paired(posts: DataFrame, path: Path, rules: PairRules = RULES) -> tuple[float, float, tuple[int, int, float]]:
+def paired(
+    posts: DataFrame, path: Path, rules: PairRules = RULES, of: str = "popularity"
+) -> tuple[float, float, tuple[int, int, float]]:
     """Seconds from posts to pairs, those of them from pair_posts on, and the summary of the pairs."""
     started = time.perf_counter()
     write_table(pair_posts(posts, rules), PAIR_POSTS, str(path))
     judged = time.perf_counter()
-    found = summary(generate_pairs(read_table(posts.sparkSession, PAIR_POSTS, str(path)), rules, "twitter"))
+    found = summary(generate_pairs(read_table(posts.sparkSession, PAIR_POSTS, str(path)), rules, "twitter"), of)
     ended = time.perf_counter()
     return ended - started, ended - judged, found
 
@@ -142,14 +156,14 @@ def to_duckdb(name: str, args: dict[str, Any]) -> str:
     return re.sub(r"\$(\w+)", lambda found: literals[found[1]], text)
 
 
-def duckdb_join(pair_posts: Path) -> tuple[float, tuple[int, int, float]]:
+def duckdb_join(pair_posts: Path, of: str = "popularity") -> tuple[float, tuple[int, int, float]]:
     """Seconds from pair_posts to pairs with two threads, and the summary."""
     args = {**RULES.sql_args, "preset": "twitter"}
     query = f"""WITH pair_posts AS (SELECT * FROM read_parquet('{pair_posts}/*.parquet')),
         posts AS ({to_duckdb("thinned_posts", args)}),
         candidates AS ({to_duckdb("candidate_pairs", args)}),
         pairs AS ({to_duckdb("pairs", args)})
-        {SUMMARY.format(pairs="pairs")}"""
+        {summary_query(of).format(pairs="pairs")}"""
     with duckdb.connect() as connection:
         connection.execute("SET threads = 2")
         connection.execute("CREATE MACRO get(list, place) AS list[place + 1]")  # Spark's, which DuckDB does not have
@@ -165,14 +179,17 @@ def shape_rows(spark: SparkSession, work: Path, name: str, posts_share: float, n
     n_users = max(1, int(settings["n_users"] * posts_share))
     posts = simulated(spark, work / "posts", name, n_posts=n_posts, n_users=n_users)
     rows_path = work / "pair_posts"
-    runs = [paired(posts, rows_path) for _ in range(3)][1:]  # the first run compiles
+    ids = paired(posts, rows_path, of="ids")[2]  # which compiles, too
+    runs = [paired(posts, rows_path) for _ in range(2)]
     whole, join, found = min(run[0] for run in runs), min(run[1] for run in runs), runs[0][2]
     rows = read_table(spark, PAIR_POSTS, str(rows_path))
     print(f"{name}: {n_posts:,} posts of {n_users:,} users, {found[0]:,} pairs", flush=True)
     plain, share = plain_join(posts, rows, n_comparisons)
+    ids_by_duckdb = duckdb_join(rows_path, of="ids")[1]
     duck, found_by_duckdb = min(duckdb_join(rows_path) for _ in range(2))
-    if found_by_duckdb[:2] != found[:2] or abs(found_by_duckdb[2] - found[2]) > 1 + 1e-7 * found[0]:
-        sys.exit(f"DuckDB finds other pairs: {found_by_duckdb} and {found}")
+    for ours, theirs in ((ids, ids_by_duckdb), (found, found_by_duckdb)):
+        if ours[:2] != theirs[:2] or abs(ours[2] - theirs[2]) > 1 + 1e-7 * ours[0]:
+            sys.exit(f"DuckDB finds other pairs: {theirs} and {ours}")
     shape = f"{n_posts:,} posts of {n_users:,} users, {found[0]:,} pairs"
     how = "plain self-join" if share == 1 else f"plain self-join, estimated from {share:.0%} of its comparisons"
     return [

@@ -3,9 +3,9 @@
 posts -> `pair_posts` (measured and judged one by one) -> `generate_pairs` -> `audit_pairs` (what each rule removed).
 
 Hashtags and mentions are compared in normal form: NFKC, case folded, without leading # and @, each once. Spark SQL has
-no Unicode normalisation, so that only printable ASCII without marks stays in SQL; the rest goes through Python. On this
-way the tags of a post are one text, and nothing here takes a lambda: Spark compiles such functions, and interprets
-those of arrays that do.
+no Unicode normalisation, so that only printable ASCII without spaces and marks stays in SQL; the rest goes through
+Python. On this way the tags of a post are one text, and nothing here takes a lambda: Spark compiles such functions, and
+interprets those of arrays that do.
 
 An image stands in one pair at most (`each_image_once`) by a greedy matching: the pairs of a user, in the order of a
 draw by hash (ties by the ids), each taken if neither of its images is yet. So it is maximal (no two images left over
@@ -31,7 +31,7 @@ from popspark.transforms.pair_rules import PAIR_RULES, POST_RULES, PairRules
 
 MARKS = r"^[\s#@]+|\s+$"
 SEPARATOR = "\x01"  # of tags in a text: a tag that holds it counts as two
-NOT_PLAIN = r"[^\x20-\x7e\x01]|(^|\x01)[\s#@]|\s(\x01|$)"
+PLAIN = r"^[\x01!-\"$-?A-~]*\z"  # printable ASCII without a space, # or @: only its case is to be folded
 FEW_TAGS = 8  # that are hashed by compiled code
 
 
@@ -51,7 +51,7 @@ def normal_tags(name: str) -> Column:
     """The array column of that name in normal form, sorted; null for null."""
     in_python = pandas_udf(_normalize_texts, StringType())  # type: ignore[call-overload]
     text = F.when(F.col(name).isNotNull(), F.concat_ws(SEPARATOR, name))
-    is_plain = ~text.rlike(NOT_PLAIN)
+    is_plain = text.rlike(PLAIN)
     normal = F.when(is_plain, F.lower(text)).otherwise(in_python(F.when(~is_plain, text)))
     return F.sort_array(F.array_distinct(F.array_remove(F.split(normal, SEPARATOR), "")))
 
