@@ -28,7 +28,8 @@ WITH measured AS (
             -- plain text with one space between words, without the price of finding each
             WHEN :count_tag_words AND caption RLIKE r'^[ -~]*\z' AND NOT contains(caption, '  ')
                 THEN
-                    length(trim(caption)) - length(replace(trim(caption), ' ', '')) + if(trim(caption) = '', 0, 1)
+                    octet_length(trim(caption)) - octet_length(replace(trim(caption), ' ', ''))
+                    + if(trim(caption) = '', 0, 1)
             WHEN :count_tag_words THEN regexp_count(caption, r'(?U)\S+')
             ELSE regexp_count(caption, r'(?U)(?<!\S)[^\s#@]\S*')
         END AS n_words,
@@ -42,11 +43,12 @@ WITH measured AS (
             if(:likes_weight > 0 OR :min_likes > 0, n_likes, NULL)
         ) AS lowest_count,
         pmod(xxhash64(post_id, cast(:seed AS bigint)), 2147483647) AS post_hash,
-        -- the row with the newest counts stays; the rest of the order is there to be the same every time
+        -- the row with the newest counts stays; the rest of the order is there to be the same every time. Hashes come
+        -- first because a sort compares numbers faster than texts
         row_number() OVER (
-            PARTITION BY post_id
-            ORDER BY collected_at DESC NULLS LAST, posted_at, origin, user_id, image_id, n_shares, n_likes, n_media,
-                xxhash64(caption, hashtags, mentions)
+            PARTITION BY xxhash64(post_id), post_id
+            ORDER BY collected_at DESC NULLS LAST,
+                xxhash64(posted_at, origin, user_id, image_id, n_shares, n_likes, n_media, caption, hashtags, mentions)
         ) AS copy
     FROM {posts}
 ),
