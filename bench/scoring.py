@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from table import Row, finish
-from timing import in_processes
+from timing import in_processes, timed
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "models" / "demo-vscnn"
@@ -55,28 +55,28 @@ def torch_scoring(n_rows: int, folder: Path = BUNDLE) -> float:
     import torch
 
     from popspark.bundle import load_bundle
+    from popspark.networks.vscnn import PopularityCNN
     from popspark.prediction import Predictor
 
     torch.set_num_threads(1)
     predictor = Predictor(load_bundle(folder))
+    reductions, layout = predictor.bundle.reductions, predictor.bundle.manifest["network"]["towers"]
+    network = PopularityCNN({name: tuple(shape) for name, shape in layout.items()}).eval()
     dims = {feature["name"]: feature["dim"] for feature in predictor.bundle.manifest["features"]}
     generator = np.random.default_rng(0)
     values = {name: generator.normal(size=(1024, dim)).astype(np.float32) for name, dim in dims.items()}
     social = generator.normal(size=(1024, 34))
 
     def score() -> None:
-        predictor.score(sum(predictor.project(name, part) for name, part in values.items()), social)
+        visual = reductions["visual"].finish(sum(predictor.project(name, part) for name, part in values.items()))
+        inputs = {"visual": visual, "social": reductions["social"](social)}
+        with torch.inference_mode():
+            network({name: torch.from_numpy(reduced) for name, reduced in inputs.items()})
 
     score()
     start = time.perf_counter()
     for _ in range(n_rows // 1024):
         score()
-    return time.perf_counter() - start
-
-
-def timed(action: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    action()
     return time.perf_counter() - start
 
 

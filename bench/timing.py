@@ -8,15 +8,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 
+def timed(action: Callable[[], Any]) -> float:
+    """Seconds of one run."""
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
 def best_seconds(action: Callable[[], Any], n_repeats: int = 3) -> float:
     """The shortest of some runs after one that warms up."""
     action()
-    seconds = []
-    for _ in range(n_repeats):
-        start = time.perf_counter()
-        action()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+    return min(timed(action) for _ in range(n_repeats))
 
 
 def in_processes(function: Callable[[Any], float], parts: Sequence[Any]) -> float:
