@@ -123,6 +123,7 @@ def scoring_row(spark: Any, n_posts: int, work: Path) -> Row:
 
     from popspark.bundle import load_bundle, zip_bundle
     from popspark.session import ship_file
+    from popspark.transforms.projection import project_stored
     from popspark.transforms.score_inputs import scoring_inputs
     from popspark.transforms.scoring import score_posts
 
@@ -146,7 +147,8 @@ def scoring_row(spark: Any, n_posts: int, work: Path) -> Row:
 
     def score() -> None:
         inputs = scoring_inputs(posts, images, values, bundle)
-        score_posts(inputs, features, bundle, archive.name, "r1").write.format("noop").mode("overwrite").save()
+        parts = project_stored(features, posts, bundle, archive.name)
+        score_posts(inputs, parts, bundle, archive.name, "r1").write.format("noop").mode("overwrite").save()
 
     score()  # starts the workers
     seconds = timed(score)

@@ -26,7 +26,8 @@ from popspark.runs import Run
 from popspark.session import get_session, ship_file
 from popspark.slices import open_slices
 from popspark.tables import IMAGE_FEATURES, IMAGES, POSTS, SCORES
-from popspark.transforms.extraction import Extraction, complete_features
+from popspark.transforms.extraction import Extraction, extract_wanted
+from popspark.transforms.projection import project_features, project_stored
 from popspark.transforms.score_inputs import posts_of_images, scoring_inputs
 from popspark.transforms.score_summary import render_summary, write_report
 from popspark.transforms.score_update import Update, update_scores
@@ -85,8 +86,10 @@ def _score(config: Config, record: Run) -> None:
     social = social_features(spark, posts, bundle.manifest["social"]["mode"]) if needs_social else None
 
     def score(inputs: DataFrame) -> DataFrame:
-        features = complete_features(inputs, images, stored, extraction)
-        return score_posts(inputs, features, bundle, archive.name, config.run_id)
+        parts = project_features(extract_wanted(inputs, images, stored, extraction), bundle, archive.name)
+        if stored is not None:
+            parts = parts.unionByName(project_stored(stored, inputs, bundle, archive.name))
+        return score_posts(inputs, parts, bundle, archive.name, config.run_id)
 
     with open_slices(spark, SCORES, config.scores, config.run_id, config.lock_wait_seconds) as slices:
         record.mark_killed(slices.lock.broken)

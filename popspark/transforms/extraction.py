@@ -153,14 +153,8 @@ def extract_missing(images: DataFrame, stored: DataFrame | None, extraction: Ext
     return rows
 
 
-def complete_features(
-    wanted: DataFrame, images: DataFrame, stored: DataFrame | None, extraction: Extraction
-) -> DataFrame:
-    """Stored rows and, of the images in `wanted` (image_id), those that `stored` lacks.
-
-    There may be stored rows of other images too: where the wanted ones are too many to be sent to every task, parting
-    them would take a shuffle of all values.
-    """
+def extract_wanted(wanted: DataFrame, images: DataFrame, stored: DataFrame | None, extraction: Extraction) -> DataFrame:
+    """`extract_missing` of the images in `wanted` (image_id)."""
     # Hashes, for a broadcast of longs is small; two ids that share one cost a row that nobody reads.
     hashed = f.xxhash64("image_id").alias("id_hash")
     ids = wanted.select(hashed).distinct()
@@ -172,8 +166,7 @@ def complete_features(
 
     if stored is not None and are_few:
         stored = of_wanted(stored)
-    missing = extract_missing(of_wanted(images), stored, extraction)
-    return missing if stored is None else stored.unionByName(missing)
+    return extract_missing(of_wanted(images), stored, extraction)
 
 
 def current_features(images: DataFrame, stored: DataFrame, planned: tuple[PlannedFamily, ...]) -> DataFrame:

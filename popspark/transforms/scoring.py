@@ -1,80 +1,28 @@
 """Posts, image features and social features to scores, one row per post, with any bundle.
 
-A bundle's visual reduction is linear, so each family's values are projected where they lie and only the short
-projections travel: for 4,710 values an image, 20 numbers per family go through the shuffle.
+Features come as the parts that `popspark.transforms.projection` makes of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
-from pyspark import SparkFiles
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
 from pyspark.sql import types as t
 from pyspark.sql.pandas.functions import pandas_udf
 
-from popspark.bundle import Bundle, load_bundle
+from popspark.bundle import Bundle
 from popspark.prediction import Predictor
 from popspark.tables import SCORES
 from popspark.transforms.extraction import sha_key
+from popspark.transforms.projection import load_predictor
 
-PARTS = "image_id string, sha256 string, place int, part binary, status string, error string"
 SCORE = t.StructType([t.StructField("score", t.DoubleType()), t.StructField("percentile", t.DoubleType())])
 BATCH_ROWS = 1024
 """Rows per forward pass: Arrow batches, small for the sake of images, are put together up to this."""
-
-
-@lru_cache(maxsize=2)
-def _load_predictor(file: str) -> Predictor:
-    """On an executor: the shipped bundle, kept per worker."""
-    return Predictor(load_bundle(Path(SparkFiles.get(file))))
-
-
-def _build_projection(file: str) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
-    """image_features of the bundle's families to `PARTS`: place is the family's in the bundle, part its float64 values
-    as bytes, which neither Spark nor Arrow has to take apart.
-    """
-
-    def project(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        predictor = _load_predictor(file)
-        for batch in batches:
-            of_batch = set(batch.column("family").unique().to_pylist())
-            for place, family in enumerate(predictor.bundle.feature_versions):
-                if of_batch == {family}:  # the rule, as tables have a folder per family; a filter copies all values
-                    yield _project_rows(predictor, batch, family, place)
-                elif family in of_batch:
-                    rows = batch.filter(pc.equal(batch.column("family"), family))
-                    yield _project_rows(predictor, rows, family, place)
-
-    return project
-
-
-def _project_rows(predictor: Predictor, rows: pa.RecordBatch, family: str, place: int) -> pa.RecordBatch:
-    values = rows.column("values")
-    parts: list[bytes | None] = [None] * len(values)
-    present = np.flatnonzero(values.is_valid())
-    if len(present):
-        flat = values.flatten().to_numpy(zero_copy_only=False)
-        projected = predictor.project(family, flat.reshape(len(present), -1)).astype(np.float64)
-        for row, part in zip(present, projected, strict=True):
-            parts[row] = part.tobytes()
-    return pa.RecordBatch.from_pydict(
-        {
-            "image_id": rows.column("image_id"),
-            "sha256": rows.column("sha256"),
-            "place": pa.array(np.full(len(values), place, np.int32)),
-            "part": pa.array(parts, pa.binary()),
-            "status": rows.column("status"),
-            "error": rows.column("error"),
-        }
-    )
 
 
 def _build_score(file: str) -> Callable[..., Column]:
@@ -82,7 +30,7 @@ def _build_score(file: str) -> Callable[..., Column]:
         import torch
 
         torch.set_num_threads(1)
-        predictor = _load_predictor(file)
+        predictor = load_predictor(file)
         waiting: list[tuple[pd.Series, pd.Series]] = []
         n_waiting = 0
         for batch in batches:
@@ -112,18 +60,18 @@ def _score_rows(predictor: Predictor, batches: list[tuple[pd.Series, pd.Series]]
     return result.astype(object).where(result.notna(), None)
 
 
-def project_images(features: DataFrame, bundle: Bundle, file: str) -> DataFrame:
-    """image_features to one row per image: image_id, sha256, visual (its parts in a row, or null), status, error.
+def gather_parts(parts: DataFrame, bundle: Bundle) -> DataFrame:
+    """Parts to one row per image: image_id, sha256 as `sha_key`, visual (its parts in a row, or null), status, error.
 
     An image is refused with the first status, in the bundle's order of families, that is not `ok`; a family without a
     row of the bundle's version is `no_features`.
     """
     versions = [f"{family} {version}" for family, version in bundle.feature_versions.items()]
-    current = f.col("family").isin(list(bundle.feature_versions)) & f.concat_ws(" ", "family", "version").isin(versions)
-    rows = features.where(current).select("image_id", "sha256", "family", "values", "status", "error")
-    parts = rows.mapInArrow(_build_projection(file), PARTS)
     found = f.struct("status", "error", "part")
-    grouped = parts.groupBy("image_id", "sha256").agg(
+    # Brought together before they are grouped: there is one part per family, so grouping ahead of the shuffle would
+    # sort in vain; and on the keys of the join with the inputs, which then needs no shuffle of its own.
+    together = parts.withColumn("sha256", sha_key()).repartition("image_id", "sha256")
+    grouped = together.groupBy("image_id", "sha256").agg(
         *(f.max(f.when(f.col("place") == place, found)).alias(f"family_{place}") for place in range(len(versions)))
     )
 
@@ -144,15 +92,15 @@ def project_images(features: DataFrame, bundle: Bundle, file: str) -> DataFrame:
     )
 
 
-def score_posts(inputs: DataFrame, features: DataFrame, bundle: Bundle, file: str, run_id: str) -> DataFrame:
+def score_posts(inputs: DataFrame, parts: DataFrame, bundle: Bundle, file: str, run_id: str) -> DataFrame:
     """The scores table: exactly one row per row of `inputs`.
 
-    inputs: post_id, posted_month, image_id, sha256, social, input_hash, as `scoring_inputs` makes them. features:
-    image_features, of which those made from the images' present bytes are read. file: the name under which the bundle
-    was shipped, as a zip.
+    inputs: post_id, posted_month, image_id, sha256, social, input_hash, as `scoring_inputs` makes them. parts: of
+    the bundle's families, of which those made from the images' present bytes are read. file: the name under which the
+    bundle was shipped, as a zip.
     """
-    images = project_images(features, bundle, file)
-    images = images.select("image_id", sha_key().alias("sha256"), "visual", f.struct("status", "error").alias("image"))
+    images = gather_parts(parts, bundle)
+    images = images.select("image_id", "sha256", "visual", f.struct("status", "error").alias("image"))
     rows = inputs.withColumn("sha256", sha_key()).join(images, ["image_id", "sha256"], "left")
     is_failed = (f.col("image.status") == "ok") & f.col("scored.score").isNull()
     status = (

@@ -18,10 +18,10 @@ from popspark.features import Family, get_family
 from popspark.tables import IMAGE_FEATURES, IMAGES
 from popspark.transforms.extraction import (
     Extraction,
-    complete_features,
     current_features,
     extract_features,
     extract_missing,
+    extract_wanted,
     to_feature_rows,
 )
 from popspark.warehouse import read_table, write_table
@@ -101,16 +101,17 @@ def test_a_new_family_a_new_image_and_a_changed_one_fill_in_only_themselves(
 
 
 @pytest.mark.parametrize("few", [100, 1])
-def test_only_wanted_images_are_completed_whether_few_or_many(
+def test_only_wanted_images_that_lack_features_are_extracted_whether_few_or_many(
     spark: SparkSession, images: DataFrame, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
     monkeypatch.setattr("popspark.transforms.extraction.FEW", few)
     color = Extraction(plan_features(FeatureSettings(families=("color",))), "cpu", 2)
     stored = extract_missing(images.where("image_id IN ('i0', 'i1')"), None, color).localCheckpoint()
     wanted = spark.createDataFrame([("i0",), ("i2",), ("i2",), (None,)], "image_id string")
-    found = complete_features(wanted, images, stored, color).collect()
-    others = {"i1"} if few == 1 else set()  # of many, stored rows of other images too
-    assert sorted(row["image_id"] for row in found) == sorted({"i0", "i2"} | others)
+    found = extract_wanted(wanted, images, stored, color).collect()
+    assert [row["image_id"] for row in found] == ["i2"]
+    unstored = extract_wanted(wanted, images, None, color).collect()
+    assert sorted(row["image_id"] for row in unstored) == ["i0", "i2"]
 
 
 def test_a_commit_that_was_cut_off_half_way_is_completed_without_doubles(

@@ -15,6 +15,7 @@ from popspark.extractor import FeatureSettings, check_features, plan_features
 from popspark.prediction import Predictor
 from popspark.session import ship_file
 from popspark.tables import IMAGE_FEATURES, SCORES, SOCIAL_NAMES
+from popspark.transforms.projection import project_features, project_stored
 from popspark.transforms.score_inputs import scoring_inputs
 from popspark.transforms.scoring import score_posts
 
@@ -83,7 +84,8 @@ def score(tables: tuple[DataFrame, DataFrame, DataFrame | None], bundle: tuple[B
     posts, features, social = tables
     images = features.selectExpr("image_id", "sha256", "'ok' AS status").distinct()
     inputs = scoring_inputs(posts, images, social, bundle[0]).where("post_id IS NOT NULL")
-    return score_posts(inputs, features, bundle[0], bundle[1].name, "r1")
+    parts = project_features(features, bundle[0], bundle[1].name)
+    return score_posts(inputs, parts, bundle[0], bundle[1].name, "r1")
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +126,29 @@ def test_scores_equal_the_predictor_called_directly(
         expected = predictor.score(projected, np.array([social_values[row["post_id"]]]))
         assert row["score"] == pytest.approx(expected[0], abs=1e-5)
         assert row["percentile"] == pytest.approx(bundle[0].percentile(expected)[0], abs=1e-3)
+
+
+@pytest.mark.parametrize("few", [0, 100])
+def test_stored_features_give_the_same_parts_from_their_files_as_by_spark(
+    scores: DataFrame,
+    bundle: tuple[Bundle, Path],
+    tables: tuple[DataFrame, DataFrame, DataFrame],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    few: int,
+) -> None:
+    """In splits of single row groups; of the wanted images only where these are few."""
+    monkeypatch.setattr("popspark.transforms.projection.FEW_IDS", few)
+    monkeypatch.setattr("popspark.transforms.projection.SPLIT_BYTES", 500)
+    rows, path = tables[1].coalesce(1).sortWithinPartitions("image_id"), tmp_path / "a folder" / "image_features"
+    rows.write.partitionBy("family").option("parquet.block.size", 100).parquet(str(path))
+    stored = rows.sparkSession.read.schema(IMAGE_FEATURES.schema).parquet(str(path))
+    wanted = rows.select("image_id").where("image_id <> 'i1'")
+    found = project_stored(stored, wanted, bundle[0], bundle[1].name)
+    by_spark = project_features(rows, bundle[0], bundle[1].name)
+    expected = by_spark.where("image_id <> 'i1'") if few else by_spark
+    assert sorted(map(str, found.collect())) == sorted(map(str, expected.collect()))
+    assert found.count() > 10
 
 
 def test_a_ranker_s_single_component_is_the_score(
