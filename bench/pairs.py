@@ -3,7 +3,7 @@ the ranker's feed against what networks consume.
 
     python bench/pairs.py [--posts-share 1.0] [--only shapes growth ...] [--json FILE]
 
-Simulated posts in the shapes of conf/simulate_posts_{smp_t1,smpd}.yaml, preset twitter without the cap on pairs.
+Simulated posts in the shapes of conf/simulate_posts_{smp_t1,smpd}.yaml, preset twitter without its caps.
 Outputs are compared by count and by a sum of hashes, of the ids where nothing is timed and of the popularity, which is
 cheap to hash, where it is; a difference ends the run. Spark runs on the parallel collector, the plain self-join too.
 Ours and DuckDB's times are the shorter of two, the plain self-join's is of one.
@@ -48,7 +48,7 @@ from popspark.warehouse import read_table, write_table
 
 SECTIONS = ("shapes", "growth", "heavy", "memory", "feed")
 CONF = Path(__file__).resolve().parent.parent / "conf"
-RULES = preset_rules("twitter", max_pairs_per_user=None, max_candidates_per_user=2**62)
+RULES = preset_rules("twitter", max_pairs_per_user=None, max_candidates_per_user=None)
 HASHED = {
     "ids": "cast(substr(post_id_{side}, 2) AS bigint)",
     "popularity": "cast(floor(popularity_{side} * 10) AS bigint)",
@@ -146,9 +146,7 @@ def plain_join(posts: DataFrame, rows: DataFrame, n_comparisons: float) -> tuple
 
 def to_duckdb(name: str, args: dict[str, Any]) -> str:
     """The query in DuckDB's dialect: the translation of sqlglot, parameters written out."""
-    tables = {"thinned_posts": {"posts": "pair_posts"}}.get(name, {})
-    text = re.sub(r"/\*.*?\*/", "", load_sql(name))
-    text = re.sub(r"\{(\w+)\}", lambda found: tables.get(found[1], found[1]), text)
+    text = re.sub(r"\{(\w+)\}", r"\1", re.sub(r"/\*.*?\*/", "", load_sql(name)))
     text = sqlglot.transpile(text, read="spark", write="duckdb", comments=False)[0]
     text = text.replace("ARRAYS_OVERLAP", "list_has_any")
     literals = {name: "NULL" if value is None else repr(value) for name, value in args.items()}
@@ -160,7 +158,7 @@ def duckdb_join(pair_posts: Path, of: str = "popularity") -> tuple[float, tuple[
     """Seconds from pair_posts to pairs with two threads, and the summary."""
     args = {**RULES.sql_args, "preset": "twitter"}
     query = f"""WITH pair_posts AS (SELECT * FROM read_parquet('{pair_posts}/*.parquet')),
-        posts AS ({to_duckdb("thinned_posts", args)}),
+        posts AS (SELECT * FROM pair_posts WHERE removed_by IS NULL),
         candidates AS ({to_duckdb("candidate_pairs", args)}),
         pairs AS ({to_duckdb("pairs", args)})
         {summary_query(of).format(pairs="pairs")}"""

@@ -72,8 +72,8 @@ class PairRules(Section):
     strict_share: of pairs that must also differ in shares and have one above strict_min_shares.
     min_probability: T of Ding et al.; 0.5 for none.
     each_image_once: an image stands in one pair at most.
-    max_candidates_per_user: bounds the work; see thinned_posts.sql. max_pairs_per_user: those with the smallest hash;
-    null for all of them, which saves a sort of all pairs.
+    max_candidates_per_user: bounds the work, see thinned_posts.sql; null for no bound, which saves looking for busy
+    users. max_pairs_per_user: those with the smallest hash; null for all of them, which saves a sort of all pairs.
     seed: of all draws, the split's among them. train_share, valid_share: of the users; the rest is test.
     """
 
@@ -97,7 +97,7 @@ class PairRules(Section):
     sigma: PositiveFloat = 0.3
     min_probability: float = Field(ge=0.5, lt=1)
     each_image_once: bool
-    max_candidates_per_user: PositiveInt = 100_000_000
+    max_candidates_per_user: PositiveInt | None = 100_000_000
     max_pairs_per_user: PositiveInt | None = 100_000
     seed: int = 0
     train_share: float = Field(0.6, ge=0, le=1)

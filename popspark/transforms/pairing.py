@@ -79,7 +79,9 @@ def pair_posts(posts: DataFrame, rules: PairRules) -> DataFrame:
 
 
 def thin_posts(rows: DataFrame, rules: PairRules) -> DataFrame:
-    """Those of `rows`, made by `pair_posts`, that are compared: `thinned_posts.sql`."""
+    """Those of `rows`, made by `pair_posts`, that are compared: `thinned_posts.sql`, or all that may pair."""
+    if rules.max_candidates_per_user is None:
+        return rows.where("removed_by IS NULL")
     return _query(rows.sparkSession, load_sql("thinned_posts"), rules.sql_args, posts=rows)
 
 

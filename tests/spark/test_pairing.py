@@ -189,13 +189,14 @@ def test_the_cap_keeps_the_smallest_draws_of_each_user(spark: SparkSession) -> N
     assert cap.n_removed == len(candidates) - len(expected) > 0
 
 
-def test_without_a_cap_all_pairs_stay(spark: SparkSession) -> None:
-    rules = preset_rules("twitter", max_pairs_per_user=None)
+def test_without_caps_all_pairs_stay(spark: SparkSession) -> None:
+    rules = preset_rules("twitter", max_candidates_per_user=None, max_pairs_per_user=None)
     posts = random_posts(3, n_users=5, n_posts=60)
     pairs, audit, hashes = paired(spark, posts, rules, "twitter")
     assert edges(pairs) == set(oracle.all_pairs(posts, rules, hashes))
-    cap = next(line for line in audit if line.rule == "max_pairs_per_user")
-    assert cap.n_removed == 0 < cap.n_after == len(pairs)
+    lines = {line.rule: line for line in audit}
+    assert lines["max_candidates_per_user"].n_removed == 0 < lines["max_candidates_per_user"].n_after
+    assert lines["max_pairs_per_user"].n_removed == 0 < lines["max_pairs_per_user"].n_after == len(pairs)
 
 
 def test_of_a_duplicated_id_the_newest_counts_stay(spark: SparkSession) -> None:
