@@ -45,19 +45,27 @@ def lossless(raw: Column, raw_base64: Column) -> Column:
     return F.concat(raw, F.coalesce(F.concat(F.lit("\nbase64:"), raw_base64), F.lit("")))
 
 
-def list_files(spark: SparkSession, source: str) -> list[str]:
-    """The files at or below `source`, sorted, without hidden ones and those of `__MACOSX`; `PathError` if none."""
+def size_files(spark: SparkSession, source: str) -> dict[str, int]:
+    """The files at or below `source` and their sizes in bytes, without hidden ones and those of `__MACOSX`.
+
+    Raises `PathError` where there is none.
+    """
     try:
-        listing = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(source).select("path")
-        paths = [row.path for row in listing.collect()]
+        files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(source)
+        found = {row.path: row.length for row in files.select("path", "length").collect()}
     except Exception as error:  # Spark's own class differs between classic and Connect
         if "PATH_NOT_FOUND" not in str(error):
             raise
-        paths = []
-    kept = sorted(p for p in paths if "/__MACOSX/" not in p)
+        found = {}
+    kept = {path: n_bytes for path, n_bytes in found.items() if "/__MACOSX/" not in path}
     if not kept:
         raise PathError("There is no file to read.", where=source)
     return kept
+
+
+def list_files(spark: SparkSession, source: str) -> list[str]:
+    """The paths of `size_files`, sorted."""
+    return sorted(size_files(spark, source))
 
 
 def read_lines(spark: SparkSession, files: Sequence[str], separator: str = "\n") -> Records:

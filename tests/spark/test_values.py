@@ -74,6 +74,43 @@ def test_each_kind(
     assert dict(zip(map(str, texts), found, strict=True)) == dict(zip(map(str, texts), expected, strict=True))
 
 
+ODD = [
+    *("7", "007", "12345", "1363380669", "99999999999", "100000000000", "123456789012345", "999999999999999999"),
+    *(
+        "1000000000000000000",
+        "99999",
+        "9999",
+        " 12345",
+        "12345 ",
+        "12345\n",
+        "-12345",
+        "+12345",
+        "12345.0",
+        "1 2",
+        "１２３４５",
+    ),
+    *("", " ", "None", "12345k", "1e5"),
+]
+
+
+@pytest.mark.parametrize(
+    ("convert", "general"), [(values.count, values._count), (values.time, values._time)], ids=["count", "time"]
+)
+def test_the_plain_form_is_read_as_the_general_way_reads_it(
+    spark: SparkSession, convert: Callable[[Column], Column], general: Callable[[Column], Column]
+) -> None:
+    rows = spark.createDataFrame([(text,) for text in ODD], "text string")
+    found = rows.select("text", convert(F.col("text")), values._of(F.col("text"), general)).collect()
+    assert [(text, plain) for text, plain, _ in found] == [(text, slow) for text, _, slow in found]
+
+
+def test_words(spark: SparkSession) -> None:
+    texts = [None, "", " ", "a", "a b", " a  b ", "a\tb", "a\n b\r", "é\u00a0b", "a\x0bb \x0cc"]
+    rows = spark.createDataFrame([(text,) for text in texts], "text string").select(values.words(F.col("text")))
+    expected = [None, [], [], ["a"], ["a", "b"], ["a", "b"], ["a", "b"], ["a", "b"], ["é\u00a0b"], ["a", "b", "c"]]
+    assert [found for (found,) in rows.collect()] == expected
+
+
 def test_ids_names_and_prose(spark: SparkSession) -> None:
     row = (
         spark.createDataFrame([("458398.0", "306@N63", "None", " Ann ", "")], ["a", "b", "c", "d", "e"])

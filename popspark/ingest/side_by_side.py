@@ -1,0 +1,152 @@
+"""Tables whose rows are the same posts in the same order, read side by side: no join, no shuffle.
+
+A first job counts the rows of every file (`popspark.ingest.row_files`). In the second each task takes ranges of row
+numbers and reads that range from all the tables. The text of the rows is read again where it is asked for, as it is
+for rejects: as a column of a UDF it costs nothing where nobody selects it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql.pandas.functions import pandas_udf
+
+from popspark.ingest.chunks import LooseRows, Part, read_chunk, read_loose_rows, read_texts
+from popspark.ingest.row_files import HEAD_BYTES, RowFile, count_blocks, find_separator, read_bytes
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BLOCK_BYTES = 1 << 20
+N_BLOCKS = 16
+"""Read at once while counting."""
+CHUNK_BYTES = 8 << 20
+"""Of all the tables together, read at once while parsing."""
+TASK_BYTES = 48 << 20
+COUNTED = "file string, start bigint, separator binary, counts array<bigint>, n_written bigint"
+LOOSE = "file string, line bigint, raw string, reason string"
+
+
+def index_files(spark: SparkSession, arrays: Mapping[str, int], lists: Mapping[str, int]) -> dict[str, RowFile]:
+    """By path, the files that can be read by row numbers: all lists, and of the arrays those with separators.
+
+    arrays, lists: their sizes in bytes by path.
+    """
+    block_bytes, step = BLOCK_BYTES, BLOCK_BYTES * N_BLOCKS
+    sizes = {**arrays, **lists}
+    ranges = [(path, start, min(start + step, n)) for path, n in sizes.items() for start in range(0, n, step)]
+
+    def count(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # runs on executors
+        import pyarrow as pa
+
+        for batch in batches:
+            for place in batch.column(0).to_pylist():
+                path, start, end = ranges[place]
+                separator = b"\n" if path in lists else find_separator(read_bytes(path, 0, HEAD_BYTES))
+                found = count_blocks(path, start, end, separator, block_bytes) if separator else ([], None)
+                names = [field.split()[0] for field in COUNTED.split(", ")]
+                values = [path, start, separator, *found]
+                types = [pa.string(), pa.int64(), pa.binary(), pa.list_(pa.int64()), pa.int64()]
+                columns = [pa.array([value], kind) for value, kind in zip(values, types, strict=True)]
+                yield pa.RecordBatch.from_arrays(columns, names)
+
+    found = _over(spark, len(ranges), sum(sizes.values())).mapInArrow(count, COUNTED).collect() if ranges else []
+    index = {path: RowFile(path, 0, b"\n", 0, block_bytes, ()) for path, n in lists.items() if n == 0}
+    before: dict[str, list[int]] = {}
+    for row in sorted(found, key=lambda row: (row.file, row.start)):
+        if row.separator is None:
+            continue
+        counted = before.setdefault(row.file, [0])
+        n_rows = index[row.file].n_rows if row.file in index else 0
+        if row.n_written is not None:
+            n_rows = counted[-1] + row.n_written + 1
+        for n in row.counts:
+            counted.append(counted[-1] + n)
+        if row.file in arrays:
+            n_rows = counted[-1] + 1
+        index[row.file] = RowFile(
+            row.file, sizes[row.file], bytes(row.separator), n_rows, block_bytes, tuple(counted[:-1])
+        )
+    return index
+
+
+def _over(spark: SparkSession, n: int, n_bytes: int) -> DataFrame:
+    """The numbers below n, in tasks of about `TASK_BYTES`."""
+    return spark.range(0, n, 1, max(1, min(n, -(-n_bytes // TASK_BYTES))))
+
+
+def side_by_side(name: str, arrays: dict[str, RowFile], lists: dict[str, RowFile], n_rows: int) -> Part:
+    """The first `n_rows` rows of the tables, in chunks of about `CHUNK_BYTES`."""
+    n_bytes = sum(file.n_bytes for file in [*arrays.values(), *lists.values()])
+    return Part(name, arrays, lists, n_rows, max(1, CHUNK_BYTES * n_rows // max(n_bytes, 1)))
+
+
+def read_parts(
+    spark: SparkSession, parts: Sequence[Part], fields: Mapping[str, Sequence[str]], spine: str
+) -> DataFrame:
+    """The rows' text by field and value, and what is wrong with them.
+
+    part, place            names the row; place counts from 1
+    <role>_<field>         of an array, as text; null where its table has ended
+    <role>_value           of a list; null on an empty line
+    <role>_fault           null, or why this is not an object
+    <role>_has_same_ids    its ids are written as those of `spine`, and need not be here again
+    base64                 the bytes of the first object that is not UTF-8
+    """
+    chunks = [
+        (part, first, min(first + part.chunk_rows, part.n_rows))
+        for part in parts
+        for first in range(0, part.n_rows, part.chunk_rows)
+    ]
+    arrays = [role for role in fields if any(role in part.arrays for part in parts)]
+    lists = sorted({role for part in parts for role in part.lists})
+    schema = ["part string", "place bigint", "base64 string"]
+    for role in arrays:
+        schema += [f"{role}_{name} string" for name in fields[role]] + [f"{role}_fault string"]
+    schema += [f"{role}_has_same_ids boolean" for role in arrays if role != spine and spine in arrays]
+    schema += [f"{role}_value string" for role in lists]
+
+    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # runs on executors
+        for batch in batches:
+            for place in batch.column(0).to_pylist():
+                part, first, last = chunks[place]
+                yield read_chunk(part, first, last, {role: fields[role] for role in arrays}, lists, spine)
+
+    n_bytes = sum(file.n_bytes for part in parts for file in [*part.arrays.values(), *part.lists.values()])
+    return _over(spark, len(chunks), n_bytes).mapInArrow(read, ", ".join(schema))
+
+
+def raw_text(parts: Sequence[Part]) -> Column:
+    """The rows of all the tables at (part, place) as they stand in the files, below each other.
+
+    Rows are asked for in their order, so one chunk is held at a time.
+    """
+    by_name = {part.name: part for part in parts}
+
+    def read(batches: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.Series]:  # runs on executors
+        held, texts = ("", 0), list[str]()
+        for names, places in batches:
+            found = []
+            for name, place in zip(names, places, strict=True):
+                part = by_name[name]
+                first = (place - 1) // part.chunk_rows * part.chunk_rows
+                if held != (name, first) or not texts:
+                    held, texts = (name, first), read_texts(part, first, min(first + part.chunk_rows, part.n_rows))
+                found.append(texts[place - 1 - first])
+            yield pd.Series(found, dtype=object)
+
+    return pandas_udf(read, "string")("part", "place")  # type: ignore[call-overload]
+
+
+def read_loose(spark: SparkSession, loose: Sequence[LooseRows]) -> DataFrame:
+    """file, line, raw and reason of rows without a post."""
+
+    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # runs on executors
+        for batch in batches:
+            for place in batch.column(0).to_pylist():
+                yield from read_loose_rows(loose[place])
+
+    return spark.range(0, len(loose), 1, len(loose)).mapInArrow(read, LOOSE)
