@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from popspark.ingest import arrow_values
 from popspark.ingest.json_texts import parse_objects
 from popspark.ingest.row_files import RowFile, as_text, read_objects, read_rows
 
@@ -39,29 +41,79 @@ class LooseRows:
     reason: str
 
 
-def read_chunk(
-    part: Part, first: int, last: int, fields: Mapping[str, Sequence[str]], lists: Sequence[str], spine: str
-) -> pa.RecordBatch:
-    """The columns of `popspark.ingest.side_by_side.read_parts`, of the rows from `first`, counted from 0, to `last`."""
+@dataclass(frozen=True)
+class Wanted:
+    """What is read of the tables, and what is made of it.
+
+    fields: of arrays, by role. lists: roles. spine: the role whose ids the others are compared to. values: what columns
+    are converted to where they are plain, see `popspark.ingest.arrow_values`. extras: by name in `extra`, the column
+    whose text it is; of `hashed` the sha256 behind the salt, or the text where that is None.
+    """
+
+    fields: dict[str, tuple[str, ...]]
+    lists: tuple[str, ...]
+    spine: str
+    values: dict[str, str]
+    extras: dict[str, str]
+    hashed: str
+    salt: str | None
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Those of `read_chunk`, with their types: without the text that is only for `extra`, and ids compared here."""
+        found = {"part": "string", "place": "bigint", "fault": "string", "has_same_ids": "boolean"}
+        found["extra"] = "map<string,string>"
+        for role, names in self.fields.items():
+            is_compared = role != self.spine and self.spine in self.fields
+            found |= {f"{role}_{name}": "string" for name in names if not (is_compared and name in IDS)}
+        found |= {f"{role}_line": "string" for role in self.lists}
+        found = {name: kind for name, kind in found.items() if name not in self.extras.values() or name == "part"}
+        kinds = {name: kind for name, kind in self.values.items() if name in found}
+        return found | {f"{name}_value": arrow_values.KINDS[kind][2] for name, kind in kinds.items()}
+
+
+def read_chunk(part: Part, first: int, last: int, wanted: Wanted) -> pa.RecordBatch:
+    """The rows from `first`, counted from 0, up to `last`.
+
+    part, place           names the row; place counts from 1
+    fault                 null, or why the first object that is none is not
+    has_same_ids          whether all arrays have the ids of the spine, where that is among them
+    <role>_<field>        of an array, as text; null where its table has ended
+    <role>_line           of a list, as text; null on an empty line
+    <text>_value          of a text that is plain, which then is null
+    extra                 what is given of `wanted.extras`; `base64` is of the first object that is not UTF-8
+    """
     n = last - first
+    empty = pa.nulls(n, pa.string())
     columns = {"part": pa.repeat(pa.scalar(part.name), n), "place": pa.array(range(first + 1, last + 1), pa.int64())}
-    columns["base64"] = pa.nulls(n, pa.string())
-    for role, names in fields.items():
+    columns |= {"fault": empty, "base64": empty}
+    for role, names in wanted.fields.items():
         objects, is_cut = _objects(part.arrays[role], first, last) if role in part.arrays else ([], False)
         texts, faults = parse_objects(objects, names)
         if is_cut:
             faults = pa.concat_arrays([faults[:-1], pa.array(["truncated_json"])])
         columns |= {f"{role}_{name}": _pad(column, n) for name, column in zip(names, texts, strict=True)}
-        columns[f"{role}_fault"] = _pad(faults, n)
+        columns["fault"] = pc.coalesce(columns["fault"], _pad(faults, n))
         columns["base64"] = pc.coalesce(columns["base64"], _pad(_base64(objects), n))
-    if spine in fields:
-        for role in fields:
-            if role != spine:
-                columns |= _compare_ids(columns, role, spine)
-    for role in lists:
+    for role in wanted.lists:
         rows = _rows(part.lists[role], first, last) if role in part.lists else []
-        columns[f"{role}_value"] = _pad(_values(rows), n)
-    return pa.RecordBatch.from_pydict(columns)
+        columns[f"{role}_line"] = _pad(_lines(rows), n)
+    same = [
+        arrow_values.same_ids(columns[f"{role}_{name}"], columns[f"{wanted.spine}_{name}"])
+        for role in wanted.fields
+        if role != wanted.spine
+        for name in IDS
+        if wanted.spine in wanted.fields
+    ]
+    columns["has_same_ids"] = reduce(pc.and_, same, pa.repeat(pa.scalar(True), n))
+    for name, kind in wanted.values.items():
+        if name in columns:
+            columns[f"{name}_value"], columns[name] = arrow_values.plain_values(columns[name], kind)
+    extras = {name: arrow_values.given(columns.get(column, empty)) for name, column in wanted.extras.items()}
+    if wanted.salt is not None:
+        extras[wanted.hashed] = arrow_values.hashed(extras[wanted.hashed], wanted.salt)
+    columns["extra"] = arrow_values.extras(extras)
+    return pa.RecordBatch.from_pydict({name: columns[name] for name in wanted.columns})
 
 
 def _objects(file: RowFile, first: int, last: int) -> tuple[list[bytes], bool]:
@@ -83,7 +135,7 @@ def _base64(objects: Sequence[bytes]) -> pa.Array:
     return pa.array([None if one.isascii() else as_text(one)[1] for one in objects], pa.string())
 
 
-def _values(rows: Sequence[bytes]) -> pa.Array:
+def _lines(rows: Sequence[bytes]) -> pa.Array:
     """Null for an empty line: a row without a value."""
     try:
         texts = pa.array(rows, pa.binary()).cast(pa.string())
@@ -91,16 +143,6 @@ def _values(rows: Sequence[bytes]) -> pa.Array:
         texts = pa.array([as_text(row)[0] for row in rows], pa.string())
     trimmed = pc.ascii_trim(texts, " \r")
     return pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed)
-
-
-def _compare_ids(columns: Mapping[str, pa.Array], role: str, spine: str) -> dict[str, pa.Array]:
-    """Whether each row's ids are written as those of `spine`; where all are, they are not sent a second time."""
-    uid, pid = (pc.fill_null(pc.equal(columns[f"{role}_{name}"], columns[f"{spine}_{name}"]), False) for name in IDS)
-    same = pc.and_(uid, pid)
-    found = {f"{role}_has_same_ids": same}
-    if same.false_count == 0:
-        found |= {f"{role}_{name}": pa.nulls(len(same), pa.string()) for name in IDS}
-    return found
 
 
 def read_texts(part: Part, first: int, last: int) -> list[str]:

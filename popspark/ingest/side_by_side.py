@@ -14,7 +14,7 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql.pandas.functions import pandas_udf
 
-from popspark.ingest.chunks import LooseRows, Part, read_chunk, read_loose_rows, read_texts
+from popspark.ingest.chunks import LooseRows, Part, Wanted, read_chunk, read_loose_rows, read_texts
 from popspark.ingest.row_files import HEAD_BYTES, RowFile, count_blocks, find_separator, read_bytes
 
 if TYPE_CHECKING:
@@ -84,39 +84,22 @@ def side_by_side(name: str, arrays: dict[str, RowFile], lists: dict[str, RowFile
     return Part(name, arrays, lists, n_rows, max(1, CHUNK_BYTES * n_rows // max(n_bytes, 1)))
 
 
-def read_parts(
-    spark: SparkSession, parts: Sequence[Part], fields: Mapping[str, Sequence[str]], spine: str
-) -> DataFrame:
-    """The rows' text by field and value, and what is wrong with them.
-
-    part, place            names the row; place counts from 1
-    <role>_<field>         of an array, as text; null where its table has ended
-    <role>_value           of a list; null on an empty line
-    <role>_fault           null, or why this is not an object
-    <role>_has_same_ids    its ids are written as those of `spine`, and need not be here again
-    base64                 the bytes of the first object that is not UTF-8
-    """
+def read_parts(spark: SparkSession, parts: Sequence[Part], wanted: Wanted) -> DataFrame:
+    """The columns of `popspark.ingest.chunks.read_chunk`, of all rows of all parts."""
     chunks = [
         (part, first, min(first + part.chunk_rows, part.n_rows))
         for part in parts
         for first in range(0, part.n_rows, part.chunk_rows)
     ]
-    arrays = [role for role in fields if any(role in part.arrays for part in parts)]
-    lists = sorted({role for part in parts for role in part.lists})
-    schema = ["part string", "place bigint", "base64 string"]
-    for role in arrays:
-        schema += [f"{role}_{name} string" for name in fields[role]] + [f"{role}_fault string"]
-    schema += [f"{role}_has_same_ids boolean" for role in arrays if role != spine and spine in arrays]
-    schema += [f"{role}_value string" for role in lists]
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # runs on executors
         for batch in batches:
             for place in batch.column(0).to_pylist():
-                part, first, last = chunks[place]
-                yield read_chunk(part, first, last, {role: fields[role] for role in arrays}, lists, spine)
+                yield read_chunk(*chunks[place], wanted)
 
     n_bytes = sum(file.n_bytes for part in parts for file in [*part.arrays.values(), *part.lists.values()])
-    return _over(spark, len(chunks), n_bytes).mapInArrow(read, ", ".join(schema))
+    schema = ", ".join(f"{name} {kind}" for name, kind in wanted.columns.items())
+    return _over(spark, len(chunks), n_bytes).mapInArrow(read, schema)
 
 
 def raw_text(parts: Sequence[Part]) -> Column:

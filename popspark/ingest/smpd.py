@@ -22,6 +22,7 @@ by columns are streamed, and joined to the others (`popspark.ingest.streamed_tab
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -29,7 +30,7 @@ from pyspark.sql import functions as F
 
 from popspark.errors import PathError
 from popspark.ingest import Options, values
-from popspark.ingest.chunks import LooseRows
+from popspark.ingest.chunks import LooseRows, Wanted
 from popspark.ingest.records import size_files
 from popspark.ingest.row_files import RowFile
 from popspark.ingest.side_by_side import index_files, raw_text, read_loose, read_parts, side_by_side
@@ -48,6 +49,30 @@ FIELDS = {
     "additional": ("Uid", "Pid", "Pathalias", "Ispublic", "Mediastatus"),
 }
 """What is read of each table; names are matched without regard to case, as they differ between the years."""
+
+VALUES = {
+    "temporalspatial_Postdate": "time",
+    "user_photo_count": "count",
+    "label_line": "number",
+    "text_Alltags": "words",
+}
+"""What texts become values, by the functions of `popspark.ingest.values`."""
+
+EXTRAS = {
+    "category": "category_Category",
+    "subcategory": "category_Subcategory",
+    "concept": "category_Concept",
+    "latitude": "temporalspatial_Latitude",
+    "longitude": "temporalspatial_Longitude",
+    "geo_accuracy": "temporalspatial_Geoaccuracy",
+    "is_pro": "user_ispro",
+    "timezone_id": "user_timezone_id",
+    "first_photo_at": "user_photo_firstdate",
+    "is_public": "additional_Ispublic",
+    "media_status": "additional_Mediastatus",
+    "user_name": "additional_Pathalias",
+}
+"""What `extra` holds, by its name there, besides the part and bytes that are not UTF-8."""
 
 
 def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
@@ -108,7 +133,18 @@ def _line_up(
             tables.pop("label", None)
         arrays, lists = ({role: tables[role] for role in roles if role in tables} for roles in (FIELDS, LISTS))
         parts.append(side_by_side(part, arrays, lists, n))
-    aligned = read_parts(spark, parts, FIELDS, SPINE).withColumn("raw", raw_text(parts)) if indexed else None
+    aligned = None
+    if indexed:
+        wanted = Wanted(
+            fields={role: FIELDS[role] for role in FIELDS if role in indexed},
+            lists=tuple(role for role in LISTS if any(role in part.lists for part in parts)),
+            spine=SPINE,
+            values=VALUES,
+            extras=EXTRAS | {"not_utf8_base64": "base64"} | ({"part": "part"} if SPINE in indexed else {}),
+            hashed="user_name",
+            salt=None if options.keep_user_names else options.user_name_salt,
+        )
+        aligned = read_parts(spark, parts, wanted).withColumn("raw", raw_text(parts))
     if SPINE in indexed and aligned is not None:
         files = [F.when(F.col("part") == part, F.lit(file.path)) for part, file in indexed[SPINE].items()]
         rows = aligned.withColumn(f"{SPINE}_file", F.coalesce(*files))
@@ -153,37 +189,38 @@ def _posts(rows: DataFrame, options: Options) -> DataFrame:
     def text(role: str, name: str) -> Column:
         return F.col(f"{role}_{name}") if f"{role}_{name}" in known else F.lit(None).cast("string")
 
+    def value(role: str, name: str, convert: Callable[[Column], Column]) -> Column:
+        found, plain = convert(text(role, name)), f"{role}_{name}_value"
+        return F.coalesce(plain, found) if plain in known else found
+
     def differs(role: str) -> Column:
-        same = values.identifier(text(role, "Uid")).eqNullSafe(uid) & values.identifier(text(role, "Pid")).eqNullSafe(
-            pid
-        )
-        is_same = f"{role}_has_same_ids"
-        return F.when(F.col(is_same), F.lit(False)).otherwise(~same) if is_same in known else ~same
+        same_uid = values.identifier(text(role, "Uid")).eqNullSafe(uid)
+        return ~(same_uid & values.identifier(text(role, "Pid")).eqNullSafe(pid))
 
     uid, pid = values.identifier(text(SPINE, "Uid")), values.identifier(text(SPINE, "Pid"))
-    posted_at, photo_count = values.time(text(SPINE, "Postdate")), values.count(text("user", "photo_count"))
-    label = values.number(text("label", "value"))
-    path = values.given(text("img", "value"))
+    posted_at, photo_count = value(SPINE, "Postdate", values.time), value("user", "photo_count", values.count)
+    label = value("label", "line", values.number)
+    path = values.given(text("img", "line"))
     ids = F.concat_ws("/", uid, pid)
     ids_in_path = F.when(path.endswith(F.concat(F.lit("/"), ids, F.lit(".jpg"))), ids).otherwise(
         F.regexp_extract(path, r"([^/]+/[^/.]+)\.\w+$", 1)
     )
-    arrays = [role for role in FIELDS if f"{role}_Uid" in known]
-    differ = [differs(role) for role in arrays if role != SPINE]
+    differ = [differs(role) for role in FIELDS if role != SPINE and f"{role}_Uid" in known]
+    if "has_same_ids" in known:
+        differ.append(F.coalesce(~F.col("has_same_ids"), F.lit(False)))
     differ.append(F.coalesce((ids_in_path != "") & (ids_in_path != ids), F.lit(False)))
     reason = F.coalesce(
-        *[F.col(f"{role}_fault") for role in arrays],
+        *[F.col(name) for name in (f"{SPINE}_fault", "fault", *(f"{role}_fault" for role in FIELDS)) if name in known],
         values.first_reason(
             (uid.isNull() | pid.isNull(), "missing_id"),
             (reduce(Column.__or__, differ), "rows_do_not_line_up"),
             (values.is_bad(text(SPINE, "Postdate"), posted_at), "bad_Postdate"),
             (values.is_bad(text("user", "photo_count"), photo_count), "bad_photo_count"),
-            (values.is_bad(text("label", "value"), label), "bad_label"),
+            (values.is_bad(text("label", "line"), label), "bad_label"),
         ),
     )
-    tags = values.prose(text("text", "Alltags"))
     title = values.prose(F.coalesce(text("text", "Title"), text("text", "Tile")))  # the files of 2019 say Tile
-    hashtags = values.words(tags)
+    hashtags = value("text", "Alltags", lambda tags: values.words(values.prose(tags)))
     return rows.select(
         F.col(f"{SPINE}_file").alias("file"),
         F.col("place").alias("line"),
@@ -200,30 +237,29 @@ def _posts(rows: DataFrame, options: Options) -> DataFrame:
         F.char_length(title).cast("bigint").alias("n_title_chars"),
         F.array_size(hashtags).cast("bigint").alias("n_hashtags"),
         photo_count.alias("n_user_posts"),
-        (path if "img_value" in known else F.concat_ws("/", "part", uid, F.concat(pid, F.lit(".jpg")))).alias(
+        (path if "img_line" in known else F.concat_ws("/", "part", uid, F.concat(pid, F.lit(".jpg")))).alias(
             "image_id"
         ),
         F.lit(1).cast("bigint").alias("n_media"),
         F.lower(values.given(text("text", "Mediatype"))).alias("media_type"),
         label.alias("popularity"),
-        values.extras(
-            part=F.col("part"),
-            category=values.given(text("category", "Category")),
-            subcategory=values.given(text("category", "Subcategory")),
-            concept=values.given(text("category", "Concept")),
-            latitude=values.given(text(SPINE, "Latitude")),
-            longitude=values.given(text(SPINE, "Longitude")),
-            geo_accuracy=values.given(text(SPINE, "Geoaccuracy")),
-            is_pro=values.given(text("user", "ispro")),
-            timezone_id=values.given(text("user", "timezone_id")),
-            first_photo_at=values.given(text("user", "photo_firstdate")),
-            is_public=values.given(text("additional", "Ispublic")),
-            media_status=values.given(text("additional", "Mediastatus")),
-            user_name=values.user_name(
-                text("additional", "Pathalias"), options.keep_user_names, options.user_name_salt
-            ),
-            not_utf8_base64=F.coalesce(
-                *[F.col(name) for name in ("base64", *(f"{role}_base64" for role in FIELDS)) if name in known]
-            ),
-        ).alias("extra"),
+        _extra(known, options).alias("extra"),
     )
+
+
+def _extra(known: set[str], options: Options) -> Column:
+    """What came with the rows that were read side by side, and what the streamed tables add to it."""
+    added = {name: values.given(F.col(column)) for name, column in EXTRAS.items() if column in known}
+    if "user_name" in added:
+        name = F.col(EXTRAS["user_name"])
+        added["user_name"] = values.user_name(name, options.keep_user_names, options.user_name_salt)
+    if f"{SPINE}_raw" in known:
+        added["part"] = F.col("part")
+    encoded = [F.col(f"{role}_base64") for role in FIELDS if f"{role}_base64" in known]
+    if not encoded:
+        return F.col("extra")
+    if "extra" not in known:
+        return values.extras(**added, not_utf8_base64=F.coalesce(*encoded))
+    is_first = F.col("extra")["not_utf8_base64"].isNull()
+    found = values.extras(**added, not_utf8_base64=F.when(is_first, F.coalesce(*encoded)))
+    return F.when(F.col("extra").isNull(), found).otherwise(F.map_concat("extra", found))

@@ -57,7 +57,7 @@ def stream_list(spark: SparkSession, files: Sequence[str], role: str, part: str)
     """A table of one value a line; an empty line is a row without a value."""
     records = stream_rows(spark, files, Layout("separated"))
     rows = records.where((F.trim("raw") != "") | F.col("fault").isNotNull())
-    found = rows.select(*_placed(part), F.col("fault"), F.trim("raw").alias(f"{role}_value"))
+    found = rows.select(*_placed(part), F.col("fault"), F.trim("raw").alias(f"{role}_line"))
     return StreamedTable(role, found, _count(rows))
 
 
