@@ -29,18 +29,25 @@ def prose(texts: pa.Array) -> pa.Array:
     return pc.if_else(pc.equal(texts, "None"), NO_TEXT, texts)
 
 
+def identifier(texts: pa.Array) -> pa.Array:
+    """An id as text; a number that went through a float loses its `.0`."""
+    return pc.replace_substring_regex(given(texts), r"^(\d+)\.0$", r"\1")
+
+
 def same_ids(texts: pa.Array, others: pa.Array) -> pa.Array:
     """Whether each names the same as the other: two numbers do, also where one of them went through a float."""
     equal = pc.fill_null(pc.equal(texts, others), False)
     if equal.false_count == 0:
         return equal
-    left, right = (pc.replace_substring_regex(given(one), r"^(\d+)\.0$", r"\1") for one in (texts, others))
+    left, right = identifier(texts), identifier(others)
     return pc.or_(pc.fill_null(pc.equal(left, right), False), pc.and_(pc.is_null(left), pc.is_null(right)))
 
 
 def plain_values(texts: pa.Array, kind: str) -> tuple[pa.Array, pa.Array]:
     """Values of `KINDS`, null where the text is not plain, and the texts of which that is so."""
     pattern, convert, _ = KINDS[kind]
+    if pattern is None:
+        return convert(texts), pa.nulls(len(texts), pa.string())
     is_plain = pc.fill_null(pc.match_substring_regex(texts, pattern), False)
     return convert(pc.if_else(is_plain, texts, NO_TEXT)), pc.if_else(is_plain, NO_TEXT, texts)
 
@@ -59,13 +66,15 @@ def _time(texts: pa.Array) -> pa.Array:
     return pc.multiply(texts.cast(pa.int64()), 1_000_000).cast(pa.timestamp("us", "UTC"))
 
 
-KINDS: dict[str, tuple[str, Callable[[pa.Array], pa.Array], str]] = {
+KINDS: dict[str, tuple[str | None, Callable[[pa.Array], pa.Array], str]] = {
     "count": (r"^\d{1,18}$", lambda texts: texts.cast(pa.int64()), "bigint"),
+    "given": (None, given, "string"),
+    "identifier": (None, identifier, "string"),
     "number": (r"^-?\d{1,15}(\.\d{1,15})?$", lambda texts: texts.cast(pa.float64()), "double"),
     "time": (r"^\d{5,11}$", _time, "timestamp"),
     "words": (r"^[^\t\n\v\f\r]*$", _words, "array<string>"),
 }
-"""By the name in `popspark.ingest.values`: what is plain, how that is converted, and Spark's type for it."""
+"""By the name in `popspark.ingest.values`: what is plain (None: all), how that is converted, Spark's type for it."""
 
 
 def hashed(names: pa.Array, salt: str) -> pa.Array:

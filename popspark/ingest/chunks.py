@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -68,8 +68,13 @@ class Wanted:
             found |= {f"{role}_{name}": "string" for name in names if not (is_compared and name in IDS)}
         found |= {f"{role}_line": "string" for role in self.lists}
         found = {name: kind for name, kind in found.items() if name not in self.extras.values() or name == "part"}
-        kinds = {name: kind for name, kind in self.values.items() if name in found}
-        return found | {f"{name}_value": arrow_values.KINDS[kind][2] for name, kind in kinds.items()}
+        for name, kind in self.values.items():
+            if name in found:
+                pattern, _, type_name = arrow_values.KINDS[kind]
+                found[f"{name}_value"] = type_name
+                if pattern is None:
+                    del found[name]  # no text is left
+        return found
 
 
 def read_chunk(part: Part, first: int, last: int, wanted: Wanted) -> pa.RecordBatch:
@@ -157,27 +162,19 @@ def _lossless(content: bytes) -> str:
     return f"{text}\nbase64:{encoded}" if encoded else text
 
 
-def read_loose_rows(loose: LooseRows) -> Iterator[pa.RecordBatch]:
+def read_loose_rows(loose: LooseRows) -> pa.RecordBatch:
     """file, line, raw and reason of each; an empty line is not a row."""
-    for first in range(loose.first, loose.last, CHUNK_ROWS):
-        last = min(first + CHUNK_ROWS, loose.last)
-        faults: list[str | None] = [None] * (last - first)
-        if loose.is_array:
-            rows, is_cut = read_objects(loose.file, first, last)
-            faults = parse_objects(rows, ())[1].to_pylist()
-            faults[-1] = "truncated_json" if is_cut else faults[-1]
-        else:
-            rows = read_rows(loose.file, first, last)
-        found = [
-            (loose.file.path, line, _lossless(row).rstrip("\r"), fault or loose.reason)
-            for line, row, fault in zip(range(first + 1, last + 1), rows, faults, strict=True)
-            if row.strip(b" \r")
-        ]
-        columns = list(zip(*found, strict=True)) or [()] * 4
-        types = (pa.string(), pa.int64(), pa.string(), pa.string())
-        arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
-        yield pa.RecordBatch.from_arrays(arrays, ["file", "line", "raw", "reason"])
-
-
-CHUNK_ROWS = 10_000
-"""Rows without a post, read at once."""
+    faults: list[str | None] = [None] * (loose.last - loose.first)
+    if loose.is_array:
+        rows, is_cut = read_objects(loose.file, loose.first, loose.last)
+        faults = parse_objects(rows, ())[1].to_pylist()
+        faults[-1] = "truncated_json" if is_cut else faults[-1]
+    else:
+        rows = [row.rstrip(b"\r") for row in read_rows(loose.file, loose.first, loose.last)]
+    found = [
+        {"file": loose.file.path, "line": line, "raw": _lossless(row), "reason": fault or loose.reason}
+        for line, (row, fault) in enumerate(zip(rows, faults, strict=True), start=loose.first + 1)
+        if row.strip(b" ")
+    ]
+    types = {"file": pa.string(), "line": pa.int64(), "raw": pa.string(), "reason": pa.string()}
+    return pa.RecordBatch.from_pylist(found, pa.schema(types))

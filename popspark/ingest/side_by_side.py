@@ -8,10 +8,11 @@ for rejects: as a column of a UDF it costs nothing where nobody selects it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql.pandas.functions import pandas_udf
 
 from popspark.ingest.chunks import LooseRows, Part, Wanted, read_chunk, read_loose_rows, read_texts
@@ -26,6 +27,8 @@ N_BLOCKS = 16
 CHUNK_BYTES = 8 << 20
 """Of all the tables together, read at once while parsing."""
 TASK_BYTES = 48 << 20
+LOOSE_ROWS = 10_000
+"""Without a post, read at once."""
 COUNTED = "file string, start bigint, separator binary, counts array<bigint>, n_written bigint"
 LOOSE = "file string, line bigint, raw string, reason string"
 
@@ -54,23 +57,25 @@ def index_files(spark: SparkSession, arrays: Mapping[str, int], lists: Mapping[s
                 yield pa.RecordBatch.from_arrays(columns, names)
 
     found = _over(spark, len(ranges), sum(sizes.values())).mapInArrow(count, COUNTED).collect() if ranges else []
-    index = {path: RowFile(path, 0, b"\n", 0, block_bytes, ()) for path, n in lists.items() if n == 0}
-    before: dict[str, list[int]] = {}
-    for row in sorted(found, key=lambda row: (row.file, row.start)):
-        if row.separator is None:
-            continue
-        counted = before.setdefault(row.file, [0])
-        n_rows = index[row.file].n_rows if row.file in index else 0
+    by_file: dict[str, list[Row]] = {path: [] for path in lists}
+    for row in sorted(found, key=lambda row: row.start):
+        if row.separator is not None:
+            by_file.setdefault(row.file, []).append(row)
+    return {path: _assemble(path, sizes[path], path in arrays, rows, block_bytes) for path, rows in by_file.items()}
+
+
+def _assemble(path: str, n_bytes: int, is_array: bool, counted: Sequence[Row], block_bytes: int) -> RowFile:
+    """The ranges of a file, in order. What stands behind an array's last separator is a row; empty lines are none."""
+    before, n_rows = [0], 0
+    for row in counted:
         if row.n_written is not None:
-            n_rows = counted[-1] + row.n_written + 1
+            n_rows = before[-1] + row.n_written + 1
         for n in row.counts:
-            counted.append(counted[-1] + n)
-        if row.file in arrays:
-            n_rows = counted[-1] + 1
-        index[row.file] = RowFile(
-            row.file, sizes[row.file], bytes(row.separator), n_rows, block_bytes, tuple(counted[:-1])
-        )
-    return index
+            before.append(before[-1] + n)
+    if is_array:
+        n_rows = before[-1] + 1
+    separator = bytes(counted[0].separator) if counted else b"\n"
+    return RowFile(path, n_bytes, separator, n_rows, block_bytes, tuple(before[:-1]))
 
 
 def _over(spark: SparkSession, n: int, n_bytes: int) -> DataFrame:
@@ -95,7 +100,8 @@ def read_parts(spark: SparkSession, parts: Sequence[Part], wanted: Wanted) -> Da
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # runs on executors
         for batch in batches:
             for place in batch.column(0).to_pylist():
-                yield read_chunk(*chunks[place], wanted)
+                part, first, last = chunks[place]
+                yield read_chunk(part, first, last, wanted)
 
     n_bytes = sum(file.n_bytes for part in parts for file in [*part.arrays.values(), *part.lists.values()])
     schema = ", ".join(f"{name} {kind}" for name, kind in wanted.columns.items())
@@ -126,10 +132,15 @@ def raw_text(parts: Sequence[Part]) -> Column:
 
 def read_loose(spark: SparkSession, loose: Sequence[LooseRows]) -> DataFrame:
     """file, line, raw and reason of rows without a post."""
+    pieces = [
+        replace(one, first=first, last=min(first + LOOSE_ROWS, one.last))
+        for one in loose
+        for first in range(one.first, one.last, LOOSE_ROWS)
+    ]
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # runs on executors
         for batch in batches:
             for place in batch.column(0).to_pylist():
-                yield from read_loose_rows(loose[place])
+                yield read_loose_rows(pieces[place])
 
-    return spark.range(0, len(loose), 1, len(loose)).mapInArrow(read, LOOSE)
+    return spark.range(0, len(pieces), 1, 1 + len(pieces) // 8).mapInArrow(read, LOOSE)

@@ -24,6 +24,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import reduce
+from typing import cast
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -51,10 +52,14 @@ FIELDS = {
 """What is read of each table; names are matched without regard to case, as they differ between the years."""
 
 VALUES = {
+    "temporalspatial_Uid": "identifier",
+    "temporalspatial_Pid": "identifier",
     "temporalspatial_Postdate": "time",
     "user_photo_count": "count",
     "label_line": "number",
     "text_Alltags": "words",
+    "text_Mediatype": "given",
+    "img_line": "given",
 }
 """What texts become values, by the functions of `popspark.ingest.values`."""
 
@@ -125,62 +130,69 @@ def _line_up(
     n_rows = {role: {part: file.n_rows for part, file in files.items()} for role, files in indexed.items()}
     n_rows |= {role: {_part(file): n for file, n in table.n_rows.items()} for role, table in streamed.items()}
     n_posts = n_rows[SPINE]
-    loose = {part for part, n in n_rows.get("label", {}).items() if n != n_posts.get(part)}
-    parts = []
-    for part, n in n_posts.items():
-        tables = {role: files[part] for role, files in indexed.items() if part in files}
-        if part in loose:
-            tables.pop("label", None)
-        arrays, lists = ({role: tables[role] for role in roles if role in tables} for roles in (FIELDS, LISTS))
-        parts.append(side_by_side(part, arrays, lists, n))
-    aligned = None
-    if indexed:
-        wanted = Wanted(
-            fields={role: FIELDS[role] for role in FIELDS if role in indexed},
-            lists=tuple(role for role in LISTS if any(role in part.lists for part in parts)),
-            spine=SPINE,
-            values=VALUES,
-            extras=EXTRAS | {"not_utf8_base64": "base64"} | ({"part": "part"} if SPINE in indexed else {}),
-            hashed="user_name",
-            salt=None if options.keep_user_names else options.user_name_salt,
-        )
-        aligned = read_parts(spark, parts, wanted).withColumn("raw", raw_text(parts))
-    if SPINE in indexed and aligned is not None:
-        files = [F.when(F.col("part") == part, F.lit(file.path)) for part, file in indexed[SPINE].items()]
-        rows = aligned.withColumn(f"{SPINE}_file", F.coalesce(*files))
-        others = []
+    refused = {part for part, n in n_rows.get("label", {}).items() if n != n_posts.get(part)}
+    aligned = _read_aligned(spark, indexed, n_posts, refused, options) if indexed else None
+    if SPINE in streamed:
+        rows, others = streamed[SPINE].beside(), [aligned] if aligned is not None else []
     else:
-        rows = streamed[SPINE].beside()
-        others = [aligned] if aligned is not None else []
+        files = [F.when(F.col("part") == part, F.lit(file.path)) for part, file in indexed[SPINE].items()]
+        rows, others = cast(DataFrame, aligned).withColumn(f"{SPINE}_file", F.coalesce(*files)), []
     rejects = []
     for role, table in streamed.items():
-        if role == SPINE:
-            continue
-        refused = F.col("part").isin(list(loose)) if role == "label" else F.lit(False)
-        beyond = [(F.col("part") == part) & (F.col("place") > n_posts.get(part, 0)) for part in n_rows[role]]
-        reason = F.when(refused, F.lit("labels_do_not_line_up")).otherwise(F.lit("row_without_post"))
-        is_left = reduce(Column.__or__, beyond, refused | (F.col("place") == 0))
-        rejects.append(_refuse(table.rows.where(is_left), reason))
-        others.append(table.beside().where(~refused))
+        if role != SPINE:
+            is_refused = F.col("part").isin(list(refused)) if role == "label" else F.lit(False)
+            others.append(table.beside().where(~is_refused))
+            rejects.append(_leave_over(table, is_refused, n_rows[role], n_posts))
     for other in others:
         # Rows are spread evenly over the places, so a partition's hash table is never larger than its share.
         rows = rows.join(other.hint("shuffle_hash"), ["part", "place"], "left")
-    left = [
-        LooseRows(file, role in FIELDS, 0, n_rows[role][part], "labels_do_not_line_up")
-        if role == "label" and part in loose
-        else LooseRows(file, role in FIELDS, n_posts.get(part, 0), n_rows[role][part], "row_without_post")
+    loose = [
+        LooseRows(file, role in FIELDS, 0, file.n_rows, "labels_do_not_line_up")
+        if role == "label" and part in refused
+        else LooseRows(file, role in FIELDS, n_posts.get(part, 0), file.n_rows, "row_without_post")
         for role, files in indexed.items()
         for part, file in files.items()
     ]
-    if left := [one for one in left if one.first < one.last]:
-        rejects.append(read_loose(spark, left))
-    return reduce(
-        lambda found, more: found.unionByName(more, allowMissingColumns=True), [_posts(rows, options), *rejects]
+    if loose := [one for one in loose if one.first < one.last]:
+        rejects.append(read_loose(spark, loose))
+    posts = _posts(rows, options)
+    return reduce(lambda found, more: found.unionByName(more, allowMissingColumns=True), [posts, *rejects])
+
+
+def _read_aligned(
+    spark: SparkSession,
+    indexed: dict[str, dict[str, RowFile]],
+    n_posts: dict[str, int],
+    refused: set[str],
+    options: Options,
+) -> DataFrame:
+    """Row i of every table that is read by row numbers. refused: the parts whose labels are."""
+    parts = []
+    for part, n in n_posts.items():
+        tables = {role: files[part] for role, files in indexed.items() if part in files}
+        if part in refused:
+            tables.pop("label", None)
+        arrays, lists = ({role: tables[role] for role in roles if role in tables} for roles in (FIELDS, LISTS))
+        parts.append(side_by_side(part, arrays, lists, n))
+    wanted = Wanted(
+        fields={role: FIELDS[role] for role in FIELDS if role in indexed},
+        lists=tuple(role for role in LISTS if any(role in part.lists for part in parts)),
+        spine=SPINE,
+        values=VALUES,
+        extras=EXTRAS | {"not_utf8_base64": "base64"} | ({"part": "part"} if SPINE in indexed else {}),
+        hashed="user_name",
+        salt=None if options.keep_user_names else options.user_name_salt,
     )
+    return read_parts(spark, parts, wanted).withColumn("raw", raw_text(parts))
 
 
-def _refuse(rows: DataFrame, reason: Column) -> DataFrame:
-    return rows.select("file", F.col("place").alias("line"), "raw", F.coalesce("fault", reason).alias("reason"))
+def _leave_over(table: StreamedTable, is_refused: Column, n_rows: dict[str, int], n_posts: dict[str, int]) -> DataFrame:
+    """Of a streamed table the rows that belong to no post."""
+    beyond = [(F.col("part") == part) & (F.col("place") > n_posts.get(part, 0)) for part in n_rows]
+    reason = F.when(is_refused, F.lit("labels_do_not_line_up")).otherwise(F.lit("row_without_post"))
+    return table.rows.where(reduce(Column.__or__, beyond, is_refused | (F.col("place") == 0))).select(
+        "file", F.col("place").alias("line"), "raw", F.coalesce("fault", reason).alias("reason")
+    )
 
 
 def _posts(rows: DataFrame, options: Options) -> DataFrame:
@@ -190,17 +202,20 @@ def _posts(rows: DataFrame, options: Options) -> DataFrame:
         return F.col(f"{role}_{name}") if f"{role}_{name}" in known else F.lit(None).cast("string")
 
     def value(role: str, name: str, convert: Callable[[Column], Column]) -> Column:
-        found, plain = convert(text(role, name)), f"{role}_{name}_value"
-        return F.coalesce(plain, found) if plain in known else found
+        column = f"{role}_{name}"
+        if f"{column}_value" not in known:
+            return convert(text(role, name))
+        plain = F.col(f"{column}_value")
+        return F.coalesce(plain, convert(F.col(column))) if column in known else plain
 
     def differs(role: str) -> Column:
         same_uid = values.identifier(text(role, "Uid")).eqNullSafe(uid)
         return ~(same_uid & values.identifier(text(role, "Pid")).eqNullSafe(pid))
 
-    uid, pid = values.identifier(text(SPINE, "Uid")), values.identifier(text(SPINE, "Pid"))
+    uid, pid = value(SPINE, "Uid", values.identifier), value(SPINE, "Pid", values.identifier)
     posted_at, photo_count = value(SPINE, "Postdate", values.time), value("user", "photo_count", values.count)
     label = value("label", "line", values.number)
-    path = values.given(text("img", "line"))
+    path = value("img", "line", values.given)
     ids = F.concat_ws("/", uid, pid)
     ids_in_path = F.when(path.endswith(F.concat(F.lit("/"), ids, F.lit(".jpg"))), ids).otherwise(
         F.regexp_extract(path, r"([^/]+/[^/.]+)\.\w+$", 1)
@@ -209,6 +224,9 @@ def _posts(rows: DataFrame, options: Options) -> DataFrame:
     if "has_same_ids" in known:
         differ.append(F.coalesce(~F.col("has_same_ids"), F.lit(False)))
     differ.append(F.coalesce((ids_in_path != "") & (ids_in_path != ids), F.lit(False)))
+    collected_at = F.lit(None).cast("timestamp")
+    if options.collected_at is not None:
+        collected_at = values.time(F.lit(options.collected_at))
     reason = F.coalesce(
         *[F.col(name) for name in (f"{SPINE}_fault", "fault", *(f"{role}_fault" for role in FIELDS)) if name in known],
         values.first_reason(
@@ -231,17 +249,19 @@ def _posts(rows: DataFrame, options: Options) -> DataFrame:
         pid.alias("post_id"),
         uid.alias("user_id"),
         posted_at.alias("posted_at"),
-        values.time(F.lit(options.collected_at).cast("string")).alias("collected_at"),
+        collected_at.alias("collected_at"),
         title.alias("title"),
         hashtags.alias("hashtags"),
         F.char_length(title).cast("bigint").alias("n_title_chars"),
         F.array_size(hashtags).cast("bigint").alias("n_hashtags"),
         photo_count.alias("n_user_posts"),
-        (path if "img_line" in known else F.concat_ws("/", "part", uid, F.concat(pid, F.lit(".jpg")))).alias(
-            "image_id"
-        ),
+        (
+            path
+            if known & {"img_line", "img_line_value"}
+            else F.concat_ws("/", "part", uid, F.concat(pid, F.lit(".jpg")))
+        ).alias("image_id"),
         F.lit(1).cast("bigint").alias("n_media"),
-        F.lower(values.given(text("text", "Mediatype"))).alias("media_type"),
+        F.lower(value("text", "Mediatype", values.given)).alias("media_type"),
         label.alias("popularity"),
         _extra(known, options).alias("extra"),
     )

@@ -25,16 +25,17 @@ OBJECTS = [{"Uid": f"{i}@N", "Title": TITLES[i % 6] * (i % 4)} for i in range(60
 def index(path: Path, content: bytes, separator: bytes, block_bytes: int, n_blocks: int = 3) -> RowFile:
     """As `index_files` does, without Spark."""
     path.write_bytes(content)
+    url = f"file:{path}"  # as Spark lists it
     step = block_bytes * n_blocks
     ranges = [(start, min(start + step, len(content))) for start in range(0, len(content), step)]
     before, n_written = [0], 0
     for start, end in ranges:
-        counts, n = count_blocks(str(path), start, end, separator, block_bytes)
+        counts, n = count_blocks(url, start, end, separator, block_bytes)
         n_written = n_written if n is None else before[-1] + n + 1
         for count in counts:
             before.append(before[-1] + count)
     n_rows = n_written if separator == b"\n" else before[-1] + 1
-    return RowFile(str(path), len(content), separator, n_rows, block_bytes, tuple(before[:-1]))
+    return RowFile(url, len(content), separator, n_rows, block_bytes, tuple(before[:-1]))
 
 
 @pytest.mark.parametrize("options", [{}, {"indent": 1}, {"separators": (",", ":"), "ensure_ascii": False}])
