@@ -26,7 +26,9 @@ N_BLOCKS = 16
 """Read at once while counting."""
 CHUNK_BYTES = 8 << 20
 """Of all the tables together, read at once while parsing."""
-TASK_BYTES = 48 << 20
+TASK_BYTES = 128 << 20
+"""Of a large export. A smaller one is cut into up to `N_TASKS`, of an eighth of it at least."""
+N_TASKS = 8
 LOOSE_ROWS = 10_000
 """Without a post, read at once."""
 COUNTED = "file string, start bigint, separator binary, counts array<bigint>, n_written bigint"
@@ -79,8 +81,9 @@ def _assemble(path: str, n_bytes: int, is_array: bool, counted: Sequence[Row], b
 
 
 def _over(spark: SparkSession, n: int, n_bytes: int) -> DataFrame:
-    """The numbers below n, in tasks of about `TASK_BYTES`."""
-    return spark.range(0, n, 1, max(1, min(n, -(-n_bytes // TASK_BYTES))))
+    """The numbers below n, which stand for `n_bytes` together, cut into tasks."""
+    n_tasks = max(n_bytes // TASK_BYTES, min(N_TASKS, N_TASKS * n_bytes // TASK_BYTES), 1)
+    return spark.range(0, n, 1, min(n_tasks, max(n, 1)))
 
 
 def side_by_side(name: str, arrays: dict[str, RowFile], lists: dict[str, RowFile], n_rows: int) -> Part:
