@@ -13,7 +13,6 @@ one task a file (`popspark.ingest.streams`), and so must be on a path that the e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -27,14 +26,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
-class Records:
-    """rows: see the module. n_lines: the number of the last record of each file."""
-
-    rows: DataFrame
-    n_lines: dict[str, int]
-
-
 SCHEMA = "file string, line bigint, raw string, raw_base64 string, fault string"
 COLUMNS = ("file", "line", "raw", "raw_base64", "fault")
 BATCH = 512
@@ -45,45 +36,49 @@ def lossless(raw: Column, raw_base64: Column) -> Column:
     return F.concat(raw, F.coalesce(F.concat(F.lit("\nbase64:"), raw_base64), F.lit("")))
 
 
-def list_files(spark: SparkSession, source: str) -> list[str]:
-    """The files at or below `source`, sorted, without hidden ones and those of `__MACOSX`; `PathError` if none."""
+def size_files(spark: SparkSession, source: str) -> dict[str, int]:
+    """The files at or below `source` and their sizes in bytes, without hidden ones and those of `__MACOSX`.
+
+    Raises `PathError` where there is none.
+    """
     try:
-        listing = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(source).select("path")
-        paths = [row.path for row in listing.collect()]
+        files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(source)
+        found = {row.path: row.length for row in files.select("path", "length").collect()}
     except Exception as error:  # Spark's own class differs between classic and Connect
         if "PATH_NOT_FOUND" not in str(error):
             raise
-        paths = []
-    kept = sorted(p for p in paths if "/__MACOSX/" not in p)
+        found = {}
+    kept = {path: n_bytes for path, n_bytes in found.items() if "/__MACOSX/" not in path}
     if not kept:
         raise PathError("There is no file to read.", where=source)
     return kept
 
 
-def read_lines(spark: SparkSession, files: Sequence[str], separator: str = "\n") -> Records:
-    """Records of plain files and containers, ended by `separator`; empty ones are left out but counted in `line`.
+def list_files(spark: SparkSession, source: str) -> list[str]:
+    """The paths of `size_files`, sorted."""
+    return sorted(size_files(spark, source))
 
-    Counts the records first, in one pass over the files.
+
+def read_lines(spark: SparkSession, files: Sequence[str]) -> DataFrame:
+    """The lines of plain files and containers; empty ones are left out but counted in `line`.
+
+    Counts the lines of plain files first, in one pass over them.
     """
     plain = [f for f in files if not is_container(f)]
     packed = [f for f in files if is_container(f)]
-    parts = []
-    if plain:
-        parts.append(_read_plain(spark, plain, separator))
-    if packed:
-        parts.append(read_streams(spark, packed, Layout("separated", separator)))
-    rows = reduce(DataFrame.unionByName, [part.rows for part in parts])
-    n_lines = {file: n for part in parts for file, n in part.n_lines.items()}
-    return Records(rows.where((F.trim("raw") != "") | F.col("fault").isNotNull()), n_lines)
+    parts = [_read_plain(spark, plain)] if plain else []
+    parts += [stream_rows(spark, packed, Layout("separated"))] if packed else []
+    rows = reduce(DataFrame.unionByName, parts)
+    return rows.where((F.trim("raw") != "") | F.col("fault").isNotNull())
 
 
-def _read_plain(spark: SparkSession, files: Sequence[str], separator: str) -> Records:
-    """Spark's blocks of text with the number of each record in its file.
+def _read_plain(spark: SparkSession, files: Sequence[str]) -> DataFrame:
+    """Spark's blocks of text with the number of each line in its file.
 
-    Within a partition monotonically_increasing_id counts the records in the order of the file, so a first pass that
+    Within a partition monotonically_increasing_id counts the lines in the order of the file, so a first pass that
     only counts (first id and length of each block) is enough: no sort, no shuffle of the text.
     """
-    text = spark.read.option("lineSep", separator).text(list(files))
+    text = spark.read.option("lineSep", "\n").text(list(files))
     rows = text.select(
         F.col("_metadata.file_path").alias("file"),
         F.col("_metadata.file_block_start").alias("block"),
@@ -91,39 +86,32 @@ def _read_plain(spark: SparkSession, files: Sequence[str], separator: str) -> Re
         F.rtrim(F.col("value"), F.lit("\r")).alias("bytes"),
     )
     found = rows.groupBy("file", "block").agg(F.count("*").alias("n"), F.min("id").alias("first_id")).collect()
-    n_lines: dict[str, int] = {}
+    n_lines = dict[str, int]()
     blocks = []
     for file, block, n, first_id in sorted((r.file, r.block, r.n, r.first_id) for r in found):
         blocks.append((file, block, n, first_id, n_lines.get(file, 0)))
         n_lines[file] = n_lines.get(file, 0) + n
     if not blocks:
-        return Records(spark.createDataFrame([], SCHEMA), {})
+        return spark.createDataFrame([], SCHEMA)
     offsets = spark.createDataFrame(blocks, "file string, block bigint, n bigint, first_id bigint, n_before bigint")
     place = F.col("id") - F.col("first_id")
     line = F.when((place >= 0) & (place < F.col("n")), F.col("n_before") + place + 1).otherwise(
         F.raise_error(F.lit("popspark: the file changed between two passes over it")).cast("bigint")
     )
     base64 = F.regexp_replace(F.base64(F.col("bytes").cast("binary")), r"\s", "")  # Spark's has line breaks
-    numbered = rows.join(F.broadcast(offsets), ["file", "block"]).select(
+    return rows.join(F.broadcast(offsets), ["file", "block"]).select(
         "file",
         line.alias("line"),
         F.make_valid_utf8("bytes").alias("raw"),
         F.when(~F.is_valid_utf8("bytes"), base64).alias("raw_base64"),
         F.lit(None).cast("string").alias("fault"),
     )
-    return Records(numbered, n_lines)
 
 
 def stream_rows(spark: SparkSession, files: Sequence[str], layout: Layout) -> DataFrame:
     """Records of `files`, each streamed by one task in the given layout."""
     tasks = spark.createDataFrame([(f,) for f in files], "file string").repartition(len(files), "file")
     return tasks.mapInPandas(_make_reader(layout), SCHEMA)  # type: ignore[arg-type]  # pyspark's own protocol type
-
-
-def read_streams(spark: SparkSession, files: Sequence[str], layout: Layout) -> Records:
-    """`stream_rows` with their number by file, in a first pass over the files."""
-    rows = stream_rows(spark, files, layout)
-    return Records(rows, {r.file: r.n for r in rows.groupBy("file").agg(F.max("line").alias("n")).collect()})
 
 
 def _make_reader(layout: Layout) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:

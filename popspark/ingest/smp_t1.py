@@ -35,7 +35,7 @@ def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
             where=source,
             legal="t1_train_data.txt, t1_test_data.txt, t1_train_label.txt, plain, gzip, or in a zip",
         )
-    lines = read_lines(spark, files).rows.withColumns(
+    lines = read_lines(spark, files).withColumns(
         {
             "part": F.regexp_extract("file", FILE, 1),
             "role": F.when(F.col("fault").isNotNull(), "data").otherwise(F.regexp_extract("file", FILE, 2)),

@@ -15,22 +15,28 @@ Row i of each belongs together; a row whose Uid or Pid differ between the tables
 and so is what one table has beyond the end of the others (`row_without_post`). A label file with a wrong number of
 rows cannot be checked against ids, so all its labels are refused (`labels_do_not_line_up`) and the posts have none.
 
-A table that is one line of text is still read by many tasks: see `_separator`.
+Plain arrays and lists are read side by side, by many tasks each (`popspark.ingest.side_by_side`); containers and tables
+by columns are streamed, and joined to the others (`popspark.ingest.streamed_tables`).
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import reduce
+from typing import cast
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from popspark.errors import PathError
 from popspark.ingest import Options, values
-from popspark.ingest.records import list_files, lossless, read_lines, read_streams
-from popspark.ingest.streams import Layout, is_container
+from popspark.ingest.chunks import LooseRows, Wanted
+from popspark.ingest.records import size_files
+from popspark.ingest.row_files import RowFile
+from popspark.ingest.side_by_side import index_files, raw_text, read_loose, read_parts, side_by_side
+from popspark.ingest.streamed_tables import StreamedTable, stream_array, stream_list
+from popspark.ingest.streams import is_container
 
 FILE = r"(train|test)_[^/]*(category|text|tags|temporalspatial|user|additional|img|label)[^/]*\.(?:json|txt)(?:\.gz)?$"
 ROLES = {"tags": "text"}
@@ -45,13 +51,41 @@ FIELDS = {
 }
 """What is read of each table; names are matched without regard to case, as they differ between the years."""
 
+VALUES = {
+    "temporalspatial_Uid": "identifier",
+    "temporalspatial_Pid": "identifier",
+    "temporalspatial_Postdate": "time",
+    "user_photo_count": "count",
+    "label_line": "number",
+    "text_Alltags": "words",
+    "text_Mediatype": "given",
+    "img_line": "given",
+}
+"""What texts become values, by the functions of `popspark.ingest.values`."""
+
+EXTRAS = {
+    "category": "category_Category",
+    "subcategory": "category_Subcategory",
+    "concept": "category_Concept",
+    "latitude": "temporalspatial_Latitude",
+    "longitude": "temporalspatial_Longitude",
+    "geo_accuracy": "temporalspatial_Geoaccuracy",
+    "is_pro": "user_ispro",
+    "timezone_id": "user_timezone_id",
+    "first_photo_at": "user_photo_firstdate",
+    "is_public": "additional_Ispublic",
+    "media_status": "additional_Mediastatus",
+    "user_name": "additional_Pathalias",
+}
+"""What `extra` holds, by its name there, besides the part and bytes that are not UTF-8."""
+
 
 def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
     """Parsed rows, see `popspark.ingest`."""
+    sizes = size_files(spark, source)
     roles: dict[str, list[str]] = {}
-    for file in list_files(spark, source):
-        found = re.search(FILE, file)
-        if found:
+    for file in sorted(sizes):
+        if found := re.search(FILE, file):
             roles.setdefault(ROLES.get(found[2], found[2]), []).append(file)
     if SPINE not in roles:
         raise PathError(
@@ -60,48 +94,22 @@ def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
             legal="train_temporalspatial_information.json (2019) or train_temporalspatial.json (2020)",
             fix="unpack a zip first" if source.endswith(".zip") else None,
         )
-    tables = {role: _read_table(spark, roles[role], role) for role in FIELDS if role in roles}
-    tables |= {role: _read_list(spark, roles[role], role) for role in LISTS if role in roles}
-    return _line_up(tables, options)
-
-
-def _separator(spark: SparkSession, file: str) -> str | None:
-    """The bytes between two objects of the array, `}, {"Uid"` with the file's own spaces; None if there are none.
-
-    Spark splits text by any separator, in parallel. This one cannot stand inside a string: there its quotes would be
-    escaped, and where a quote ends a string, a comma, colon or bracket follows, never the name of a key.
-    """
-    head = [row.value for row in spark.read.option("lineSep", "}").text(file).take(2)]
-    is_array = len(head) == 2 and re.match(r'\s*\[\s*\{\s*"', head[0].lstrip("\ufeff"))
-    gap = re.match(r'\s*,\s*\{\s*"[^"\\]+"', head[1]) if is_array else None
-    return "}" + gap[0] if gap else None
-
-
-@dataclass(frozen=True)
-class _Table:
-    """rows: part, place, a struct named by the role (file, raw, raw_base64, fault) and `<role>_<field>` as text.
-
-    n_rows: by part, the place of the last row. is_streamed: whether a row may have the place 0: what has none.
-    """
-
-    rows: DataFrame
-    n_rows: dict[str, int]
-    is_streamed: bool = False
-
-
-def _read_table(spark: SparkSession, files: list[str], role: str) -> _Table:
-    parts, n_rows, is_streamed = [], dict[str, int](), False
-    for file in files:
-        separator = None if is_container(file) else _separator(spark, file)
-        if separator:
-            records = read_lines(spark, [file], separator)
-            objects = _close(records.rows, separator, sum(records.n_lines.values()))
+    plain = {role: {f: sizes[f] for f in files if not is_container(f)} for role, files in roles.items()}
+    arrays = {f: n for role in FIELDS for f, n in plain.get(role, {}).items()}
+    lists = {f: n for role in LISTS for f, n in plain.get(role, {}).items()}
+    index = index_files(spark, arrays, lists)
+    indexed: dict[str, dict[str, RowFile]] = {}
+    streamed: dict[str, StreamedTable] = {}
+    for role in (role for role in (*FIELDS, *LISTS) if role in roles):
+        files = roles[role]
+        by_part = {_part(file): index[file] for file in files if file in index}
+        if len(by_part) == len(files):
+            indexed[role] = by_part
+        elif role in FIELDS:
+            streamed[role] = stream_array(spark, files, role, FIELDS[role], FILE)
         else:
-            records = read_streams(spark, [file], Layout("json_rows"))
-            objects, is_streamed = _join_cells(records.rows), True
-        parts.append(_parse_objects(objects, role))
-        n_rows[_part(file)] = sum(records.n_lines.values())
-    return _Table(reduce(DataFrame.unionByName, parts), n_rows, is_streamed)
+            streamed[role] = stream_list(spark, files, role, FILE)
+    return _line_up(spark, indexed, streamed, options)
 
 
 def _part(file: str) -> str:
@@ -109,164 +117,169 @@ def _part(file: str) -> str:
     return found[1] if found else ""
 
 
-def _close(rows: DataFrame, separator: str, n_rows: int) -> DataFrame:
-    """Gives each object of the array back what the separator took; the last must end the array."""
-    is_first, is_last = F.col("line") == 1, F.col("line") == n_rows
-    opened = F.when(is_first, F.regexp_replace("raw", r"^\ufeff?\s*\[\s*", "")).otherwise(
-        F.concat(F.lit(separator[separator.index("{") :]), F.col("raw"))
-    )
-    closed = F.when(is_last, F.regexp_replace(opened, r"\s*\]\s*$", "")).otherwise(F.concat(opened, F.lit("}")))
-    is_cut = is_last & ~F.col("raw").rlike(r"\}\s*\]\s*$")
-    return rows.withColumns({"raw": closed, "fault": F.when(is_cut, F.lit("truncated_json"))})
+def _line_up(
+    spark: SparkSession,
+    indexed: dict[str, dict[str, RowFile]],
+    streamed: dict[str, StreamedTable],
+    options: Options,
+) -> DataFrame:
+    """Row i of every table, parsed; what no row takes comes after, as rejects.
 
-
-def _join_cells(rows: DataFrame) -> DataFrame:
-    """One object per place, from the cells of a table by columns; an object that came whole stays as it is."""
-    cells = F.transform(F.collect_list("raw"), lambda cell: cell.substr(F.lit(2), F.length(cell) - 2))
-    whole = F.when(F.count("*") == 1, F.max("raw")).otherwise(
-        F.concat(F.lit("{"), F.array_join(cells, ", "), F.lit("}"))
-    )
-    return rows.groupBy("file", "line").agg(
-        whole.alias("raw"), F.max("raw_base64").alias("raw_base64"), F.max("fault").alias("fault")
-    )
-
-
-def _parse_objects(rows: DataFrame, role: str) -> DataFrame:
-    """Names are matched without regard to case: photo_count and Photo_count are not one year's."""
-    head = rows.where("fault IS NULL").select(F.json_object_keys("raw").alias("keys")).take(1)
-    spelling = {key.lower(): key for key in (head[0]["keys"] or [])} if head else {}
-    names = {name: spelling.get(name.lower(), name) for name in FIELDS[role]}
-    schema = ", ".join(f"`{name}` string" for name in [*names.values(), "_corrupt"])
-    parsed = rows.withColumn(
-        "object", F.from_json("raw", schema, {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_corrupt"})
-    )
-    fault = F.coalesce("fault", F.when(F.col("object._corrupt").isNotNull(), F.lit("not_json")))
-    return parsed.select(
-        F.regexp_extract("file", FILE, 1).alias("part"),
-        F.col("line").alias("place"),
-        F.struct("file", "raw", "raw_base64", fault.alias("fault")).alias(role),
-        *[F.col(f"object.`{spelled}`").alias(f"{role}_{name}") for name, spelled in names.items()],
-    )
-
-
-def _read_list(spark: SparkSession, files: list[str], role: str) -> _Table:
-    """The same of a file with one value a line; an empty line is a row without a value."""
-    rows = read_lines(spark, files).rows.select(
-        F.regexp_extract("file", FILE, 1).alias("part"),
-        F.col("line").alias("place"),
-        F.struct("file", "raw", "raw_base64", "fault").alias(role),
-        F.trim("raw").alias(f"{role}_value"),
-    )
-    return _Table(rows, {r.part: r.n for r in rows.groupBy("part").agg(F.max("place").alias("n")).collect()})
-
-
-def _line_up(tables: dict[str, _Table], options: Options) -> DataFrame:
-    """Joins row i of every table and parses it; what no row takes comes after, as rejects."""
-    spine = tables[SPINE]
-    loose = (
-        {part for part, n in tables["label"].n_rows.items() if n != spine.n_rows.get(part)}
-        if "label" in tables
-        else set()
-    )
-    joined, left_over = spine.rows, []
-    for role, table in tables.items():
-        if role == SPINE:
-            continue
-        rows = table.rows
-        if role == "label" and loose:
-            refused = F.col("part").isin(list(loose))
-            left_over.append(_refuse(rows.where(refused), role, "labels_do_not_line_up"))
-            rows = rows.where(~refused)
-        beyond = [
-            (F.col("part") == part) & (F.col("place") > spine.n_rows.get(part, 0))
-            for part, n in table.n_rows.items()
-            if n > spine.n_rows.get(part, 0) and not (role == "label" and part in loose)
-        ]
-        unplaced = reduce(Column.__or__, beyond, F.col("place") == 0)
-        if beyond or table.is_streamed:
-            left_over.append(_refuse(rows.where(unplaced), role, "row_without_post"))
+    indexed: by role and part.
+    """
+    n_rows = {role: {part: file.n_rows for part, file in files.items()} for role, files in indexed.items()}
+    n_rows |= {role: {_part(file): n for file, n in table.n_rows.items()} for role, table in streamed.items()}
+    n_posts = n_rows[SPINE]
+    refused = {part for part, n in n_rows.get("label", {}).items() if n != n_posts.get(part)}
+    aligned = _read_aligned(spark, indexed, n_posts, refused, options) if indexed else None
+    if SPINE in streamed:
+        rows, others = streamed[SPINE].beside(), [aligned] if aligned is not None else []
+    else:
+        files = [F.when(F.col("part") == part, F.lit(file.path)) for part, file in indexed[SPINE].items()]
+        rows, others = cast(DataFrame, aligned).withColumn(f"{SPINE}_file", F.coalesce(*files)), []
+    rejects = []
+    for role, table in streamed.items():
+        if role != SPINE:
+            is_refused = F.col("part").isin(list(refused)) if role == "label" else F.lit(False)
+            others.append(table.beside().where(~is_refused))
+            rejects.append(_leave_over(table, is_refused, n_rows[role], n_posts))
+    for other in others:
         # Rows are spread evenly over the places, so a partition's hash table is never larger than its share.
-        joined = joined.join(rows.hint("shuffle_hash"), ["part", "place"], "left")
-    posts = _posts(joined, tables, options)
-    return reduce(lambda rows, more: rows.unionByName(more, allowMissingColumns=True), [posts, *left_over])
+        rows = rows.join(other.hint("shuffle_hash"), ["part", "place"], "left")
+    loose = [
+        LooseRows(file, role in FIELDS, 0, file.n_rows, "labels_do_not_line_up")
+        if role == "label" and part in refused
+        else LooseRows(file, role in FIELDS, n_posts.get(part, 0), file.n_rows, "row_without_post")
+        for role, files in indexed.items()
+        for part, file in files.items()
+    ]
+    if loose := [one for one in loose if one.first < one.last]:
+        rejects.append(read_loose(spark, loose))
+    posts = _posts(rows, options)
+    return reduce(lambda found, more: found.unionByName(more, allowMissingColumns=True), [posts, *rejects])
 
 
-def _refuse(rows: DataFrame, role: str, reason: str) -> DataFrame:
-    return rows.select(
-        F.col(f"{role}.file").alias("file"),
-        F.col("place").alias("line"),
-        lossless(F.col(f"{role}.raw"), F.col(f"{role}.raw_base64")).alias("raw"),
-        F.coalesce(F.col(f"{role}.fault"), F.lit(reason)).alias("reason"),
+def _read_aligned(
+    spark: SparkSession,
+    indexed: dict[str, dict[str, RowFile]],
+    n_posts: dict[str, int],
+    refused: set[str],
+    options: Options,
+) -> DataFrame:
+    """Row i of every table that is read by row numbers. refused: the parts whose labels are."""
+    parts = []
+    for part, n in n_posts.items():
+        tables = {role: files[part] for role, files in indexed.items() if part in files}
+        if part in refused:
+            tables.pop("label", None)
+        arrays, lists = ({role: tables[role] for role in roles if role in tables} for roles in (FIELDS, LISTS))
+        parts.append(side_by_side(part, arrays, lists, n))
+    wanted = Wanted(
+        fields={role: FIELDS[role] for role in FIELDS if role in indexed},
+        lists=tuple(role for role in LISTS if any(role in part.lists for part in parts)),
+        spine=SPINE,
+        values=VALUES,
+        extras=EXTRAS | {"not_utf8_base64": "base64"} | ({"part": "part"} if SPINE in indexed else {}),
+        hashed="user_name",
+        salt=None if options.keep_user_names else options.user_name_salt,
+    )
+    return read_parts(spark, parts, wanted).withColumn("raw", raw_text(parts))
+
+
+def _leave_over(table: StreamedTable, is_refused: Column, n_rows: dict[str, int], n_posts: dict[str, int]) -> DataFrame:
+    """Of a streamed table the rows that belong to no post."""
+    beyond = [(F.col("part") == part) & (F.col("place") > n_posts.get(part, 0)) for part in n_rows]
+    reason = F.when(is_refused, F.lit("labels_do_not_line_up")).otherwise(F.lit("row_without_post"))
+    return table.rows.where(reduce(Column.__or__, beyond, is_refused | (F.col("place") == 0))).select(
+        "file", F.col("place").alias("line"), "raw", F.coalesce("fault", reason).alias("reason")
     )
 
 
-def _posts(rows: DataFrame, tables: dict[str, _Table], options: Options) -> DataFrame:
+def _posts(rows: DataFrame, options: Options) -> DataFrame:
+    known = set(rows.columns)
+
     def text(role: str, name: str) -> Column:
-        return F.col(f"{role}_{name}") if role in tables else F.lit(None).cast("string")
+        return F.col(f"{role}_{name}") if f"{role}_{name}" in known else F.lit(None).cast("string")
 
-    def raw(role: str) -> Column:
-        return lossless(F.col(f"{role}.raw"), F.col(f"{role}.raw_base64"))
+    def value(role: str, name: str, convert: Callable[[Column], Column]) -> Column:
+        column = f"{role}_{name}"
+        if f"{column}_value" not in known:
+            return convert(text(role, name))
+        plain = F.col(f"{column}_value")
+        return F.coalesce(plain, convert(F.col(column))) if column in known else plain
 
-    uid, pid = values.identifier(text(SPINE, "Uid")), values.identifier(text(SPINE, "Pid"))
-    posted_at, photo_count = values.time(text(SPINE, "Postdate")), values.count(text("user", "photo_count"))
-    label = values.number(text("label", "value"))
-    path = values.given(text("img", "value"))
-    ids_in_path = F.regexp_extract(path, r"([^/]+/[^/.]+)\.\w+$", 1)
-    others = [role for role in FIELDS if role in tables and role != SPINE]
-    differ = [
-        F.col(role).isNull()
-        | ~values.identifier(text(role, "Uid")).eqNullSafe(uid)
-        | ~values.identifier(text(role, "Pid")).eqNullSafe(pid)
-        for role in others
-    ]
-    differ.append(F.coalesce((ids_in_path != "") & (ids_in_path != F.concat_ws("/", uid, pid)), F.lit(False)))
+    def differs(role: str) -> Column:
+        same_uid = values.identifier(text(role, "Uid")).eqNullSafe(uid)
+        return ~(same_uid & values.identifier(text(role, "Pid")).eqNullSafe(pid))
+
+    uid, pid = value(SPINE, "Uid", values.identifier), value(SPINE, "Pid", values.identifier)
+    posted_at, photo_count = value(SPINE, "Postdate", values.time), value("user", "photo_count", values.count)
+    label = value("label", "line", values.number)
+    path = value("img", "line", values.given)
+    ids = F.concat_ws("/", uid, pid)
+    ids_in_path = F.when(path.endswith(F.concat(F.lit("/"), ids, F.lit(".jpg"))), ids).otherwise(
+        F.regexp_extract(path, r"([^/]+/[^/.]+)\.\w+$", 1)
+    )
+    differ = [differs(role) for role in FIELDS if role != SPINE and f"{role}_Uid" in known]
+    if "has_same_ids" in known:
+        differ.append(F.coalesce(~F.col("has_same_ids"), F.lit(False)))
+    differ.append(F.coalesce((ids_in_path != "") & (ids_in_path != ids), F.lit(False)))
+    collected_at = F.lit(None).cast("timestamp")
+    if options.collected_at is not None:
+        collected_at = values.time(F.lit(options.collected_at))
     reason = F.coalesce(
-        *[F.col(f"{role}.fault") for role in [SPINE, *others]],
+        *[F.col(name) for name in (f"{SPINE}_fault", "fault", *(f"{role}_fault" for role in FIELDS)) if name in known],
         values.first_reason(
             (uid.isNull() | pid.isNull(), "missing_id"),
             (reduce(Column.__or__, differ), "rows_do_not_line_up"),
             (values.is_bad(text(SPINE, "Postdate"), posted_at), "bad_Postdate"),
             (values.is_bad(text("user", "photo_count"), photo_count), "bad_photo_count"),
-            (values.is_bad(text("label", "value"), label), "bad_label"),
+            (values.is_bad(text("label", "line"), label), "bad_label"),
         ),
     )
-    tags = values.prose(text("text", "Alltags"))
     title = values.prose(F.coalesce(text("text", "Title"), text("text", "Tile")))  # the files of 2019 say Tile
-    hashtags = F.filter(F.split(tags, r"\s+"), lambda tag: tag != "")
+    hashtags = value("text", "Alltags", lambda tags: values.words(values.prose(tags)))
     return rows.select(
-        F.col(f"{SPINE}.file").alias("file"),
+        F.col(f"{SPINE}_file").alias("file"),
         F.col("place").alias("line"),
-        F.concat_ws("\n", *[raw(role) for role in tables]).alias("raw"),
+        F.concat_ws(
+            "\n", *[name for name in ("raw", *(f"{role}_raw" for role in (*FIELDS, *LISTS))) if name in known]
+        ).alias("raw"),
         reason.alias("reason"),
         pid.alias("post_id"),
         uid.alias("user_id"),
         posted_at.alias("posted_at"),
-        values.time(F.lit(options.collected_at).cast("string")).alias("collected_at"),
+        collected_at.alias("collected_at"),
         title.alias("title"),
         hashtags.alias("hashtags"),
         F.char_length(title).cast("bigint").alias("n_title_chars"),
         F.array_size(hashtags).cast("bigint").alias("n_hashtags"),
         photo_count.alias("n_user_posts"),
-        (path if "img" in tables else F.concat_ws("/", "part", uid, F.concat(pid, F.lit(".jpg")))).alias("image_id"),
+        (
+            path
+            if known & {"img_line", "img_line_value"}
+            else F.concat_ws("/", "part", uid, F.concat(pid, F.lit(".jpg")))
+        ).alias("image_id"),
         F.lit(1).cast("bigint").alias("n_media"),
-        F.lower(values.given(text("text", "Mediatype"))).alias("media_type"),
+        F.lower(value("text", "Mediatype", values.given)).alias("media_type"),
         label.alias("popularity"),
-        values.extras(
-            part=F.col("part"),
-            category=values.given(text("category", "Category")),
-            subcategory=values.given(text("category", "Subcategory")),
-            concept=values.given(text("category", "Concept")),
-            latitude=values.given(text(SPINE, "Latitude")),
-            longitude=values.given(text(SPINE, "Longitude")),
-            geo_accuracy=values.given(text(SPINE, "Geoaccuracy")),
-            is_pro=values.given(text("user", "ispro")),
-            timezone_id=values.given(text("user", "timezone_id")),
-            first_photo_at=values.given(text("user", "photo_firstdate")),
-            is_public=values.given(text("additional", "Ispublic")),
-            media_status=values.given(text("additional", "Mediastatus")),
-            user_name=values.user_name(
-                text("additional", "Pathalias"), options.keep_user_names, options.user_name_salt
-            ),
-            not_utf8_base64=F.coalesce(*[F.col(f"{role}.raw_base64") for role in [SPINE, *others]]),
-        ).alias("extra"),
+        _extra(known, options).alias("extra"),
     )
+
+
+def _extra(known: set[str], options: Options) -> Column:
+    """What came with the rows that were read side by side, and what the streamed tables add to it."""
+    added = {name: values.given(F.col(column)) for name, column in EXTRAS.items() if column in known}
+    if "user_name" in added:
+        name = F.col(EXTRAS["user_name"])
+        added["user_name"] = values.user_name(name, options.keep_user_names, options.user_name_salt)
+    if f"{SPINE}_raw" in known:
+        added["part"] = F.col("part")
+    encoded = [F.col(f"{role}_base64") for role in FIELDS if f"{role}_base64" in known]
+    if not encoded:
+        return F.col("extra")
+    if "extra" not in known:
+        return values.extras(**added, not_utf8_base64=F.coalesce(*encoded))
+    is_first = F.col("extra")["not_utf8_base64"].isNull()
+    found = values.extras(**added, not_utf8_base64=F.when(is_first, F.coalesce(*encoded)))
+    return F.when(F.col("extra").isNull(), found).otherwise(F.map_concat("extra", found))

@@ -46,7 +46,7 @@ def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
         raise PathError("There is no JSON here.", where=source, legal=".json, .jsonl, .ndjson, .txt, gzip, or a zip")
     lines = [f for f in files if f.lower().endswith(LINES)]
     others = [f for f in files if f not in lines]
-    parts = [read_lines(spark, lines).rows] if lines else []
+    parts = [read_lines(spark, lines)] if lines else []
     if others:
         parts.append(stream_rows(spark, others, Layout("json")))
     records = parts[0] if len(parts) == 1 else parts[0].unionByName(parts[1])

@@ -94,6 +94,16 @@ def test_the_jobs_write_the_same_tables_as_anywhere(warehouse: Path, photographs
     assert of_pairs["n_after"][-1].as_py() == pq.read_table(warehouse / "pairs").num_rows
 
 
+def test_an_export_that_is_read_side_by_side(client: Any, tmp_path: Path) -> None:
+    options = f"source={ROOT}/tests/exports/smpd_2020", f"env.warehouse={tmp_path}"
+    printed = client("jobs/ingest_posts.py", "origin=smpd", *options)
+    assert printed.startswith("rows in              6\nposts                2\nrejected             4\n")
+    posts = {post["post_id"]: post["title"] for post in pq.read_table(tmp_path / "posts").to_pylist()}
+    assert posts == {"101": "title 0", "102": "title 1"}
+    reasons = sorted(pq.read_table(tmp_path / "rejects").column("reason").to_pylist())
+    assert reasons == ["labels_do_not_line_up"] * 2 + ["row_without_post", "truncated_json"]
+
+
 def test_the_client_has_no_jvm(found: dict[str, Any]) -> None:
     assert found["session"].startswith("pyspark.sql.connect")
 

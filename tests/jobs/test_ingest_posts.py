@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import json
@@ -18,6 +19,7 @@ from pyspark.sql import Row, SparkSession
 from jobs.ingest_posts import Config, main
 from popspark.config import Env
 from popspark.errors import ConfigError, PathError, SchemaError
+from popspark.ingest import side_by_side
 from popspark.tables import POSTS, REJECTS
 from popspark.warehouse import read_table
 
@@ -161,8 +163,10 @@ def test_smpd_2020(ingest: Any) -> None:
     ]
 
 
-def test_smpd_read_by_many_tasks_equals_read_by_one(ingest: Any, spark: SparkSession, tmp_path: Path) -> None:
-    """Blocks of 2 KB cut the arrays anywhere; the gzip copies are streamed whole."""
+def test_smpd_read_by_many_tasks_equals_read_by_one(
+    ingest: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks of 100 bytes cut the arrays anywhere; the gzip copies are streamed whole."""
     export, packed = tmp_path / "export", tmp_path / "packed"
     export.mkdir()
     n = 400
@@ -179,18 +183,81 @@ def test_smpd_read_by_many_tasks_equals_read_by_one(ingest: Any, spark: SparkSes
     for path in list(packed.iterdir()):
         (packed / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
         path.unlink()
-    setting = "spark.sql.files.maxPartitionBytes"
-    before = spark.conf.get(setting)
-    spark.conf.set(setting, "2048")
-    try:
-        found, rejects, _ = ingest("smpd", export)
-    finally:
-        spark.conf.set(setting, str(before))
+    whole, rejects, _ = ingest("smpd", export)
     assert rejects == []
+    for name, n_bytes in {"BLOCK_BYTES": 100, "CHUNK_BYTES": 1500, "TASK_BYTES": 20_000}.items():
+        monkeypatch.setattr(side_by_side, name, n_bytes)
+    found, rejects, _ = ingest("smpd", export)
+    assert (found, rejects) == (whole, [])
     expected = {str(i): (files["train_tags.json"][i]["Title"], float(i)) for i in range(n)}
     assert {i: (p.title, p.popularity) for i, p in found.items()} == expected
     streamed, rejects, _ = ingest("smpd", packed)
     assert (streamed, rejects) == (found, [])
+
+
+MADE = {
+    "train_temporalspatial.json": [{"Uid": f"{i % 7}@N", "Pid": str(i), "Postdate": 1457000000 + i} for i in range(90)],
+    "train_tags.json": [{"Uid": f"{i % 7}@N", "Pid": str(i), "Title": f"t{i}"} for i in range(90)],
+}
+
+
+def test_smpd_whose_rows_are_odd_in_the_middle_of_a_table(
+    ingest: Any, spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A malformed row, a foreign one, one that repeats and one that is not UTF-8, each in a range of its own."""
+    monkeypatch.setattr(side_by_side, "CHUNK_BYTES", 1000)
+    tables = {name: [json.dumps(row).encode() for row in rows] for name, rows in MADE.items()}
+    tables["train_tags.json"][30] = b'{"Uid": "2@N", "Pid": "30", "Title": "an "unescaped" quote"}'
+    tables["train_tags.json"][50] = b'{"Uid": "1@N", "Pid": "50", "Title": "caf\xe9"}'
+    tables["train_tags.json"][51] = b'{"Uid": "2@N", "Pid": "999"}'
+    for rows in tables.values():
+        rows[70] = rows[69]
+    export = tmp_path / "export"
+    export.mkdir()
+    for name, rows in tables.items():
+        (export / name).write_bytes(b"[" + b", ".join(rows) + b"]")
+    (export / "train_label.txt").write_bytes(b"".join(b"%d\r\n" % i for i in range(90)))
+    posts, rejects, _ = ingest("smpd", export)
+    places = "train_temporalspatial.json"
+    assert rejects == [(places, 31, "not_json"), (places, 52, "rows_do_not_line_up"), (places, 71, "duplicate_post_id")]
+    assert len(posts) == 87
+    has(posts["50"], title="caf\ufffd", popularity=50.0)
+    assert base64.b64decode(posts["50"].extra["not_utf8_base64"]) == tables["train_tags.json"][50]
+    raw = {row.line: row.raw for row in read_table(spark, REJECTS, str(tmp_path / "rejects")).collect()}
+    assert raw == {
+        n: "\n".join([*(rows[n - 1].decode() for rows in tables.values()), str(n - 1)]) for n in (31, 52, 71)
+    }
+
+
+def test_smpd_tables_of_other_lengths(ingest: Any, tmp_path: Path) -> None:
+    """What the first table does not reach is refused; beyond it, each row of the others is a reject."""
+    (tmp_path / "train_temporalspatial.json").write_text(json.dumps(MADE["train_temporalspatial.json"][:5]))
+    (tmp_path / "train_tags.json").write_text(json.dumps(MADE["train_tags.json"][:8]))
+    (tmp_path / "train_category.json").write_text(json.dumps(MADE["train_tags.json"][:3]))
+    (tmp_path / "train_img.txt").write_text("".join(f"train/{i % 7}@N/{i}.jpg\n" for i in range(4)) + "\n\nx\n\n")
+    (tmp_path / "train_label.txt").write_text("1\n2\n\n4\n")
+    posts, rejects, _ = ingest("smpd", tmp_path)
+    assert {post.image_id for post in posts.values()} == {f"train/{i}@N/{i}.jpg" for i in range(3)}
+    assert rejects == [
+        ("train_img.txt", 7, "row_without_post"),
+        *[("train_label.txt", line, "labels_do_not_line_up") for line in (1, 2, 4)],
+        *[("train_tags.json", line, "row_without_post") for line in (6, 7, 8)],
+        *[("train_temporalspatial.json", line, "rows_do_not_line_up") for line in (4, 5)],
+    ]
+
+
+def test_smpd_one_table_by_columns_and_one_packed_beside_plain_ones(ingest: Any, tmp_path: Path) -> None:
+    rows = MADE["train_tags.json"]
+    (tmp_path / "train_temporalspatial.json").write_text(json.dumps(MADE["train_temporalspatial.json"]))
+    (tmp_path / "train_tags.json.gz").write_bytes(gzip.compress(json.dumps(rows).encode()))
+    columns = {key: {str(i): row[key] for i, row in enumerate(rows)} for key in ("Uid", "Pid")}
+    columns["photo_count"] = {str(i): i for i in range(90)}
+    (tmp_path / "train_userdata.json").write_text(json.dumps(columns))
+    (tmp_path / "train_label.txt").write_text("".join(f"{i}\n" for i in range(90)))
+    posts, rejects, _ = ingest("smpd", tmp_path)
+    assert rejects == []
+    found = {i: (post.title, post.n_user_posts, post.popularity) for i, post in posts.items()}
+    assert found == {str(i): (f"t{i}", i, float(i)) for i in range(90)}
 
 
 def test_x_api(ingest: Any) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
-from popspark.ingest import values
+from popspark.ingest import arrow_values, values
 
 ABSENT = [None, "", "  ", "None", "null", "NaN", "n/a"]
 WHEN = datetime(2013, 3, 15, 20, 51, 9)
@@ -72,6 +73,56 @@ def test_each_kind(
     found = [(row.value, row.is_bad) for row in read.orderBy("place").collect()]
     expected = [(value, False) for value in good.values()] + [(None, True)] * len(bad) + [(None, False)] * len(ABSENT)
     assert dict(zip(map(str, texts), found, strict=True)) == dict(zip(map(str, texts), expected, strict=True))
+
+
+ODD = [
+    *("7", "007", "12345", "1363380669", "99999999999", "100000000000", "123456789012345", "999999999999999999"),
+    *(
+        "1000000000000000000",
+        "99999",
+        "9999",
+        " 12345",
+        "12345 ",
+        "12345\n",
+        "-12345",
+        "+12345",
+        "12345.0",
+        "1 2",
+        "１２３４５",
+    ),
+    *("", " ", "None", "12345k", "1e5"),
+]
+
+
+@pytest.mark.parametrize(
+    ("convert", "general"), [(values.count, values._count), (values.time, values._time)], ids=["count", "time"]
+)
+def test_the_plain_form_is_read_as_the_general_way_reads_it(
+    spark: SparkSession, convert: Callable[[Column], Column], general: Callable[[Column], Column]
+) -> None:
+    rows = spark.createDataFrame([(text,) for text in ODD], "text string")
+    found = rows.select("text", convert(F.col("text")), values._of(F.col("text"), general)).collect()
+    assert [(text, plain) for text, plain, _ in found] == [(text, slow) for text, _, slow in found]
+
+
+@pytest.mark.parametrize("kind", arrow_values.KINDS)
+def test_arrow_makes_the_same_of_what_is_plain(spark: SparkSession, kind: str) -> None:
+    texts = [*ODD, "-1.50", "1e3", "0.1", "123456789.123456789", "-0", "a b", " a  b ", "a\tb", "é ☀", "NaN", None]
+    rows = spark.createDataFrame([(text,) for text in texts], "text string")
+    convert = getattr(values, kind)
+    found, rest = arrow_values.plain_values(pa.array(texts, pa.string()), kind)
+    if kind == "time":
+        found = found.cast(pa.timestamp("us"))
+    expected = [value for (value,) in rows.select(convert(values.prose(F.col("text")))).collect()]
+    for text, plain, left, value in zip(texts, found.to_pylist(), rest.to_pylist(), expected, strict=True):
+        assert (plain, left) in ((value, None), (None, text)), text
+
+
+def test_words(spark: SparkSession) -> None:
+    texts = [None, "", " ", "a", "a b", " a  b ", "a\tb", "a\n b\r", "é\u00a0b", "a\x0bb \x0cc"]
+    rows = spark.createDataFrame([(text,) for text in texts], "text string").select(values.words(F.col("text")))
+    expected = [None, [], [], ["a"], ["a", "b"], ["a", "b"], ["a", "b"], ["a", "b"], ["é\u00a0b"], ["a", "b", "c"]]
+    assert [found for (found,) in rows.collect()] == expected
 
 
 def test_ids_names_and_prose(spark: SparkSession) -> None:
