@@ -5,23 +5,24 @@
 --
 -- views is a whole number of 1 / views_per_unit, so that sums are exact and do not depend on the order of rows:
 -- n_views where the origin counts views; else thousandths of views per day, 2^(popularity - 1), the inverse of the
--- label's formula (the SMP origins ship that label and no views).
-WITH origins AS (
-    SELECT
-        origin,
-        count(n_views) > 0 AS has_views
+-- label's formula (the SMP origins ship that label and no views). The sum with 0.5 is rounded by the cast, as round()
+-- makes a decimal of each value.
+--
+-- Origins are few, but Spark cannot know: without the hint it sorts all posts by their origin, in one task for each.
+WITH counting_origins AS (
+    SELECT DISTINCT origin
     FROM {posts}
-    GROUP BY origin
+    WHERE n_views IS NOT NULL
 )
 
-SELECT
+SELECT /*+ BROADCAST(o) */
     p.post_id,
     p.origin,
     p.user_id,
     p.posted_at,
     p.collected_at,
-    if(o.has_views, p.n_views, cast(round(1000 * pow(2, p.popularity - 1)) AS bigint)) AS views,
-    if(o.has_views, 1, 1000) AS views_per_unit,
+    if(o.origin IS NULL, cast(1000 * pow(2, p.popularity - 1) + 0.5D AS bigint), p.n_views) AS views,
+    if(o.origin IS NULL, 1000, 1) AS views_per_unit,
     p.user_mean_views AS stated_mean_views,
     p.n_user_posts AS stated_n_posts,
     p.n_user_groups,
@@ -32,4 +33,4 @@ SELECT
     p.has_people,
     p.n_comments
 FROM {posts} AS p
-INNER JOIN origins AS o ON p.origin = o.origin
+LEFT JOIN counting_origins AS o ON p.origin = o.origin

@@ -4,10 +4,12 @@
 -- {inputs}  social_inputs
 --
 -- What the origin states (average views, number of photographs) wins over what the posts at hand give.
+--
+-- Keys begin with user_id: Spark sorts by the first eight bytes of the first key, which an origin's rows share.
 WITH users AS (
     SELECT
-        origin,
         user_id,
+        origin,
         coalesce(
             max(stated_mean_views),
             sum(views) / count(views) / max(views_per_unit)
@@ -16,7 +18,7 @@ WITH users AS (
         max(user_mean_group_members) AS user_mean_group_members,
         coalesce(max(stated_n_posts), count(*)) AS n_user_posts
     FROM {inputs}
-    GROUP BY origin, user_id
+    GROUP BY user_id, origin
 ),
 
 -- One row per user: an origin's users are sorted in one task, which spills.
@@ -31,7 +33,8 @@ ranks AS (
     FROM users
 )
 
-SELECT
+-- The hint saves a sort of all posts. What a task then holds in memory is a row for each of its users.
+SELECT /*+ SHUFFLE_HASH(r) */
     i.post_id,
     i.posted_at,
     i.collected_at,
@@ -46,4 +49,4 @@ SELECT
     r.user_mean_group_members,
     r.n_user_posts
 FROM {inputs} AS i
-INNER JOIN ranks AS r ON i.origin = r.origin AND i.user_id = r.user_id
+INNER JOIN ranks AS r ON i.user_id = r.user_id AND i.origin = r.origin

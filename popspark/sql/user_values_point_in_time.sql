@@ -3,124 +3,143 @@
 --
 -- {inputs}  social_inputs
 --
--- Running sums in two levels, so that no user is one task's work: sums per user and day, cumulated over the days
--- (one row a day), then within each day. The rank is that of the user's average at the start of the post's month
+-- Running sums in two levels, so that no user is one task's work: sums per user and month, cumulated over the months
+-- (one row a month), then within each month. The rank is that of the user's average at the start of the post's month
 -- (UTC) among the users who had known views by then: one sort per month, of one row per user.
+--
+-- Keys begin with user_id: Spark sorts by the first eight bytes of the first key, and reads the others of two rows only
+-- where these are equal, as those of an origin always are.
 WITH inputs AS (
     SELECT
         *,
-        cast(posted_at AS date) AS day,
-        12 * year(posted_at) + month(posted_at) AS month
+        trunc(posted_at, 'MONTH') AS month
     FROM {inputs}
 ),
 
-days AS (
-    SELECT
-        origin,
+-- Brought together by user once, for the sums and for the window over them. However many posts a user has, they are
+-- added up as they pass.
+dated_posts AS (
+    SELECT /*+ REPARTITION(user_id, origin) */
         user_id,
+        origin,
         month,
-        day,
-        count(*) AS n_posts,
-        count(views) AS n_known,
-        coalesce(sum(views), 0) AS views
+        views
     FROM inputs
     WHERE posted_at IS NOT NULL
-    GROUP BY origin, user_id, month, day
-),
-
-days_before AS (
-    SELECT
-        origin,
-        user_id,
-        month,
-        day,
-        sum(n_posts) OVER earlier AS n_posts,
-        sum(n_known) OVER earlier AS n_known,
-        sum(views) OVER earlier AS views
-    FROM days
-    WINDOW earlier AS (
-        PARTITION BY origin, user_id ORDER BY day ASC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-    )
 ),
 
 user_months AS (
     SELECT
-        origin,
         user_id,
+        origin,
         month,
-        sum(n_known) AS n_known,
+        count(*) AS n_posts,
+        count(views) AS n_known,
         sum(views) AS views
-    FROM days
-    GROUP BY origin, user_id, month
+    FROM dated_posts
+    GROUP BY user_id, origin, month
 ),
 
 -- The sums at the end of each month in which the user posted, with the next such month.
 month_ends AS (
     SELECT
-        origin,
         user_id,
+        origin,
         month,
-        lead(month) OVER (PARTITION BY origin, user_id ORDER BY month ASC) AS next_month,
+        lead(month) OVER (PARTITION BY user_id, origin ORDER BY month ASC) AS next_month,
+        sum(n_posts) OVER up_to AS n_posts,
         sum(n_known) OVER up_to AS n_known,
         sum(views) OVER up_to AS views
     FROM user_months
     WINDOW up_to AS (
-        PARTITION BY origin, user_id ORDER BY month ASC ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        PARTITION BY user_id, origin ORDER BY month ASC ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     )
 ),
 
 -- Months with posts only: one post dated 2999 must not make ten thousand snapshots.
 origin_months AS (
-    SELECT
+    SELECT DISTINCT
         origin,
-        collect_set(month) AS months
-    FROM user_months
-    GROUP BY origin
+        month
+    FROM inputs
+    WHERE posted_at IS NOT NULL
 ),
 
--- Each average holds from the month after it was reached until the month of the user's next post.
+-- Sums and average hold from the month after they were reached until the month of the user's next post.
 snapshots AS (
-    SELECT
-        e.origin,
+    SELECT /*+ BROADCAST(o) */
         e.user_id,
-        e.views / e.n_known AS mean_views,
-        explode(filter(o.months, m -> m > e.month AND m <= coalesce(e.next_month, m))) AS month
+        e.origin,
+        o.month,
+        coalesce(o.month = e.next_month, false) AS has_posts,
+        e.n_posts,
+        e.n_known,
+        e.views,
+        e.views / nullif(e.n_known, 0) AS mean_views
     FROM month_ends AS e
-    INNER JOIN origin_months AS o ON e.origin = o.origin
-    WHERE e.n_known > 0
+    INNER JOIN origin_months AS o
+        ON e.origin = o.origin AND o.month > e.month AND o.month <= coalesce(e.next_month, o.month)
 ),
 
 ranks AS (
     SELECT
-        origin,
-        user_id,
-        month,
-        row_number() OVER (PARTITION BY origin, month ORDER BY mean_views ASC, user_id ASC) AS user_rank
+        *,
+        row_number() OVER (
+            PARTITION BY month, origin ORDER BY mean_views ASC NULLS LAST, user_id ASC
+        ) AS place
     FROM snapshots
 ),
 
-day_starts AS (
+month_starts AS (
     SELECT
-        d.*,
-        r.user_rank
-    FROM days_before AS d
-    LEFT JOIN ranks AS r ON d.origin = r.origin AND d.user_id = r.user_id AND d.month = r.month
+        user_id,
+        origin,
+        month,
+        n_posts,
+        n_known,
+        views,
+        if(n_known > 0, place, 0) AS user_rank
+    FROM ranks
+    WHERE has_posts
 ),
 
-within_days AS (
+-- A post without a time is earlier than none, and none than it: its id takes the user's place, so that they are not
+-- together however many the user has.
+keyed_posts AS (
+    SELECT
+        post_id,
+        if(posted_at IS NULL, post_id, user_id) AS user_id,
+        origin,
+        month,
+        unix_micros(posted_at) AS posted_us,
+        collected_at,
+        views,
+        views_per_unit,
+        n_user_groups,
+        user_mean_group_members,
+        n_hashtags,
+        n_title_chars,
+        n_caption_chars,
+        has_people
+    FROM inputs
+),
+
+within_months AS (
     SELECT
         *,
-        count(*) OVER earlier AS n_posts_today,
-        count(views) OVER earlier AS n_known_today,
-        sum(views) OVER earlier AS views_today
-    FROM inputs
+        timestamp_micros(posted_us) AS posted_at,  -- one column less to carry here
+        count(*) OVER earlier AS n_posts,
+        count(views) OVER earlier AS n_known,
+        coalesce(sum(views) OVER earlier, 0) AS views_before
+    FROM keyed_posts
     WINDOW earlier AS (
-        PARTITION BY origin, user_id, day
-        ORDER BY unix_micros(posted_at) ASC RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        PARTITION BY user_id, origin, month
+        ORDER BY posted_us ASC RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
     )
 )
 
-SELECT
+-- The hint saves a sort. What a task then holds in memory is at most a row for each month of its users.
+SELECT /*+ SHUFFLE_HASH(m) */
     w.post_id,
     w.posted_at,
     w.collected_at,
@@ -129,12 +148,14 @@ SELECT
     w.n_caption_chars,
     w.has_people,
     cast(0 AS bigint) AS n_comments,  -- comments come after posting
-    d.user_rank,
-    (coalesce(d.views, 0) + coalesce(w.views_today, 0))
-    / nullif(coalesce(d.n_known, 0) + w.n_known_today, 0)
-    / w.views_per_unit AS user_mean_views,
+    m.user_rank,
+    if(
+        w.posted_at IS NULL,
+        NULL,
+        (coalesce(m.views, 0) + w.views_before) / nullif(coalesce(m.n_known, 0) + w.n_known, 0) / w.views_per_unit
+    ) AS user_mean_views,
     w.n_user_groups,
     w.user_mean_group_members,
-    if(w.posted_at IS NULL, 0, coalesce(d.n_posts, 0) + w.n_posts_today) AS n_user_posts
-FROM within_days AS w
-LEFT JOIN day_starts AS d ON w.origin = d.origin AND w.user_id = d.user_id AND w.day = d.day
+    if(w.posted_at IS NULL, 0, coalesce(m.n_posts, 0) + w.n_posts) AS n_user_posts
+FROM within_months AS w
+LEFT JOIN month_starts AS m ON w.user_id = m.user_id AND w.origin = m.origin AND w.month = m.month

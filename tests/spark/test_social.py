@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from popspark.errors import ConfigError
 from popspark.tables import POSTS, SOCIAL_FEATURES
-from popspark.transforms.social import SOCIAL_GROUPS, SOCIAL_NAMES, count_unknown, social_features
+from popspark.transforms.social import MODES, SOCIAL_GROUPS, SOCIAL_NAMES, count_unknown, social_features
 from popspark.warehouse import validate
 
 Post = dict[str, Any]
@@ -171,6 +172,73 @@ def test_unknown_is_zero_never_null(spark: SparkSession, mode: str) -> None:
     assert all(got["1"][name] == 0.0 for name in SOCIAL_GROUPS["time"])
     assert got["1"]["n_user_posts"] == (3.0 if mode == "paper" else 0.0)
     assert got["3"]["n_user_posts"] == (3.0 if mode == "paper" else 0.0)  # what has no time is earlier than nothing
+
+
+def test_posts_without_a_time_know_no_views(spark: SparkSession) -> None:
+    posts = [post(str(i), posted_at=None, n_views=100) for i in range(3)]
+    posts += [post("dated", n_views=7), post("after", posted_at="2016-03-02", n_views=7)]
+    got = features(spark, posts, "point_in_time")
+    assert {i: (row["user_rank"], row["user_mean_views"], row["n_user_posts"]) for i, row in got.items()} == {
+        **dict.fromkeys("012", (0.0, 0.0, 0.0)),
+        "dated": (0.0, 0.0, 0.0),
+        "after": (0.0, 7.0, 1.0),
+    }
+
+
+def test_an_origin_s_views_do_not_depend_on_another_s(spark: SparkSession) -> None:
+    """Two origins share a user id: each counts in its own unit."""
+    posts = [
+        post("1", origin="counted", posted_at="2016-01-01", n_views=8, popularity=9.0),
+        post("2", origin="counted", posted_at="2016-02-01", popularity=9.0),
+        post("3", origin="labelled", posted_at="2016-01-01", popularity=5.0),
+        post("4", origin="labelled", posted_at="2016-02-01", popularity=9.0),
+    ]
+    got = features(spark, posts, "point_in_time")
+    assert [got[i]["user_mean_views"] for i in "1234"] == [0.0, 8.0, 0.0, 16.0]
+    assert [got[i]["user_rank"] for i in "1234"] == [0.0, 1.0, 0.0, 1.0]
+
+
+def plan(rows: DataFrame) -> str:
+    return str(rows._jdf.queryExecution().executedPlan().toString())
+
+
+def test_no_user_is_one_task_s_work(spark: SparkSession) -> None:
+    """Windows over posts are of a user's month, those over months have one row a month, the ranks one row a user.
+
+    What goes through a shuffle by user only are the four columns that are added up by month.
+    """
+    text = plan(social_features(spark, table(spark, random_posts(seed=4)), "point_in_time"))
+    windows = re.findall(r"windowspecdefinition\(([^()]*)", text)
+    assert {tuple(re.findall(r"(\w+)#", window)) for window in windows} == {
+        ("user_id", "origin", "month", "posted_us"),
+        ("user_id", "origin", "month"),
+        ("month", "origin", "mean_views", "user_id"),
+    }
+    lines = text.splitlines()
+    shuffles = [i for i, line in enumerate(lines) if "hashpartitioning(user_id#" in line]
+    by_user = [i for i in shuffles if re.search(r"partitioning\(user_id#\d+, origin#\d+, \d+\)", lines[i])]
+    assert (len(shuffles), len(by_user)) == (3, 1)
+    assert "post_id" not in lines[by_user[0] + 1]
+
+
+def test_posts_are_never_shuffled_by_origin(spark: SparkSession) -> None:
+    """There are as many tasks as origins in such a shuffle: what belongs to an origin is broadcast."""
+    for mode in MODES:
+        text = plan(social_features(spark, table(spark, random_posts(seed=4)), mode))
+        assert "SortMergeJoin" not in text
+        assert text.count("BroadcastHashJoin") == {"paper": 1, "point_in_time": 3}[mode]
+
+
+def test_one_user_with_most_posts_of_one_month(spark: SparkSession) -> None:
+    """More rows in one window than Spark keeps unspilled in its buffer (4,096), many of them at equal times."""
+    n = 6000
+    start = datetime(2016, 1, 1)
+    posts = [post(str(i), posted_at=start + timedelta(minutes=i // 3), n_views=i) for i in range(n)]
+    got = features(spark, posts, "point_in_time")
+    for i in (0, 1, 2, 3, 4095, 4096, 4097, n - 1):
+        earlier = i // 3 * 3
+        assert got[str(i)]["n_user_posts"] == earlier
+        assert got[str(i)]["user_mean_views"] == (pytest.approx((earlier - 1) / 2) if earlier else 0.0)
 
 
 def test_unknown_inputs_are_counted(spark: SparkSession) -> None:
