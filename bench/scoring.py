@@ -56,22 +56,23 @@ def torch_scoring(n_rows: int, folder: Path = BUNDLE) -> float:
 
     from popspark.bundle import load_bundle
     from popspark.networks.vscnn import PopularityCNN
-    from popspark.prediction import Predictor
 
     torch.set_num_threads(1)
-    predictor = Predictor(load_bundle(folder))
-    reductions, layout = predictor.bundle.reductions, predictor.bundle.manifest["network"]["towers"]
-    network = PopularityCNN({name: tuple(shape) for name, shape in layout.items()}).eval()
-    dims = {feature["name"]: feature["dim"] for feature in predictor.bundle.manifest["features"]}
-    generator = np.random.default_rng(0)
-    values = {name: generator.normal(size=(1024, dim)).astype(np.float32) for name, dim in dims.items()}
-    social = generator.normal(size=(1024, 34))
+    bundle = load_bundle(folder)
+    parts = {
+        name: [torch.from_numpy(part) for part in vars(bundle.reductions[name]).values()]
+        for name in ("visual", "social")
+    }
+    network = PopularityCNN({name: tuple(shape) for name, shape in bundle.manifest["network"]["towers"].items()}).eval()
+    inputs = {name: torch.randn(1024, len(center)) for name, (center, *_) in parts.items()}
+
+    def reduce(name: str) -> Any:
+        center, scale, components, mean, deviation = parts[name]
+        return ((((inputs[name] - center) / scale) @ components.T) - mean) / deviation
 
     def score() -> None:
-        visual = reductions["visual"].finish(sum(predictor.project(name, part) for name, part in values.items()))
-        inputs = {"visual": visual, "social": reductions["social"](social)}
         with torch.inference_mode():
-            network({name: torch.from_numpy(reduced) for name, reduced in inputs.items()})
+            network({name: reduce(name) for name in inputs})
 
     score()
     start = time.perf_counter()

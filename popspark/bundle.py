@@ -20,6 +20,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +57,16 @@ class Reduction:
     def dim(self) -> int:
         return int(self.components.shape[0])
 
+    @cached_property
+    def _weights(self) -> Floats:
+        """(d, k): the scale is inside of the components, so that values are multiplied once and never copied."""
+        return np.ascontiguousarray((self.components / self.scale).T)
+
     def project(self, values: Floats, start: int = 0) -> npt.NDArray[np.float64]:
         """The part (N, k) that columns [start, start + n) of the input add to the projection; parts add up."""
         part = slice(start, start + values.shape[1])
-        result: npt.NDArray[np.float64] = ((values - self.center[part]) / self.scale[part]) @ self.components[:, part].T
+        weights = self._weights[part]
+        result: npt.NDArray[np.float64] = values @ weights - self.center[part] @ weights
         return result
 
     def finish(self, projected: Floats) -> npt.NDArray[np.float32]:

@@ -5,14 +5,15 @@ Features come as the parts that `popspark.transforms.projection` makes of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
-import pandas as pd
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
 from pyspark.sql import types as t
-from pyspark.sql.pandas.functions import pandas_udf
 
 from popspark.bundle import Bundle
 from popspark.prediction import Predictor
@@ -20,44 +21,54 @@ from popspark.tables import SCORES
 from popspark.transforms.extraction import sha_key
 from popspark.transforms.projection import load_predictor
 
-SCORE = t.StructType([t.StructField("score", t.DoubleType()), t.StructField("percentile", t.DoubleType())])
 BATCH_ROWS = 1024
 """Rows per forward pass: Arrow batches, small for the sake of images, are put together up to this."""
 
 
-def _build_score(file: str) -> Callable[..., Column]:
-    def score(batches: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.DataFrame]:
+def _gather_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows, `BATCH_ROWS` or some more at a time."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(len(one) for one in waiting) >= BATCH_ROWS:
+            yield from pa.Table.from_batches(waiting).combine_chunks().to_batches()
+            waiting = []
+    if waiting:
+        yield from pa.Table.from_batches(waiting).combine_chunks().to_batches()
+
+
+def _add_scores(rows: DataFrame, file: str) -> DataFrame:
+    """rows with score and percentile in the place of visual and social; null where one of these is."""
+
+    def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import torch
 
         torch.set_num_threads(1)
         predictor = load_predictor(file)
-        waiting: list[tuple[pd.Series, pd.Series]] = []
-        n_waiting = 0
-        for batch in batches:
-            waiting.append(batch)
-            n_waiting += len(batch[0])
-            if n_waiting >= BATCH_ROWS:
-                yield _score_rows(predictor, waiting)
-                waiting, n_waiting = [], 0
-        if waiting:
-            yield _score_rows(predictor, waiting)
+        for batch in _gather_batches(batches):
+            columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+            scores = _score_rows(predictor, columns.pop("visual"), columns.pop("social"))
+            is_missing = ~np.isfinite(scores)  # of values beyond all measure: no score
+            percentiles = predictor.bundle.percentile(scores)
+            found = {"score": pa.array(scores, mask=is_missing), "percentile": pa.array(percentiles, mask=is_missing)}
+            yield pa.RecordBatch.from_pydict({**columns, **found})
 
-    return pandas_udf(score, SCORE)  # type: ignore[call-overload]
+    kept = [field for field in rows.schema.fields if field.name not in ("visual", "social")]
+    scored = [t.StructField(name, t.DoubleType()) for name in ("score", "percentile")]
+    return rows.mapInArrow(score, t.StructType([*kept, *scored]))
 
 
-def _score_rows(predictor: Predictor, batches: list[tuple[pd.Series, pd.Series]]) -> pd.DataFrame:
-    visual, social = (pd.concat(parts, ignore_index=True) for parts in zip(*batches, strict=True))
-    result = pd.DataFrame(np.nan, index=range(len(visual)), columns=SCORE.names)
-    rows = np.flatnonzero(visual.notna() & social.notna())
+def _score_rows(predictor: Predictor, visual: pa.Array, social: pa.Array) -> npt.NDArray[np.float64]:
+    """Scores (N,), not a number where visual or social is null."""
+    scores = np.full(len(visual), np.nan)
+    rows = np.flatnonzero(pc.and_(visual.is_valid(), social.is_valid()))
     if len(rows):
         n_parts = len(predictor.bundle.feature_versions)
-        parts = np.frombuffer(b"".join(visual.iloc[rows])).reshape(len(rows), n_parts, -1)
+        parts = np.frombuffer(b"".join(visual.take(pa.array(rows)).to_pylist())).reshape(len(rows), n_parts, -1)
+        values = social.take(pa.array(rows)).flatten().to_numpy(zero_copy_only=False)
         with np.errstate(invalid="ignore"):
-            scores = predictor.score(sum(parts.swapaxes(0, 1)), np.stack(social.iloc[rows]))
-        scores[~np.isfinite(scores)] = np.nan  # of values beyond all measure: no score
-        result.iloc[rows, 0] = scores
-        result.iloc[rows, 1] = predictor.bundle.percentile(scores)
-    return result.astype(object).where(result.notna(), None)
+            scores[rows] = predictor.score(sum(parts.swapaxes(0, 1)), values.reshape(len(rows), -1))
+    return scores
 
 
 def gather_parts(parts: DataFrame, bundle: Bundle) -> DataFrame:
@@ -69,8 +80,10 @@ def gather_parts(parts: DataFrame, bundle: Bundle) -> DataFrame:
     versions = [f"{family} {version}" for family, version in bundle.feature_versions.items()]
     found = f.struct("status", "error", "part")
     # Brought together before they are grouped: there is one part per family, so grouping ahead of the shuffle would
-    # sort in vain; and on the keys of the join with the inputs, which then needs no shuffle of its own.
-    together = parts.withColumn("sha256", sha_key()).repartition("image_id", "sha256")
+    # sort in vain; and on the keys of the join with the inputs, which then needs no shuffle of its own. The number of
+    # partitions is given, for Spark would choose it by their bytes, and what a forward pass takes is time.
+    n_tasks = int(str(parts.sparkSession.conf.get("spark.sql.shuffle.partitions")))
+    together = parts.withColumn("sha256", sha_key()).repartition(n_tasks, "image_id", "sha256")
     grouped = together.groupBy("image_id", "sha256").agg(
         *(f.max(f.when(f.col("place") == place, found)).alias(f"family_{place}") for place in range(len(versions)))
     )
@@ -102,7 +115,7 @@ def score_posts(inputs: DataFrame, parts: DataFrame, bundle: Bundle, file: str, 
     images = gather_parts(parts, bundle)
     images = images.select("image_id", "sha256", "visual", f.struct("status", "error").alias("image"))
     rows = inputs.withColumn("sha256", sha_key()).join(images, ["image_id", "sha256"], "left")
-    is_failed = (f.col("image.status") == "ok") & f.col("scored.score").isNull()
+    is_failed = (f.col("image.status") == "ok") & f.col("score").isNull()
     status = (
         f.when(f.col("image_id").isNull(), f.lit("no_image"))
         .when(f.col("image").isNull(), f.lit("missing"))
@@ -116,11 +129,12 @@ def score_posts(inputs: DataFrame, parts: DataFrame, bundle: Bundle, file: str, 
         .otherwise(f.col("image.error"))
     )
     # A fixed order within each partition keeps each row's place in its batch, and so the last bit of its score.
-    scored = rows.sortWithinPartitions("post_id").withColumn("scored", _build_score(file)("visual", "social"))
+    taken = rows.select("post_id", "posted_month", "image_id", "input_hash", "image", "visual", "social")
+    scored = _add_scores(taken.sortWithinPartitions("post_id"), file)
     return scored.select(
         "post_id",
-        "scored.score",
-        "scored.percentile",
+        "score",
+        "percentile",
         f.lit(bundle.name).alias("model_name"),
         f.lit(bundle.version).alias("model_version"),
         status.alias("status"),
