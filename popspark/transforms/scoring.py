@@ -114,7 +114,8 @@ def score_posts(inputs: DataFrame, parts: DataFrame, bundle: Bundle, file: str, 
     """
     images = gather_parts(parts, bundle)
     images = images.select("image_id", "sha256", "visual", f.struct("status", "error").alias("image"))
-    rows = inputs.withColumn("sha256", sha_key()).join(images, ["image_id", "sha256"], "left")
+    # The hint, for what comes from files has no size that Spark could know, and must not be broadcast.
+    rows = inputs.withColumn("sha256", sha_key()).join(images.hint("merge"), ["image_id", "sha256"], "left")
     is_failed = (f.col("image.status") == "ok") & f.col("score").isNull()
     status = (
         f.when(f.col("image_id").isNull(), f.lit("no_image"))
