@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from popspark.networks.inference import Image, in_batches
+from popspark.networks.backbones import BACKBONES
+from popspark.networks.inference import BackboneFeatures, Image, few_shapes, in_batches
 
 CROPS = [np.full((2, 2, 3), i, np.uint8) for i in range(11)]
 
@@ -65,3 +66,23 @@ def test_any_other_fault_passes_at_once() -> None:
 
     with pytest.raises(RuntimeError, match=r"^CUDA error: device-side assert triggered$"):
         in_batches(forward, CROPS, 4)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 16, 64])
+def test_batches_on_a_cpu_have_few_shapes_and_cover_all_crops_in_order(batch_size: int) -> None:
+    sizes = set()
+    for n_crops in range(100):
+        batches = few_shapes(n_crops, batch_size)
+        assert [place for batch in batches for place in range(n_crops)[batch]] == list(range(n_crops))
+        sizes |= {batch.stop - batch.start for batch in batches}
+    assert sizes == {batch_size, max(1, batch_size // 4), 1}
+
+
+def test_a_backbone_on_a_cpu_meets_these_shapes_only() -> None:
+    features = BackboneFeatures(BACKBONES["resnet18"], None, "cpu", "float32", 4)
+    shapes: list[int] = []
+    features.trunk.register_forward_pre_hook(lambda _module, inputs: shapes.append(len(inputs[0])))
+    images = [np.full((8, 8, 3), 20 * i, np.uint8) for i in range(7)]
+    values = features(images)
+    assert shapes == [4, 1, 1, 1]
+    np.testing.assert_allclose(values, [features([image])[0] for image in images], rtol=1e-4, atol=1e-5)
