@@ -97,17 +97,20 @@ def extraction_rows(spark: Any, contents: list[bytes], work: Path) -> list[Row]:
     from popspark.transforms.extraction import Extraction, extract_features
 
     planned = plan_features(FeatureSettings(families=(FAMILY,)))
-    watched = Extraction((*planned, PlannedFamily(Family("peak", "1", 1, _load_peak), "1")), "cpu", 16)
+    # Read by a job of its own in the same workers: images are prepared ahead of the passes that make the peak.
+    watch = Extraction((PlannedFamily(Family("peak", "1", 1, _load_peak), "1"),), "cpu", 16)
     tables = {}
     for n_images in (300, 3000):
         rows = [(f"i{n}", contents[n % len(contents)]) for n in range(n_images)]
         rows = [(i, c, codecs.sha256(c), None, None, None, None, "ok", None) for i, c in rows]
         tables[n_images] = str(work / f"images{n_images}")
         spark.createDataFrame(rows, IMAGES.schema).repartition(N_TASKS).write.parquet(tables[n_images])
-    peaks = {
-        n_images: extract_features(spark.read.parquet(path), watched).selectExpr("max(features.peak[0])").first()[0]
-        for n_images, path in tables.items()
-    }
+    peaks = {}
+    for n_images, path in tables.items():
+        extracted = extract_features(spark.read.parquet(path), Extraction(planned, "cpu", 16))
+        extracted.write.format("noop").mode("overwrite").save()
+        few = spark.read.parquet(tables[300])
+        peaks[n_images] = extract_features(few, watch).selectExpr("max(features.peak[0])").first()[0]
     features = extract_features(spark.read.parquet(tables[3000]), Extraction(planned, "cpu", 16))
     seconds = timed(lambda: features.write.format("noop").mode("overwrite").save())
     parts = [[contents[n % len(contents)] for n in range(k, 3000, N_TASKS)] for k in range(N_TASKS)]
