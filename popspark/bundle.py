@@ -59,14 +59,15 @@ class Reduction:
 
     @cached_property
     def _weights(self) -> Floats:
-        """(d, k): the scale is inside of the components, so that values are multiplied once and never copied."""
+        """(d, k): the components with the scale inside, which saves a pass over all values. The centre stays outside:
+        where a value's mean is far above its spread, the difference of two large products would have few digits.
+        """
         return np.ascontiguousarray((self.components / self.scale).T)
 
     def project(self, values: Floats, start: int = 0) -> npt.NDArray[np.float64]:
         """The part (N, k) that columns [start, start + n) of the input add to the projection; parts add up."""
         part = slice(start, start + values.shape[1])
-        weights = self._weights[part]
-        result: npt.NDArray[np.float64] = values @ weights - self.center[part] @ weights
+        result: npt.NDArray[np.float64] = (values - self.center[part]) @ self._weights[part]
         return result
 
     def finish(self, projected: Floats) -> npt.NDArray[np.float32]:

@@ -72,9 +72,8 @@ def write_posts(spark: SparkSession, rows: DataFrame, origin: str, posts_path: s
     n_in, n_rejected = _write_good(rows, posts_path)
     n_out, n_ids = _count_posts(spark, posts_path)
     if n_ids < n_out:
-        repeated = find_repeated(
-            read_table(spark, POSTS, posts_path)
-        ).localCheckpoint()  # the posts are overwritten next
+        # Kept, for the posts are overwritten next.
+        repeated = find_repeated(read_table(spark, POSTS, posts_path)).localCheckpoint()
         rows = refuse_duplicates(rows, repeated)
         n_in, n_rejected = _write_good(rows, posts_path)
         n_out, _ = _count_posts(spark, posts_path)

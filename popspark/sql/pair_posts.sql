@@ -43,12 +43,12 @@ WITH measured AS (
             if(:likes_weight > 0 OR :min_likes > 0, n_likes, NULL)
         ) AS lowest_count,
         pmod(xxhash64(post_id, cast(:seed AS bigint)), 2147483647) AS post_hash,
-        -- the row with the newest counts stays; the rest of the order is there to be the same every time. Hashes come
+        -- the row with the newest counts stays; the rest of the order is there to be the same every time. A hash comes
         -- first because a sort compares numbers faster than texts
         row_number() OVER (
             PARTITION BY xxhash64(post_id), post_id
-            ORDER BY collected_at DESC NULLS LAST,
-                xxhash64(posted_at, origin, user_id, image_id, n_shares, n_likes, n_media, caption, hashtags, mentions)
+            ORDER BY collected_at DESC NULLS LAST, posted_at, origin, user_id, image_id, n_shares, n_likes, n_media,
+                xxhash64(caption, hashtags, mentions)
         ) AS copy
     FROM {posts}
 ),

@@ -31,7 +31,9 @@ KEYS = ("image_id", "sha256", "version", "status", "error")
 FEW_IDS = 100_000
 """Images whose ids go to every task by name, some megabytes."""
 SPLIT_BYTES = 64 << 20
+"""Of a file, that a task is worth."""
 BATCH_ROWS = 4096
+"""Of values, held at once: 20 MB of the widest family that comes with the installation."""
 
 
 @lru_cache(maxsize=2)
@@ -70,15 +72,16 @@ def project_stored(features: DataFrame, wanted: DataFrame, bundle: Bundle, file:
 
     Files on disks, also mounted ones, are read by the workers themselves: Spark would turn each value into a row's and
     that into Arrow's, which costs more than all else. Values are read only where a row is taken. Files elsewhere are
-    read by Spark, which has the credentials.
+    read by Spark, which has the credentials, and so are those that no folder `family=` says what they hold.
     """
     families = {name: place for place, name in enumerate(bundle.feature_versions)}
     ids = [row[0] for row in wanted.select("image_id").collect()] if wanted.count() <= FEW_IDS else None
-    files = [(uri, families.get(found[1])) for uri in features.inputFiles() if (found := _FAMILY.search(uri))]
-    if not all(uri.startswith("file:") for uri, _ in files):
+    files = {uri: _FAMILY.search(uri) for uri in features.inputFiles()}
+    if not all(uri.startswith("file:") and found for uri, found in files.items()):
         some = features if ids is None else features.join(f.broadcast(wanted), "image_id", "left_semi")
         return project_features(some, bundle, file)
-    splits = [split for uri, place in files if place is not None for split in _split(uri, place)]
+    places = {uri: families.get(found[1]) for uri, found in files.items() if found}
+    splits = [split for uri, place in places.items() if place is not None for split in _split(uri, place)]
     taken = None if ids is None else pa.array(ids, pa.string())
 
     def project(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -213,6 +213,18 @@ def test_of_a_duplicated_id_the_newest_counts_stay(spark: SparkSession) -> None:
     assert (audit[0].rule, audit[0].n_before, audit[0].n_removed, audit[0].n_after) == ("unique_post_id", 5, 3, 2)
 
 
+def test_copies_that_differ_in_where_a_null_stands_are_told_apart(spark: SparkSession) -> None:
+    """A hash of such columns would be the same for both, and chance would choose."""
+    copies = [post("a", n_shares=None, n_likes=5), post("a", n_shares=5, n_likes=None)]
+    rules = preset_rules("twitter", strict_share=0, shares_weight=0, likes_weight=1)
+    kept = []
+    for order in (copies, copies[::-1]):
+        rows = pair_posts(table(spark, order).coalesce(1), rules)
+        (row,) = rows.where("coalesce(removed_by, '') <> 'unique_post_id'").collect()
+        kept.append((row.n_shares, row.popularity))
+    assert kept[0] == kept[1]
+
+
 def test_ten_days_are_within_and_a_microsecond_more_is_not(spark: SparkSession) -> None:
     ten = START + timedelta(days=10)
     posts = [

@@ -6,8 +6,12 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as f
 
 from popspark.bundle import Bundle, Reduction, load_bundle, quantiles, write_bundle, zip_bundle
 from popspark.errors import BundleError
@@ -18,6 +22,7 @@ from popspark.tables import IMAGE_FEATURES, SCORES, SOCIAL_NAMES
 from popspark.transforms.projection import project_features, project_stored
 from popspark.transforms.score_inputs import scoring_inputs
 from popspark.transforms.scoring import score_posts
+from popspark.warehouse import read_table
 
 DIMS = {"color": 3, "lbp": 2}
 POST = "post_id string, image_id string, collected_at timestamp, posted_at timestamp"
@@ -122,33 +127,68 @@ def test_scores_equal_the_predictor_called_directly(
     predictor = Predictor(bundle[0])
     for row in scores.where("status = 'ok'").collect():
         image = f"i{int(row['post_id'][1:]) % 6}"
-        projected = sum(predictor.project(f, np.array([values[image, f]], np.float32)) for f in DIMS)
+        projected = sum(predictor.project(name, np.array([values[image, name]], np.float32)) for name in DIMS)
         expected = predictor.score(projected, np.array([social_values[row["post_id"]]]))
         assert row["score"] == pytest.approx(expected[0], abs=1e-5)
         assert row["percentile"] == pytest.approx(bundle[0].percentile(expected)[0], abs=1e-3)
 
 
+@pytest.fixture(scope="module")
+def stored(tables: tuple[DataFrame, DataFrame, DataFrame], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The features as a table of several row groups a file, in folders by family and, beside these, in none."""
+    folder = tmp_path_factory.mktemp("a folder")
+    schema = pa.schema([(n, pa.list_(pa.float32()) if n == "values" else pa.string()) for n in IMAGE_FEATURES.columns])
+    rows = pa.Table.from_pylist([row.asDict() for row in tables[1].collect()], schema)
+    for family in DIMS:
+        part = rows.filter(pc.equal(rows["family"], family)).drop(["family"])
+        (folder / "by_family" / f"family={family}").mkdir(parents=True)
+        pq.write_table(part, folder / "by_family" / f"family={family}" / "part-0.parquet", row_group_size=2)
+    (folder / "flat").mkdir()
+    pq.write_table(rows, folder / "flat" / "part-0.parquet", row_group_size=2)
+    return folder
+
+
+@pytest.mark.parametrize("layout", ["by_family", "flat"])
 @pytest.mark.parametrize("few", [0, 100])
 def test_stored_features_give_the_same_parts_from_their_files_as_by_spark(
     scores: DataFrame,
     bundle: tuple[Bundle, Path],
     tables: tuple[DataFrame, DataFrame, DataFrame],
-    tmp_path: Path,
+    stored: Path,
     monkeypatch: pytest.MonkeyPatch,
+    layout: str,
     few: int,
 ) -> None:
-    """In splits of single row groups; of the wanted images only where these are few."""
+    """Files in several splits; of the wanted images only where these are few. A flat folder is left to Spark."""
     monkeypatch.setattr("popspark.transforms.projection.FEW_IDS", few)
-    monkeypatch.setattr("popspark.transforms.projection.SPLIT_BYTES", 500)
-    rows, path = tables[1].coalesce(1).sortWithinPartitions("image_id"), tmp_path / "a folder" / "image_features"
-    rows.write.partitionBy("family").option("parquet.block.size", 100).parquet(str(path))
-    stored = rows.sparkSession.read.schema(IMAGE_FEATURES.schema).parquet(str(path))
-    wanted = rows.select("image_id").where("image_id <> 'i1'")
-    found = project_stored(stored, wanted, bundle[0], bundle[1].name)
-    by_spark = project_features(rows, bundle[0], bundle[1].name)
+    monkeypatch.setattr("popspark.transforms.projection.SPLIT_BYTES", 1500)
+    features = read_table(tables[1].sparkSession, IMAGE_FEATURES, str(stored / layout))
+    wanted = tables[1].select("image_id").where("image_id <> 'i1'")
+    found = project_stored(features, wanted, bundle[0], bundle[1].name)
+    by_spark = project_features(tables[1], bundle[0], bundle[1].name)
     expected = by_spark.where("image_id <> 'i1'") if few else by_spark
     assert sorted(map(str, found.collect())) == sorted(map(str, expected.collect()))
-    assert found.count() > 10
+    assert found.count() == (15 if few else 17)
+    if layout == "by_family":
+        assert found.select(f.spark_partition_id().alias("n")).distinct().count() > 2
+
+
+def test_projected_images_are_not_broadcast(
+    scores: DataFrame, bundle: tuple[Bundle, Path], tables: tuple[DataFrame, DataFrame, DataFrame], stored: Path
+) -> None:
+    """Spark takes what comes from files for a few bytes; of a million images it is a gigabyte."""
+    posts, features, social = tables
+    images = features.selectExpr("image_id", "sha256", "'ok' AS status").distinct()
+    inputs = scoring_inputs(posts, images, social, bundle[0]).where("post_id IS NOT NULL")
+    kept = read_table(features.sparkSession, IMAGE_FEATURES, str(stored / "by_family"))
+    found = score_posts(inputs, project_stored(kept, posts, *_named(bundle)), *_named(bundle), "r1")
+    plan = found._jdf.queryExecution().executedPlan().toString()
+    assert "SortMergeJoin [image_id" in plan
+    assert sorted(map(str, found.drop("scored_at").collect())) == sorted(map(str, scores.drop("scored_at").collect()))
+
+
+def _named(bundle: tuple[Bundle, Path]) -> tuple[Bundle, str]:
+    return bundle[0], bundle[1].name
 
 
 def test_a_ranker_s_single_component_is_the_score(

@@ -283,3 +283,13 @@ def test_a_trunk_is_named_after_its_content_and_found_in_a_folder_or_a_zip(bundl
     assert unpacked.read_bytes() == file.read_bytes()
     assert zip_bundle(whole) == zip_bundle(folder)
     assert find_trunk(replace(found, manifest=MANIFEST), folder) is None
+
+
+def test_a_reduction_keeps_its_digits_where_the_mean_is_far_above_the_spread() -> None:
+    rng = np.random.default_rng(8)
+    center, scale = np.full(34, 3000, np.float32), np.full(34, 0.5, np.float32)
+    components = rng.normal(size=(5, 34)).astype(np.float32)
+    values = (center + scale * rng.normal(size=(50, 34))).astype(np.float32)
+    found = Reduction(center, scale, components, np.zeros(5), np.ones(5)).project(values)
+    exact = (values.astype(np.float64) - center) / scale @ components.T.astype(np.float64)
+    np.testing.assert_allclose(found, exact, rtol=1e-5, atol=1e-5)
