@@ -59,7 +59,8 @@ class Backbone:
 
     trunk: cuts it after the features; head: how the names of the parameters that this loses begin. short_side_px,
     crop_px, resample, mean, std: what its weights were trained on, mean and std on the scale 0..255. is_stretched: the
-    whole picture becomes the square, nothing is cut off.
+    whole picture becomes the square, nothing is cut off. cpu_batch: images per pass on a CPU at most, where fewer are
+    faster, as they are for activations that a larger batch moves out of the cache.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Backbone:
     short_side_px: int = 256
     crop_px: int = 224
     is_stretched: bool = False
+    cpu_batch: int | None = None
 
 
 BACKBONES = {
@@ -100,6 +102,7 @@ BACKBONES = {
             mean=(127.0, 127.0, 127.0),
             std=(128.0, 128.0, 128.0),
             resample=Image.Resampling.BICUBIC,
+            cpu_batch=4,
         ),
     )
 }

@@ -70,7 +70,7 @@ class BackboneFeatures:
 
     def forward(self, prepared: Sequence[Image]) -> Features:
         if self.device.type == "cpu":
-            batches = few_shapes(len(prepared), self.batch_size)
+            batches = few_shapes(len(prepared), min(self.batch_size, self.backbone.cpu_batch or self.batch_size))
             return np.concatenate([self._forward_batch(prepared[batch]) for batch in batches])
         return in_batches(self._forward_batch, prepared, self.batch_size)
 

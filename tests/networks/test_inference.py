@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -86,3 +87,14 @@ def test_a_backbone_on_a_cpu_meets_these_shapes_only() -> None:
     values = features(images)
     assert shapes == [4, 1, 1, 1]
     np.testing.assert_allclose(values, [features([image])[0] for image in images], rtol=1e-4, atol=1e-5)
+
+
+def test_a_backbone_s_own_batch_bounds_the_one_asked_for_on_a_cpu() -> None:
+    images = [np.full((8, 8, 3), 30 * i, np.uint8) for i in range(5)]
+    for batch_size, expected in ((16, [4, 1]), (2, [2, 2, 1])):
+        backbone = replace(BACKBONES["resnet18"], cpu_batch=4)
+        features = BackboneFeatures(backbone, None, "cpu", "float32", batch_size)
+        shapes: list[int] = []
+        features.trunk.register_forward_pre_hook(lambda _module, inputs, seen=shapes: seen.append(len(inputs[0])))
+        features(images)
+        assert shapes == expected
