@@ -35,8 +35,8 @@ class FeatureSettings(Section):
     """Which families, and how the deep ones run.
 
     device: `cuda`, `cpu`, or `auto` (a GPU where the task has one). dtype: of the deep networks; part of the version.
-    batch_size: images per forward pass. weights: by family, `imagenet` (default), a path, or `random`.
-    weights_sha256: by family; checked where given.
+    batch_size: images per forward pass at most; a backbone's `cpu_batch` may be fewer. weights: by family, `imagenet`
+    (default), a path, or `random`. weights_sha256: by family; checked where given.
     """
 
     families: tuple[str, ...]
