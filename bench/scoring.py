@@ -33,7 +33,7 @@ def photographs(folder: Path | None) -> list[bytes]:
 
 
 def torch_extraction(contents: list[bytes]) -> float:
-    """Seconds of a plain loop on one thread: decode, crop, forward in batches of 16. Weights are loaded before."""
+    """Seconds of a plain loop on one thread: decode, crop, forward, by 16 images. Weights are loaded before."""
     import torch
 
     from popspark.images import decode
