@@ -102,7 +102,7 @@ BACKBONES = {
             mean=(127.0, 127.0, 127.0),
             std=(128.0, 128.0, 128.0),
             resample=Image.Resampling.BICUBIC,
-            cpu_batch=4,
+            cpu_batch=2,
         ),
     )
 }
