@@ -34,6 +34,11 @@ class Predictor:
         return self.bundle.reductions["fused" if "fused" in self.bundle.reductions else "visual"]
 
     @property
+    def n_components(self) -> int:
+        """k, of the visual projection."""
+        return self._visual.dim
+
+    @property
     def needs_social(self) -> bool:
         return bool({"social", "fused"} & set(self.bundle.reductions))
 
@@ -61,17 +66,16 @@ class Predictor:
             return inputs["visual"][:, 0].astype(np.float64)
         import torch
 
-        with torch.inference_mode():
-            scores = self._network({name: torch.from_numpy(values) for name, values in inputs.items()})
+        scores = self._network({name: torch.from_numpy(values) for name, values in inputs.items()})
         return scores.numpy().astype(np.float64)
 
 
 def _build_network(bundle: Bundle) -> Any:
     import torch
 
-    from popspark.networks.vscnn import PopularityCNN
+    from popspark.networks.vscnn import FoldedCNN, PopularityCNN
 
     towers = {name: tuple(shape) for name, shape in bundle.manifest["network"]["towers"].items()}
     network = PopularityCNN(towers)
     network.load_state_dict({name: torch.from_numpy(np.array(v)) for name, v in bundle.network.items()})
-    return network.float().eval()
+    return FoldedCNN(network.float())

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from popspark.networks.vscnn import TOWERS, PopularityCNN, initialise, merged_size
+from popspark.networks.vscnn import SCORE_ROWS, TOWERS, FoldedCNN, PopularityCNN, initialise, merged_size
 
 N_ROWS = 8
 MERGED = {"vscnn": 4736, "vcnn": 2560, "scnn": 2176, "vscnn_ef": 2560}
@@ -122,3 +122,22 @@ def test_it_can_learn_one_batch_by_heart(architecture: str) -> None:
         loss.backward()
         optimizer.step()
     assert loss.item() < 0.05 * label.var().item()
+
+
+@pytest.mark.parametrize("architecture", TOWERS)
+@pytest.mark.parametrize("n_rows", [1, SCORE_ROWS + 3])
+def test_the_folded_network_scores_as_the_fitted_one(architecture: str, n_rows: int) -> None:
+    torch.manual_seed(2)
+    network = PopularityCNN(TOWERS[architecture])
+    for norm in network.modules():
+        if isinstance(norm, nn.BatchNorm1d):
+            nn.init.normal_(norm.running_mean)
+            nn.init.uniform_(norm.running_var, 0.5, 2.0)
+            nn.init.normal_(norm.weight)
+            nn.init.normal_(norm.bias)
+    values = {name: torch.randn(n_rows, length) for name, (length, _) in TOWERS[architecture].items()}
+    folded = FoldedCNN(network)
+    expected = network.eval()(values)
+    assert folded(values).shape == (n_rows,)
+    torch.testing.assert_close(folded(values), expected, atol=1e-5, rtol=1e-5)
+    assert n_rows == 1 or expected.std() > 1e-3
