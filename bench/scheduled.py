@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from scoring import BUNDLE, N_TASKS, ROOT, torch_scoring
+from scoring import BUNDLE, N_TASKS, ROOT, made_up_features, torch_scoring
 from table import Row, finish
 from timing import in_processes, timed
 
@@ -86,23 +86,6 @@ def append_posts(spark: Any, warehouse: Path, ids: range, days: range, n_users: 
     return posts.selectExpr("id", f"{known['image_id']} AS image_id", f"{known['sha256']} AS sha256")
 
 
-def append_features(images: Any, warehouse: Path) -> None:
-    """Made-up values of the bundle's families for each image."""
-    from popspark.bundle import load_bundle
-    from popspark.tables import IMAGE_FEATURES
-
-    for feature in load_bundle(BUNDLE).manifest["features"]:
-        known = {
-            "image_id": "image_id",
-            "sha256": "sha256",
-            "family": f"'{feature['name']}'",
-            "version": f"'{feature['version']}'",
-            "values": f"transform(sequence(1, {feature['dim']}), x -> float(hash(id, x) / 2147483648D))",
-            "status": "'ok'",
-        }
-        append(images, warehouse / "image_features", IMAGE_FEATURES, known)
-
-
 def append(rows: Any, path: Path, table: Any, known: dict[str, str]) -> None:
     """rows in the shape of `table`; known: its columns as SQL, null where it has none."""
     from popspark.warehouse import write_table
@@ -135,7 +118,10 @@ def main() -> None:
     parser.add_argument("--json")
     args = parser.parse_args()
 
+    from popspark.bundle import load_bundle
     from popspark.session import get_session
+    from popspark.tables import IMAGE_FEATURES
+    from popspark.warehouse import write_table
 
     n_posts, n_more = args.posts, int(args.posts * SHARE)
     photographs = [path.read_bytes() for path in sorted((ROOT / "sample" / "photos").glob("*.jpg"))]
@@ -147,7 +133,8 @@ def main() -> None:
             spark = get_session("bench_scheduled", OPTIONS)
             images = append_posts(spark, warehouse, ids, days, max(n_posts // 20, 1), contents)
             if with_features:
-                append_features(images, warehouse)
+                features = made_up_features(images, load_bundle(BUNDLE))
+                write_table(features, IMAGE_FEATURES, str(warehouse / IMAGE_FEATURES.name), "append")
             spark.stop()
 
         start = [sys.executable, "-c", START.format(options=OPTIONS)]

@@ -3,6 +3,7 @@
     python bench/scoring.py [--photos FOLDER] [--posts 100000] [--json FILE]
 
 All on two threads: two Spark tasks of one thread, against plain torch in two processes of one thread.
+Scoring's times are the shortest of three, of which the first ones still find the JVM compiling.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from table import Row, finish
-from timing import in_processes, timed
+from timing import best_seconds, in_processes, timed
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "models" / "demo-vscnn"
@@ -121,15 +122,29 @@ def extraction_rows(spark: Any, contents: list[bytes], work: Path) -> list[Row]:
     ]
 
 
+def made_up_features(images: Any, bundle: Any) -> Any:
+    """Values of the bundle's families for images (id, image_id, sha256): rows of image_features, by one write."""
+
+    def row(feature: dict[str, Any]) -> str:
+        values = f"transform(sequence(1, {feature['dim']}), x -> float(hash(id, x) / 2147483648D))"
+        texts = f"'{feature['name']}' AS family, '{feature['version']}' AS version"
+        return f"struct({texts}, {values} AS values, 'ok' AS status, string(null) AS error)"
+
+    rows = ", ".join(row(feature) for feature in bundle.manifest["features"])
+    return images.selectExpr("image_id", "sha256", f"inline(array({rows}))")
+
+
 def scoring_row(spark: Any, n_posts: int, work: Path) -> Row:
     """Scores from stored features against the forward pass from arrays in memory, on as many threads."""
     from pyspark.sql import functions as f
 
     from popspark.bundle import load_bundle, zip_bundle
     from popspark.session import ship_file
-    from popspark.transforms.projection import project_stored
+    from popspark.tables import IMAGE_FEATURES
     from popspark.transforms.score_inputs import scoring_inputs
     from popspark.transforms.scoring import score_posts
+    from popspark.transforms.stored_parts import project_stored
+    from popspark.warehouse import write_table
 
     bundle = load_bundle(BUNDLE)
     archive = work / "bench.zip"
@@ -139,11 +154,8 @@ def scoring_row(spark: Any, n_posts: int, work: Path) -> Row:
     times = ["now() AS collected_at", "timestamp'2024-01-01' AS posted_at"]
     ids.selectExpr("string(id) AS post_id", "concat('i', id) AS image_id", *times).write.parquet(str(work / "posts"))
     ids.selectExpr("concat('i', id) AS image_id", "'s' AS sha256", "'ok' AS status").write.parquet(str(work / "images"))
-    for feature in bundle.manifest["features"]:
-        values = f"transform(sequence(1, {feature['dim']}), x -> float(hash(id, x) / 2147483648D))"
-        row = ["concat('i', id) AS image_id", "'s' AS sha256", f"'{feature['name']}' AS family"]
-        row += [f"'{feature['version']}' AS version", f"{values} AS values", "'ok' AS status", "string(null) AS error"]
-        ids.selectExpr(*row).write.mode("append").partitionBy("family").parquet(str(work / "features"))
+    images = ids.selectExpr("id", "concat('i', id) AS image_id", "'s' AS sha256")
+    write_table(made_up_features(images, bundle), IMAGE_FEATURES, str(work / "features"))
     social = (f.rand(n).alias(name) for n, name in enumerate(bundle.manifest["social"]["names"]))
     ids.select(f.expr("string(id) AS post_id"), *social).write.parquet(str(work / "social"))
     names = ("posts", "images", "social", "features")
@@ -154,10 +166,9 @@ def scoring_row(spark: Any, n_posts: int, work: Path) -> Row:
         parts = project_stored(features, posts, bundle, archive.name)
         score_posts(inputs, parts, bundle, archive.name, "r1").write.format("noop").mode("overwrite").save()
 
-    score()  # starts the workers
-    seconds = timed(score)
+    seconds = best_seconds(score)
     n_each = n_posts // N_TASKS // 1024 * 1024
-    plain = in_processes(torch_scoring, [n_each] * N_TASKS)
+    plain = min(in_processes(torch_scoring, [n_each] * N_TASKS) for _ in range(3))
     what = f"{n_posts:,} posts scored from stored features, against torch"
     return Row(what, n_posts / seconds, n_each * N_TASKS / plain, "rows/s", 0.7, True)
 

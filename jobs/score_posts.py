@@ -27,12 +27,13 @@ from popspark.session import get_session, ship_file
 from popspark.slices import open_slices
 from popspark.tables import IMAGE_FEATURES, IMAGES, POSTS, SCORES
 from popspark.transforms.extraction import Extraction, extract_wanted
-from popspark.transforms.projection import project_features, project_stored
+from popspark.transforms.projection import project_features
 from popspark.transforms.score_inputs import posts_of_images, scoring_inputs
 from popspark.transforms.score_summary import render_summary, write_report
 from popspark.transforms.score_update import Update, update_scores
 from popspark.transforms.scoring import score_posts
 from popspark.transforms.social import social_features
+from popspark.transforms.stored_parts import project_stored
 from popspark.warehouse import find_table, read_table
 
 

@@ -5,7 +5,8 @@ Features come as the parts that `popspark.transforms.projection` makes of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import compress
 
 import numpy as np
 import numpy.typing as npt
@@ -63,29 +64,41 @@ def _score_rows(predictor: Predictor, visual: pa.Array, social: pa.Array) -> npt
     scores = np.full(len(visual), np.nan)
     rows = np.flatnonzero(pc.and_(visual.is_valid(), social.is_valid()))
     if len(rows):
-        n_parts = len(predictor.bundle.feature_versions)
-        parts = np.frombuffer(b"".join(visual.take(pa.array(rows)).to_pylist())).reshape(len(rows), n_parts, -1)
         values = social.take(pa.array(rows)).flatten().to_numpy(zero_copy_only=False)
         with np.errstate(invalid="ignore"):
-            scores[rows] = predictor.score(sum(parts.swapaxes(0, 1)), values.reshape(len(rows), -1))
+            projected = sum_parts(visual.take(pa.array(rows)).to_pylist(), predictor.n_components)
+            scores[rows] = predictor.score(projected, values.reshape(len(rows), -1))
     return scores
 
 
-def gather_parts(parts: DataFrame, bundle: Bundle) -> DataFrame:
-    """Parts to one row per image: image_id, sha256 as `sha_key`, visual (its parts in a row, or null), status, error.
+def sum_parts(blobs: Sequence[bytes], n_components: int) -> npt.NDArray[np.float64]:
+    """Rows of one sum or of several parts each, as `gather_parts` makes them, to (N, k)."""
+    lengths = np.array([len(blob) for blob in blobs])
+    sums = np.empty((len(blobs), n_components))
+    for length in np.unique(lengths):
+        alike = lengths == length
+        parts = np.frombuffer(b"".join(compress(blobs, alike))).reshape(np.count_nonzero(alike), -1, n_components)
+        sums[alike] = parts.sum(axis=1)
+    return sums
 
-    An image is refused with the first status, in the bundle's order of families, that is not `ok`; a family without a
-    row of the bundle's version is `no_features`.
+
+def gather_parts(parts: DataFrame, bundle: Bundle) -> DataFrame:
+    """Parts to one row per image: image_id, sha256 as `sha_key`, visual, status, error.
+
+    visual: the sum of the image's parts, or these one after the other, as bytes; null where it is refused. It is
+    refused with the first status, in the bundle's order of families, that is not `ok`; a family without a row of the
+    bundle's version is `no_features`.
     """
     versions = [f"{family} {version}" for family, version in bundle.feature_versions.items()]
-    found = f.struct("status", "error", "part")
-    # Brought together before they are grouped: there is one part per family, so grouping ahead of the shuffle would
+    # Brought together before they are grouped: as a rule an image has one row, so grouping ahead of the shuffle would
     # sort in vain; and on the keys of the join with the inputs, which then needs no shuffle of its own. The number of
     # partitions is given, for Spark would choose it by their bytes, and what a forward pass takes is time.
     n_tasks = int(str(parts.sparkSession.conf.get("spark.sql.shuffle.partitions")))
     together = parts.withColumn("sha256", sha_key()).repartition(n_tasks, "image_id", "sha256")
+    found = f.struct("status", "error", "part")
     grouped = together.groupBy("image_id", "sha256").agg(
-        *(f.max(f.when(f.col("place") == place, found)).alias(f"family_{place}") for place in range(len(versions)))
+        f.max(f.when(f.col("place").isNull(), f.col("part"))).alias("whole"),
+        *(f.max(f.when(f.col("place") == place, found)).alias(f"family_{place}") for place in range(len(versions))),
     )
 
     def refusal(place: int) -> Column:
@@ -95,11 +108,12 @@ def gather_parts(parts: DataFrame, bundle: Bundle) -> DataFrame:
         return f.when(family.isNull(), absent).when(family["status"] != "ok", refused)
 
     places = range(len(versions))
-    refused = f.coalesce(*(refusal(place) for place in places))
+    refused = f.when(f.col("whole").isNull(), f.coalesce(*(refusal(place) for place in places)))
+    joined = f.coalesce("whole", f.concat(*(f.col(f"family_{place}.part") for place in places)))
     return grouped.select(
         "image_id",
         "sha256",
-        f.when(refused.isNull(), f.concat(*(f.col(f"family_{place}.part") for place in places))).alias("visual"),
+        f.when(refused.isNull(), joined).alias("visual"),
         f.coalesce(refused["status"], f.lit("ok")).alias("status"),
         refused["error"].alias("error"),
     )

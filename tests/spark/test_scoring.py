@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pyarrow as pa
@@ -19,9 +20,10 @@ from popspark.extractor import FeatureSettings, check_features, plan_features
 from popspark.prediction import Predictor
 from popspark.session import ship_file
 from popspark.tables import IMAGE_FEATURES, SCORES, SOCIAL_NAMES
-from popspark.transforms.projection import project_features, project_stored
+from popspark.transforms.projection import project_features
 from popspark.transforms.score_inputs import scoring_inputs
-from popspark.transforms.scoring import score_posts
+from popspark.transforms.scoring import gather_parts, score_posts, sum_parts
+from popspark.transforms.stored_parts import project_stored
 from popspark.warehouse import read_table
 
 DIMS = {"color": 3, "lbp": 2}
@@ -160,17 +162,50 @@ def test_stored_features_give_the_same_parts_from_their_files_as_by_spark(
     few: int,
 ) -> None:
     """Files in several splits; of the wanted images only where these are few. A flat folder is left to Spark."""
-    monkeypatch.setattr("popspark.transforms.projection.FEW_IDS", few)
-    monkeypatch.setattr("popspark.transforms.projection.SPLIT_BYTES", 1500)
+    monkeypatch.setattr("popspark.transforms.stored_parts.FEW_IDS", few)
+    monkeypatch.setattr("popspark.transforms.stored_parts.SPLIT_BYTES", 1500)
     features = read_table(tables[1].sparkSession, IMAGE_FEATURES, str(stored / layout))
     wanted = tables[1].select("image_id").where("image_id <> 'i1'")
-    found = project_stored(features, wanted, bundle[0], bundle[1].name)
-    by_spark = project_features(tables[1], bundle[0], bundle[1].name)
-    expected = by_spark.where("image_id <> 'i1'") if few else by_spark
-    assert sorted(map(str, found.collect())) == sorted(map(str, expected.collect()))
-    assert found.count() == (15 if few else 17)
+    found = project_stored(features, wanted, *_named(bundle))
+    by_spark = project_features(tables[1].where("image_id <> 'i1'") if few else tables[1], *_named(bundle))
+    gathered = _gathered(found, bundle[0])
+    assert gathered == _gathered(by_spark, bundle[0])
+    assert len(gathered) == (8 if few else 9)
     if layout == "by_family":
         assert found.select(f.spark_partition_id().alias("n")).distinct().count() > 2
+        apart = {row["image_id"] for row in found.where("place IS NOT NULL").collect()}
+        assert "half" in apart
+        assert apart <= {"broken", "wild", "half"}  # the last split's
+
+
+@pytest.mark.parametrize("trouble", ["another order", "a family's row missing", "another name"])
+def test_files_that_do_not_match_lose_nothing(
+    scores: DataFrame,
+    bundle: tuple[Bundle, Path],
+    tables: tuple[DataFrame, DataFrame, DataFrame],
+    stored: Path,
+    tmp_path: Path,
+    trouble: str,
+) -> None:
+    """Two families' files of one name may hold other images, or the same in another order."""
+    copytree(stored / "by_family", tmp_path / "features")
+    changed = tmp_path / "features" / "family=lbp" / "part-0.parquet"
+    rows = pq.read_table(changed, partitioning=None)
+    if trouble == "another order":
+        rows = rows.take(list(reversed(range(len(rows)))))
+    elif trouble == "a family's row missing":
+        rows = rows.filter(pc.not_equal(rows["image_id"], "i2"))
+    pq.write_table(rows, changed, row_group_size=2)
+    if trouble == "another name":
+        changed.rename(changed.with_name("part-1.parquet"))
+    features = read_table(tables[1].sparkSession, IMAGE_FEATURES, str(tmp_path / "features"))
+    parts = project_stored(features, features.select("image_id"), *_named(bundle))
+    gathered = _gathered(parts, bundle[0])
+    expected = _gathered(project_features(tables[1], *_named(bundle)), bundle[0])
+    if trouble == "a family's row missing":
+        assert gathered.pop("i2")[-1] == "no lbp lbp-1"
+        expected.pop("i2")
+    assert gathered == expected
 
 
 def test_projected_images_are_not_broadcast(
@@ -185,6 +220,15 @@ def test_projected_images_are_not_broadcast(
     plan = found._jdf.queryExecution().executedPlan().toString()
     assert "SortMergeJoin [image_id" in plan
     assert sorted(map(str, found.drop("scored_at").collect())) == sorted(map(str, scores.drop("scored_at").collect()))
+
+
+def _gathered(parts: DataFrame, bundle: Bundle) -> dict[str, tuple]:
+    """By image: its parts' sum, to the last bit, or None; status and error."""
+    rows = gather_parts(parts, bundle).collect()
+    k = bundle.reductions["visual"].dim
+    with np.errstate(invalid="ignore"):
+        sums = {row["image_id"]: row["visual"] and sum_parts([row["visual"]], k).tobytes() for row in rows}
+    return {row["image_id"]: (sums[row["image_id"]], row["status"], row["error"]) for row in rows}
 
 
 def _named(bundle: tuple[Bundle, Path]) -> tuple[Bundle, str]:
