@@ -6,7 +6,8 @@ A table is a plural noun for what a row is. Keys are `*_id`, times `*_at` (UTC),
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pyspark.sql import types as t
 
@@ -21,7 +22,7 @@ class Table:
 
     required: other columns that may not be null. partitioned_by: folders on disk. is_sliced: such a folder is
     replaced as a whole, by `popspark.slices`; the table may also be one of the catalog, `table:NAME`, or Delta.
-    row_group_bytes: of its Parquet files, about; None for Spark's 128 MB.
+    parquet: options of its writer, where Spark's are not right for it.
     """
 
     name: str
@@ -30,7 +31,7 @@ class Table:
     required: tuple[str, ...] = ()
     partitioned_by: tuple[str, ...] = ()
     is_sliced: bool = False
-    row_group_bytes: int | None = None
+    parquet: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def schema(self) -> t.StructType:
@@ -224,6 +225,7 @@ PAIR_POSTS = Table(
     },
     key=("post_id",),  # where removed_by is null
     required=("user_id", "user_key", "split"),
+    parquet={"parquet.enable.dictionary": "false"},  # ids and hashes repeat too little for one to be worth its building
 )
 
 PAIRS = Table(
@@ -299,5 +301,5 @@ PAIR_EXAMPLES = Table(
         "thumbnail_r",
     ),
     partitioned_by=("split",),
-    row_group_bytes=8 << 20,  # what a reader holds at once, about 200 pairs
+    parquet={"parquet.block.size": str(8 << 20)},  # what a reader holds at once, about 200 pairs
 )

@@ -70,9 +70,7 @@ def find_table(spark: SparkSession, table: Table, path: str) -> DataFrame | None
 
 def write_table(rows: DataFrame, table: Table, path: str, mode: str = "overwrite") -> None:
     """Validates and replaces the table at `path`; mode `append` adds to it."""
-    writer = validate(rows, table, f"rows to be written to {path}").write.mode(mode)
-    if table.row_group_bytes is not None:
-        writer = writer.option("parquet.block.size", table.row_group_bytes)
+    writer = validate(rows, table, f"rows to be written to {path}").write.mode(mode).options(**table.parquet)
     writer.partitionBy(*table.partitioned_by).parquet(path)
 
 
