@@ -43,8 +43,9 @@ def normalize_tag(tag: str) -> str:
 
 
 def _normalize_texts(texts: pd.Series) -> pd.Series:
-    """On an executor."""
-    return texts.map(lambda text: SEPARATOR.join(map(normalize_tag, text.split(SEPARATOR))), na_action="ignore")
+    """On an executor. As objects, for Spark cannot take the strings of pandas 3, where they lie in several chunks."""
+    normal = texts.map(lambda text: SEPARATOR.join(map(normalize_tag, text.split(SEPARATOR))), na_action="ignore")
+    return normal.astype(object)
 
 
 def normal_tags(name: str) -> Column:
