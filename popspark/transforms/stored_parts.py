@@ -61,6 +61,10 @@ class _Family(NamedTuple):
     def are_images_of(self, other: _Family) -> bool:
         return all(self.rows.column(key).equals(other.rows.column(key)) for key in ("image_id", "sha256"))
 
+    @property
+    def is_ok(self) -> Mask:
+        return self.present & pc.equal(self.rows.column("status"), "ok").fill_null(False).to_numpy(zero_copy_only=False)
+
     def take(self, taken: Mask) -> _Family:
         return _Family(self.rows.filter(pa.array(taken)), self.parts[taken], self.present[taken])
 
@@ -112,7 +116,7 @@ def _read_split(predictor: Predictor, split: _Split, wanted: pa.Array | None) ->
     found = {n: _read_family(predictor, n, path, start, stop, wanted) for n, path in sorted(split.paths.items())}
     first = next(iter(found.values()))
     if len(found) == len(predictor.bundle.feature_versions) and all(map(first.are_images_of, found.values())):
-        is_whole = np.logical_and.reduce([family.present for family in found.values()])
+        is_whole = np.logical_and.reduce([family.is_ok for family in found.values()])
         with np.errstate(invalid="ignore"):
             sums = reduce(np.add, (family.parts for family in found.values()))
         whole = first._replace(parts=sums).take(is_whole)

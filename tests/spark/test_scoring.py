@@ -178,7 +178,7 @@ def test_stored_features_give_the_same_parts_from_their_files_as_by_spark(
         assert apart <= {"broken", "wild", "half"}  # the last split's
 
 
-@pytest.mark.parametrize("trouble", ["another order", "a family's row missing", "another name"])
+@pytest.mark.parametrize("trouble", ["another order", "a family's row missing", "another name", "refused with values"])
 def test_files_that_do_not_match_lose_nothing(
     scores: DataFrame,
     bundle: tuple[Bundle, Path],
@@ -195,6 +195,9 @@ def test_files_that_do_not_match_lose_nothing(
         rows = rows.take(list(reversed(range(len(rows)))))
     elif trouble == "a family's row missing":
         rows = rows.filter(pc.not_equal(rows["image_id"], "i2"))
+    elif trouble == "refused with values":
+        is_refused = pc.equal(rows["image_id"], "i2")
+        rows = rows.set_column(rows.schema.get_field_index("status"), "status", pc.if_else(is_refused, "failed", "ok"))
     pq.write_table(rows, changed, row_group_size=2)
     if trouble == "another name":
         changed.rename(changed.with_name("part-1.parquet"))
@@ -203,7 +206,10 @@ def test_files_that_do_not_match_lose_nothing(
     gathered = _gathered(parts, bundle[0])
     expected = _gathered(project_features(tables[1], *_named(bundle)), bundle[0])
     if trouble == "a family's row missing":
-        assert gathered.pop("i2")[-1] == "no lbp lbp-1"
+        assert gathered.pop("i2") == (None, "no_features", "no lbp lbp-1")
+        expected.pop("i2")
+    if trouble == "refused with values":
+        assert gathered.pop("i2") == (None, "failed", None)
         expected.pop("i2")
     assert gathered == expected
 
