@@ -143,6 +143,7 @@ def scoring_row(spark: Any, n_posts: int, work: Path) -> Row:
     from popspark.tables import IMAGE_FEATURES
     from popspark.transforms.score_inputs import scoring_inputs
     from popspark.transforms.scoring import score_posts
+    from popspark.transforms.stored_files import collect_few
     from popspark.transforms.stored_parts import project_stored
     from popspark.warehouse import write_table
 
@@ -163,7 +164,7 @@ def scoring_row(spark: Any, n_posts: int, work: Path) -> Row:
 
     def score() -> None:
         inputs = scoring_inputs(posts, images, values, bundle)
-        parts = project_stored(features, posts, bundle, archive.name)
+        parts = project_stored(features, collect_few(posts), bundle, archive.name)
         score_posts(inputs, parts, bundle, archive.name, "r1").write.format("noop").mode("overwrite").save()
 
     seconds = best_seconds(score)

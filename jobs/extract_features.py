@@ -25,7 +25,8 @@ from popspark.locking import TableLock
 from popspark.runs import Run
 from popspark.session import get_session, ship_file
 from popspark.tables import IMAGE_FEATURES, IMAGES
-from popspark.transforms.extraction import Extraction, extract_missing
+from popspark.transforms.extraction import Extraction
+from popspark.transforms.lacking_features import extract_missing
 from popspark.warehouse import find_table, read_table, write_table
 
 

@@ -26,13 +26,15 @@ from popspark.runs import Run
 from popspark.session import get_session, ship_file
 from popspark.slices import open_slices
 from popspark.tables import IMAGE_FEATURES, IMAGES, POSTS, SCORES
-from popspark.transforms.extraction import Extraction, extract_wanted
+from popspark.transforms.extraction import Extraction
+from popspark.transforms.lacking_features import extract_wanted
 from popspark.transforms.projection import project_features
 from popspark.transforms.score_inputs import posts_of_images, scoring_inputs
 from popspark.transforms.score_summary import render_summary, write_report
 from popspark.transforms.score_update import Update, update_scores
 from popspark.transforms.scoring import score_posts
 from popspark.transforms.social import social_features
+from popspark.transforms.stored_files import collect_few
 from popspark.transforms.stored_parts import project_stored
 from popspark.warehouse import find_table, read_table
 
@@ -87,9 +89,10 @@ def _score(config: Config, record: Run) -> None:
     social = social_features(spark, posts, bundle.manifest["social"]["mode"]) if needs_social else None
 
     def score(inputs: DataFrame) -> DataFrame:
-        parts = project_features(extract_wanted(inputs, images, stored, extraction), bundle, archive.name)
+        ids = collect_few(inputs) if stored is not None else None
+        parts = project_features(extract_wanted(inputs, images, stored, extraction, ids), bundle, archive.name)
         if stored is not None:
-            parts = parts.unionByName(project_stored(stored, inputs, bundle, archive.name))
+            parts = parts.unionByName(project_stored(stored, ids, bundle, archive.name))
         return score_posts(inputs, parts, bundle, archive.name, config.run_id)
 
     with open_slices(spark, SCORES, config.scores, config.run_id, config.lock_wait_seconds) as slices:

@@ -22,7 +22,7 @@ class Table:
 
     required: other columns that may not be null. partitioned_by: folders on disk. is_sliced: such a folder is
     replaced as a whole, by `popspark.slices`; the table may also be one of the catalog, `table:NAME`, or Delta.
-    parquet: options of its writer, where Spark's are not right for it.
+    ordered_by: within each file. parquet: options of its writer, where Spark's are not right for it.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Table:
     required: tuple[str, ...] = ()
     partitioned_by: tuple[str, ...] = ()
     is_sliced: bool = False
+    ordered_by: tuple[str, ...] = ()
     parquet: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -119,6 +120,8 @@ IMAGE_FEATURES = Table(
     key=("image_id", "family", "version"),  # and sha256: of a changed image the old rows stay, and are not read
     required=("status",),
     partitioned_by=("family",),
+    ordered_by=("image_id",),  # so that the files of all families that a task writes are read side by side
+    parquet={"parquet.block.size": str(16 << 20)},  # which keeps the row groups of short families short as well
 )
 
 EXAMPLES = Table(

@@ -70,7 +70,10 @@ def find_table(spark: SparkSession, table: Table, path: str) -> DataFrame | None
 
 def write_table(rows: DataFrame, table: Table, path: str, mode: str = "overwrite") -> None:
     """Validates and replaces the table at `path`; mode `append` adds to it."""
-    writer = validate(rows, table, f"rows to be written to {path}").write.mode(mode).options(**table.parquet)
+    rows = validate(rows, table, f"rows to be written to {path}")
+    if table.ordered_by:
+        rows = rows.sortWithinPartitions(*table.partitioned_by, *table.ordered_by)
+    writer = rows.write.mode(mode).options(**table.parquet)
     writer.partitionBy(*table.partitioned_by).parquet(path)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -20,9 +20,7 @@ from popspark.extractor import Extractor, PlannedFamily
 from popspark.heap import keep_freed_memory
 from popspark.isolation import Decode, IsolatedDecode
 from popspark.tables import FLOATS, IMAGE_FEATURES, STRING
-
-FEW = 2_000_000
-"""Images whose ids are sent to every task, some 50 MB, rather than joined by a shuffle."""
+from popspark.transforms.stored_files import sha_key
 
 
 @dataclass(frozen=True)
@@ -125,50 +123,6 @@ def extract_features(images: DataFrame, extraction: Extraction) -> DataFrame:
     }
     fields = [first.get(name, f.col(f"features.{name}")).alias(name) for name in extraction.schema.names]
     return extracted.withColumn("features", f.struct(*fields)).drop("content", "status", "error")
-
-
-def sha_key() -> Column:
-    """The sha256 of an image's bytes as a key: an image that could not be read has none, and is itself all the same."""
-    return f.coalesce("sha256", f.lit(""))
-
-
-def extract_missing(images: DataFrame, stored: DataFrame | None, extraction: Extraction) -> DataFrame:
-    """image_features rows of the images, by family and version, that `stored` does not have for the same sha256.
-
-    Families that the same images lack are extracted together, so each image is decoded once however much it lacks.
-    """
-    planned = extraction.planned
-    if stored is None:
-        return to_feature_rows(extract_features(images, extraction), planned)
-    place = f.create_map(*(f.lit(v) for n, p in enumerate(planned) for v in (f"{p.name} {p.version}", 1 << n)))
-    present = stored.groupBy("image_id", sha_key().alias("key")).agg(
-        f.bit_or(f.coalesce(place[f.concat_ws(" ", "family", "version")], f.lit(0))).alias("present")
-    )
-    lacking = images.withColumn("key", sha_key()).join(present, ["image_id", "key"], "left").drop("key")
-    lacks = f.coalesce(f.bitwise_not("present"), f.lit(-1)).bitwiseAND((1 << len(planned)) - 1)
-    lacking = lacking.withColumn("lacks", lacks).drop("present").where("lacks <> 0")
-    rows = stored.limit(0).select(*IMAGE_FEATURES.columns)
-    for group in sorted(row["lacks"] for row in lacking.select("lacks").distinct().collect()):
-        lacked = tuple(p for n, p in enumerate(planned) if group >> n & 1)
-        part = lacking.where(f.col("lacks") == group).drop("lacks")
-        rows = rows.unionByName(to_feature_rows(extract_features(part, replace(extraction, planned=lacked)), lacked))
-    return rows
-
-
-def extract_wanted(wanted: DataFrame, images: DataFrame, stored: DataFrame | None, extraction: Extraction) -> DataFrame:
-    """`extract_missing` of the images in `wanted` (image_id)."""
-    # Hashes, for a broadcast of longs is small; two ids that share one cost a row that nobody reads.
-    hashed = f.xxhash64("image_id").alias("id_hash")
-    ids = wanted.select(hashed).distinct()
-    are_few = wanted.limit(FEW + 1).count() <= FEW
-
-    def of_wanted(rows: DataFrame) -> DataFrame:
-        some = f.broadcast(ids) if are_few else ids
-        return rows.withColumn("id_hash", hashed).join(some, "id_hash", "left_semi").drop("id_hash")
-
-    if stored is not None and are_few:
-        stored = of_wanted(stored)
-    return extract_missing(of_wanted(images), stored, extraction)
 
 
 def current_features(images: DataFrame, stored: DataFrame, planned: tuple[PlannedFamily, ...]) -> DataFrame:

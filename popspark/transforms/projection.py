@@ -21,9 +21,9 @@ from pyspark.sql import functions as f
 from popspark.bundle import Bundle, load_bundle
 from popspark.heap import keep_freed_memory
 from popspark.prediction import Predictor
+from popspark.transforms.stored_files import Mask
 
 Parts = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 PARTS = "image_id string, sha256 string, place int, part binary, status string, error string"
 """place: of the family in the bundle; null where the row has the sum of all of them, and all are `ok`. part: k float64
 values as bytes, which nothing on their way takes apart; null where the status is not `ok`.

@@ -19,8 +19,8 @@ from pyspark.sql import types as t
 from popspark.bundle import Bundle
 from popspark.prediction import Predictor
 from popspark.tables import SCORES
-from popspark.transforms.extraction import sha_key
 from popspark.transforms.projection import load_predictor
+from popspark.transforms.stored_files import sha_key
 
 BATCH_ROWS = 1024
 """Rows per forward pass: Arrow batches, small for the sake of images, are put together up to this."""

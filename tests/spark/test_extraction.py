@@ -11,19 +11,15 @@ import numpy.typing as npt
 import pytest
 from PIL import Image as Pillow
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as f
 
 from popspark import images as codecs
 from popspark.extractor import FeatureSettings, PlannedFamily, plan_features
 from popspark.features import Family, get_family
 from popspark.tables import IMAGE_FEATURES, IMAGES
-from popspark.transforms.extraction import (
-    Extraction,
-    current_features,
-    extract_features,
-    extract_missing,
-    extract_wanted,
-    to_feature_rows,
-)
+from popspark.transforms.extraction import Extraction, current_features, extract_features, to_feature_rows
+from popspark.transforms.lacking_features import extract_missing, extract_wanted
+from popspark.transforms.stored_files import collect_few, find_present
 from popspark.warehouse import read_table, write_table
 
 CLASSICAL = FeatureSettings(families=("color", "lbp"))
@@ -102,16 +98,74 @@ def test_a_new_family_a_new_image_and_a_changed_one_fill_in_only_themselves(
 
 @pytest.mark.parametrize("few", [100, 1])
 def test_only_wanted_images_that_lack_features_are_extracted_whether_few_or_many(
-    spark: SparkSession, images: DataFrame, monkeypatch: pytest.MonkeyPatch, few: int
+    spark: SparkSession, images: DataFrame, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, few: int
 ) -> None:
-    monkeypatch.setattr("popspark.transforms.extraction.FEW", few)
+    monkeypatch.setattr("popspark.transforms.lacking_features.FEW", few)
+    monkeypatch.setattr("popspark.transforms.stored_files.FEW_IDS", few)
+    images.repartition(3).write.parquet(str(tmp_path / "images"))
+    images = read_table(spark, IMAGES, str(tmp_path / "images"))
     color = Extraction(plan_features(FeatureSettings(families=("color",))), "cpu", 2)
-    stored = extract_missing(images.where("image_id IN ('i0', 'i1')"), None, color).localCheckpoint()
+    first = extract_missing(images.where("image_id IN ('i0', 'i1')"), None, color)
+    write_table(first, IMAGE_FEATURES, str(tmp_path / "features"))
+    stored = read_table(spark, IMAGE_FEATURES, str(tmp_path / "features"))
     wanted = spark.createDataFrame([("i0",), ("i2",), ("i2",), (None,)], "image_id string")
-    found = extract_wanted(wanted, images, stored, color).collect()
+    wanted = wanted.join(images.select("image_id", "sha256"), "image_id", "left")
+    found = extract_wanted(wanted, images, stored, color, collect_few(wanted)).collect()
     assert [row["image_id"] for row in found] == ["i2"]
-    unstored = extract_wanted(wanted, images, None, color).collect()
+    unstored = extract_wanted(wanted, images, None, color, None).collect()
     assert sorted(row["image_id"] for row in unstored) == ["i0", "i2"]
+
+
+def test_only_files_that_hold_lacking_images_are_read(spark: SparkSession, images: DataFrame, tmp_path: Path) -> None:
+    path = str(tmp_path / "images with a space")
+    for name in ("i0", "i1", "i2"):
+        write_table(images.where(f"image_id = '{name}'").coalesce(1), IMAGES, path, "append")
+    table = read_table(spark, IMAGES, path)
+    color = Extraction(plan_features(FeatureSettings(families=("color",))), "cpu", 2)
+    stored = extract_missing(table.where("image_id <> 'i1'"), None, color).localCheckpoint()
+    wanted = table.select("image_id", "sha256").localCheckpoint()
+    rows = extract_wanted(wanted, table, stored, color, None)
+    for file in (tmp_path / "images with a space").glob("part-*.parquet"):  # those of the others are gone
+        if "i1" not in [row["image_id"] for row in spark.read.parquet(str(file)).collect()]:
+            file.unlink()
+    assert [(row["image_id"], row["status"]) for row in rows.collect()] == [("i1", "ok")]
+
+
+LAYOUTS = ("side by side", "apart", "another order", "flat", "in memory")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("few", [100, 1])
+def test_what_is_stored_is_found_in_every_layout(
+    spark: SparkSession, images: DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str, few: int
+) -> None:
+    monkeypatch.setattr("popspark.transforms.stored_files.FEW_IDS", few)
+    monkeypatch.setattr("popspark.transforms.stored_files.SPLIT_BYTES", 1500)
+    planned, path = plan_features(CLASSICAL), str(tmp_path / "features")
+    rows = extract_missing(images, None, Extraction(planned, "cpu", 2))
+    rows = rows.where("NOT (family = 'lbp' AND image_id = 'i3')").localCheckpoint()
+    old = rows.where("image_id = 'i3'").withColumns({"family": f.lit("lbp"), "version": f.lit("old")})
+    if layout == "side by side":
+        write_table(rows.unionByName(old).coalesce(1), IMAGE_FEATURES, path)
+    elif layout == "apart":
+        for family in CLASSICAL.families:
+            write_table(rows.unionByName(old).where(f.col("family") == family), IMAGE_FEATURES, path, "append")
+    elif layout == "another order":
+        ordered = rows.unionByName(old).coalesce(1).sortWithinPartitions("family", f.desc("version"), f.rand(3))
+        write_table(ordered, IMAGE_FEATURES, path)
+    elif layout == "flat":
+        rows.unionByName(old).write.parquet(path)
+    stored = rows.unionByName(old) if layout == "in memory" else read_table(spark, IMAGE_FEATURES, path)
+    wanted = images.select("image_id").where("image_id <> 'i1'")
+    ids = collect_few(wanted)
+    assert (ids is None) == (few == 1)
+    found = find_present(stored, {p.name: p.version for p in planned}, ids).collect()
+    expected = dict.fromkeys(("i0", "i1", "i2", "i4", "broken", "gone"), 3) | {"i3": 1}
+    if ids is not None:
+        del expected["i1"]
+    assert {row["image_id"]: row["present"] for row in found if row["present"]} == expected
+    assert len({(row["image_id"], row["key"]) for row in found}) == len(found)
+    assert [row["key"] for row in found if row["image_id"] == "gone"] == [""]
 
 
 def test_a_commit_that_was_cut_off_half_way_is_completed_without_doubles(

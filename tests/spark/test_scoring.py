@@ -23,6 +23,7 @@ from popspark.tables import IMAGE_FEATURES, SCORES, SOCIAL_NAMES
 from popspark.transforms.projection import project_features
 from popspark.transforms.score_inputs import scoring_inputs
 from popspark.transforms.scoring import gather_parts, score_posts, sum_parts
+from popspark.transforms.stored_files import collect_few
 from popspark.transforms.stored_parts import project_stored
 from popspark.warehouse import read_table
 
@@ -162,11 +163,11 @@ def test_stored_features_give_the_same_parts_from_their_files_as_by_spark(
     few: int,
 ) -> None:
     """Files in several splits; of the wanted images only where these are few. A flat folder is left to Spark."""
-    monkeypatch.setattr("popspark.transforms.stored_parts.FEW_IDS", few)
-    monkeypatch.setattr("popspark.transforms.stored_parts.SPLIT_BYTES", 1500)
+    monkeypatch.setattr("popspark.transforms.stored_files.FEW_IDS", few)
+    monkeypatch.setattr("popspark.transforms.stored_files.SPLIT_BYTES", 1500)
     features = read_table(tables[1].sparkSession, IMAGE_FEATURES, str(stored / layout))
     wanted = tables[1].select("image_id").where("image_id <> 'i1'")
-    found = project_stored(features, wanted, *_named(bundle))
+    found = project_stored(features, collect_few(wanted), *_named(bundle))
     by_spark = project_features(tables[1].where("image_id <> 'i1'") if few else tables[1], *_named(bundle))
     gathered = _gathered(found, bundle[0])
     assert gathered == _gathered(by_spark, bundle[0])
@@ -202,7 +203,7 @@ def test_files_that_do_not_match_lose_nothing(
     if trouble == "another name":
         changed.rename(changed.with_name("part-1.parquet"))
     features = read_table(tables[1].sparkSession, IMAGE_FEATURES, str(tmp_path / "features"))
-    parts = project_stored(features, features.select("image_id"), *_named(bundle))
+    parts = project_stored(features, None, *_named(bundle))
     gathered = _gathered(parts, bundle[0])
     expected = _gathered(project_features(tables[1], *_named(bundle)), bundle[0])
     if trouble == "a family's row missing":
@@ -222,7 +223,7 @@ def test_projected_images_are_not_broadcast(
     images = features.selectExpr("image_id", "sha256", "'ok' AS status").distinct()
     inputs = scoring_inputs(posts, images, social, bundle[0]).where("post_id IS NOT NULL")
     kept = read_table(features.sparkSession, IMAGE_FEATURES, str(stored / "by_family"))
-    found = score_posts(inputs, project_stored(kept, posts, *_named(bundle)), *_named(bundle), "r1")
+    found = score_posts(inputs, project_stored(kept, collect_few(posts), *_named(bundle)), *_named(bundle), "r1")
     plan = found._jdf.queryExecution().executedPlan().toString()
     assert "SortMergeJoin [image_id" in plan
     assert sorted(map(str, found.drop("scored_at").collect())) == sorted(map(str, scores.drop("scored_at").collect()))

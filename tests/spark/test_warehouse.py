@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as f
 
 from popspark.errors import PathError, SchemaError
-from popspark.tables import IMAGES, SCORES
+from popspark.tables import IMAGE_FEATURES, IMAGES, SCORES
 from popspark.warehouse import count_by_status, find_table, read_table, validate, write_table
 
 
@@ -43,3 +45,16 @@ def test_a_written_table_reads_back_without_undeclared_columns(spark: SparkSessi
 def test_statuses_are_counted_ok_first(spark: SparkSession) -> None:
     rows = spark.createDataFrame([(s,) for s in ("b", "ok", "a", "b")], "status string")
     assert list(count_by_status(rows).items()) == [("ok", 1), ("b", 2), ("a", 1)]
+
+
+def test_the_files_that_a_task_writes_for_several_families_hold_images_in_one_order(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    families = f.explode(f.array(f.lit("color"), f.lit("lbp"), f.lit("gist"))).alias("family")
+    rows = spark.range(0, 300, 1, 2).select(f.col("id").cast("string").alias("image_id"), families).orderBy(f.rand(1))
+    known = {"image_id": f.col("image_id"), "family": f.col("family"), "status": f.lit("ok")}
+    columns = (known.get(n, f.lit(None)).cast(kind).alias(n) for n, kind in IMAGE_FEATURES.columns.items())
+    write_table(rows.coalesce(2).select(*columns), IMAGE_FEATURES, str(tmp_path))
+    found = [pq.ParquetFile(file).read().column("image_id").to_pylist() for file in tmp_path.glob("family=*/*.parquet")]
+    assert all(ids == sorted(ids) for ids in found)
+    assert sum(map(len, found)) == 900
