@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -79,9 +80,12 @@ KINDS: dict[str, tuple[str | None, Callable[[pa.Array], pa.Array], str]] = {
 
 def hashed(names: pa.Array, salt: str) -> pa.Array:
     """The sha256 of each name in hex, behind the salt."""
-    found = names.dictionary_encode()
-    digests = [hashlib.sha256(f"{salt}{name}".encode()).hexdigest() for name in found.dictionary.to_pylist()]
-    return pa.array(digests, pa.string()).take(found.indices)
+    return pa.array([None if name is None else _digest(salt + name) for name in names.to_pylist()], pa.string())
+
+
+@lru_cache(1 << 17)  # users post again
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def extras(values: Mapping[str, pa.Array]) -> pa.Array:

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from popspark.ingest import arrow_values
-from popspark.ingest.json_texts import parse_objects
-from popspark.ingest.row_files import RowFile, as_text, read_objects, read_rows
+from popspark.ingest.json_texts import parse_alike, parse_each, parse_objects
+from popspark.ingest.row_files import RowFile, as_text, read_joined, read_objects, read_rows
 
 IDS = ("Uid", "Pid")
 
@@ -93,13 +93,10 @@ def read_chunk(part: Part, first: int, last: int, wanted: Wanted) -> pa.RecordBa
     columns = {"part": pa.repeat(pa.scalar(part.name), n), "place": pa.array(range(first + 1, last + 1), pa.int64())}
     columns |= {"fault": empty, "base64": empty}
     for role, names in wanted.fields.items():
-        objects, is_cut = _objects(part.arrays[role], first, last) if role in part.arrays else ([], False)
-        texts, faults = parse_objects(objects, names)
-        if is_cut:
-            faults = pa.concat_arrays([faults[:-1], pa.array(["truncated_json"])])
+        texts, faults, base64 = _parse_table(part.arrays.get(role), first, last, names)
         columns |= {f"{role}_{name}": _pad(column, n) for name, column in zip(names, texts, strict=True)}
         columns["fault"] = pc.coalesce(columns["fault"], _pad(faults, n))
-        columns["base64"] = pc.coalesce(columns["base64"], _pad(_base64(objects), n))
+        columns["base64"] = pc.coalesce(columns["base64"], _pad(base64, n))
     for role in wanted.lists:
         rows = _rows(part.lists[role], first, last) if role in part.lists else []
         columns[f"{role}_line"] = _pad(_lines(rows), n)
@@ -121,6 +118,27 @@ def read_chunk(part: Part, first: int, last: int, wanted: Wanted) -> pa.RecordBa
     return pa.RecordBatch.from_pydict({name: columns[name] for name in wanted.columns})
 
 
+def _parse_table(
+    file: RowFile | None, first: int, last: int, names: Sequence[str]
+) -> tuple[list[pa.Array], pa.Array, pa.Array]:
+    """The columns of text, faults, and bytes that are not UTF-8; of as many rows as the table has."""
+    n = max(min(last, file.n_rows) - first, 0) if file else 0
+    if file is None or n == 0:
+        none = pa.nulls(0, pa.string())
+        return [none] * len(names), none, none
+    text, head, is_cut = read_joined(file, first, first + n)
+    texts = parse_alike(text, head, names, n)
+    if texts is not None:
+        faults = base64 = pa.nulls(n, pa.string())
+    else:
+        objects = read_objects(file, first, first + n)[0]
+        texts, faults = parse_each(objects, names)
+        base64 = pa.array([None if one.isascii() else as_text(one)[1] for one in objects], pa.string())
+    if is_cut:
+        faults = pa.concat_arrays([faults[:-1], pa.array(["truncated_json"])])
+    return texts, faults, base64
+
+
 def _objects(file: RowFile, first: int, last: int) -> tuple[list[bytes], bool]:
     return read_objects(file, first, min(last, file.n_rows))
 
@@ -132,12 +150,6 @@ def _rows(file: RowFile, first: int, last: int) -> list[bytes]:
 def _pad(column: pa.Array, n: int) -> pa.Array:
     """Nulls where the table has ended before the others."""
     return column if len(column) == n else pa.concat_arrays([column, pa.nulls(n - len(column), column.type)])
-
-
-def _base64(objects: Sequence[bytes]) -> pa.Array:
-    if b"".join(objects).isascii():
-        return pa.nulls(len(objects), pa.string())
-    return pa.array([None if one.isascii() else as_text(one)[1] for one in objects], pa.string())
 
 
 def _lines(rows: Sequence[bytes]) -> pa.Array:

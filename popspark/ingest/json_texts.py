@@ -13,16 +13,19 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.json
 
-N_SAMPLED = 50
-"""Objects that tell how a file spells its names and what kinds its values have."""
+from popspark.ingest.row_files import N_HEAD
 
 
 def parse_objects(objects: Sequence[bytes], names: Sequence[str]) -> tuple[list[pa.Array], pa.Array]:
     """A column of text per name, matched without regard to case, and of faults: `not_json` or null."""
-    joined = b"\n".join(objects)
-    columns = _parse_at_once(joined, [_load(one) for one in objects[:N_SAMPLED]], names, len(objects))
+    columns = parse_alike(b"\n".join(objects), objects[:N_HEAD], names, len(objects))
     if columns is not None:
         return columns, pa.nulls(len(objects), pa.string())
+    return parse_each(objects, names)
+
+
+def parse_each(objects: Sequence[bytes], names: Sequence[str]) -> tuple[list[pa.Array], pa.Array]:
+    """`parse_objects`, one after the other."""
     found = [_load(one) for one in objects]
     lowered = [{key.lower(): value for key, value in one.items()} if one is not None else {} for one in found]
     texts = [pa.array([_as_text(one.get(name.lower())) for one in lowered], pa.string()) for name in names]
@@ -66,15 +69,16 @@ def _write(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _parse_at_once(
-    joined: bytes, sample: list[dict[str, Any] | None], names: Sequence[str], n: int
-) -> list[pa.Array] | None:
-    """None where the objects are not all alike."""
+def parse_alike(joined: bytes, head: Sequence[bytes], names: Sequence[str], n: int) -> list[pa.Array] | None:
+    """The columns of `parse_objects` from n objects one after the other; None where these are not all alike.
+
+    head: the first of them, which tell how the file spells its names and what kinds its values have.
+    """
     if not _is_utf8(joined):
         return None
     spelling: dict[str, str] = {}
     kinds: dict[str, pa.DataType] = {}
-    for one in sample:
+    for one in map(_load, head):
         for key, value in (one or {}).items():
             spelling.setdefault(key.lower(), key)
             if value is not None:

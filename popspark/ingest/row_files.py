@@ -13,6 +13,7 @@ import json
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from fsspec.core import url_to_fs
 
@@ -20,6 +21,8 @@ from popspark.errors import AccountingError
 
 BOM = b"\xef\xbb\xbf"
 HEAD_BYTES = 1 << 18
+N_HEAD = 50
+"""Objects that tell how a file spells its names and what kinds its values have."""
 _ARRAY = re.compile(r"\ufeff?\s*\[\s*(?=\{)", re.ASCII)
 _GAP = re.compile(r'\s*,\s*\{\s*"\w[^"\\{}]*"(?=\s*:)')
 
@@ -78,13 +81,11 @@ def count_blocks(path: str, start: int, end: int, separator: bytes, block_bytes:
     return counts, n_written if n_empty < len(content) else None
 
 
-def read_rows(file: RowFile, first: int, last: int) -> list[bytes]:
-    """What stands between the separators, for the rows from `first`, counted from 0, up to `last`.
+def _read_span(file: RowFile, first: int, last: int) -> bytes:
+    """The rows from `first`, counted from 0, up to `last`, with the separators between them; there is one at least.
 
     Raises `AccountingError` where the file is not as it was counted.
     """
-    if first >= last:
-        return []
     block, skipped = 0, 0
     if first:  # it begins behind separator first - 1
         block = bisect_right(file.before, first - 1) - 1
@@ -93,13 +94,52 @@ def read_rows(file: RowFile, first: int, last: int) -> list[bytes]:
     if last < file.n_rows:  # it ends with separator last - 1
         end = bisect_right(file.before, last - 1) * file.block_bytes + len(file.separator) - 1
     content = read_bytes(file.path, block * file.block_bytes, min(end, file.n_bytes))
-    rows = content.split(file.separator)
-    if first == 0:
-        rows[0] = rows[0].removeprefix(BOM)
-    wanted = rows[skipped : skipped + last - first]
-    if len(wanted) < last - first or (last < file.n_rows and len(rows) == skipped + last - first):
+    before = content.split(file.separator, skipped)
+    n_behind = before[-1].count(file.separator) + 1 - (last - first)
+    if len(before) <= skipped or n_behind < 0 or (last < file.n_rows and n_behind == 0):
         raise AccountingError("The file changed between two passes over it.", where=file.path)
-    return wanted
+    content = before[-1].rsplit(file.separator, n_behind)[0] if n_behind else before[-1]
+    return content.removeprefix(BOM) if first == 0 else content
+
+
+def read_rows(file: RowFile, first: int, last: int) -> list[bytes]:
+    """What stands between the separators, for the rows from `first`, counted from 0, up to `last`.
+
+    Raises `AccountingError` where the file is not as it was counted.
+    """
+    return _read_span(file, first, last).split(file.separator) if first < last else []
+
+
+class Objects(NamedTuple):
+    """text: objects of a JSON array, a newline between two of them. head: the first `N_HEAD`. is_cut: whether the last
+    one is there but does not end the array.
+    """
+
+    text: bytes
+    head: list[bytes]
+    is_cut: bool
+
+
+def read_joined(file: RowFile, first: int, last: int) -> Objects:
+    """`read_objects`, not taken apart."""
+    if first >= last:
+        return Objects(b"", [], False)
+    text, is_cut = _read_span(file, first, last), False
+    opening = file.separator[file.separator.index(b"{") :]
+    if first:
+        text = opening + text
+    elif array := _OPENING.match(text):
+        text = text[array.end() :]
+    if last < file.n_rows:
+        text += b"}"
+    else:
+        ended = text.rstrip()
+        is_cut = not (ended.endswith(b"]") and ended[:-1].rstrip().endswith(b"}"))
+        text = ended.removesuffix(b"]")
+    *whole, rest = text.split(file.separator, N_HEAD)
+    head = [one + b"}" for one in whole] + ([rest] if len(whole) < N_HEAD else [])
+    head[1:] = [opening + one for one in head[1:]]
+    return Objects(text.replace(file.separator, b"}\n" + opening), head, is_cut)
 
 
 def read_objects(file: RowFile, first: int, last: int) -> tuple[list[bytes], bool]:

@@ -28,7 +28,7 @@ def dump(**fields: Any) -> bytes:
 @pytest.fixture(params=[True, False], ids=["at once", "one by one"])
 def _alike(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if not request.param:
-        monkeypatch.setattr(json_texts, "_parse_at_once", lambda *_: None)
+        monkeypatch.setattr(json_texts, "parse_alike", lambda *_: None)
 
 
 @pytest.mark.usefixtures("_alike")
@@ -54,7 +54,7 @@ def test_objects_alike_are_parsed_at_once(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(json_texts, "_load", lambda content: n_loaded.append(1) or load(content))
     rows, _ = parse(*[dump(Uid=str(i), Pid=i) for i in range(500)])
     assert [row[:2] for row in rows] == [[str(i), str(i)] for i in range(500)]
-    assert len(n_loaded) == json_texts.N_SAMPLED
+    assert len(n_loaded) == json_texts.N_HEAD
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import pytest
 
 from popspark.errors import AccountingError
 from popspark.ingest.row_files import (
+    N_HEAD,
     RowFile,
     as_text,
     count_blocks,
     find_separator,
+    read_joined,
     read_objects,
     read_rows,
 )
@@ -51,6 +54,19 @@ def test_objects_wherever_the_blocks_end(tmp_path: Path, options: dict[str, Any]
             objects, is_cut = read_objects(file, first, last)
             assert [json.loads(one) for one in objects] == OBJECTS[first:last]
             assert not is_cut
+            text, head, is_cut = read_joined(file, first, last)
+            assert list(_decode(text)) == OBJECTS[first:last]
+            assert [json.loads(one) for one in head] == OBJECTS[first : min(first + N_HEAD, last)]
+            assert not is_cut
+
+
+def _decode(text: bytes) -> Iterator[Any]:
+    """Objects that stand one after the other."""
+    rest = text.decode().strip()
+    while rest:
+        found, end = json.JSONDecoder().raw_decode(rest)
+        yield found
+        rest = rest[end:].strip()
 
 
 @pytest.mark.parametrize("block_bytes", [1, 3, 1000])
@@ -70,7 +86,9 @@ def test_the_last_object_must_end_the_array(tmp_path: Path, ending: str) -> None
     content = ('[{"Uid": 1}, {"Uid": 2}, {"Uid": 3, ' + ending).encode()
     file = index(tmp_path / "a.json", content, b'}, {"Uid"', 5)
     assert read_objects(file, 0, 1) == ([b'{"Uid": 1}'], False)
+    assert read_joined(file, 0, 1) == (b'{"Uid": 1}', [b'{"Uid": 1}'], False)
     assert read_objects(file, 0, file.n_rows)[1]
+    assert read_joined(file, 0, file.n_rows).is_cut
 
 
 @pytest.mark.parametrize(
