@@ -4,8 +4,8 @@
 
 DuckDB reads the same files into the same columns, lines the tables up by position, and writes Parquet; and computes the
 same point-in-time values from the posts that Spark wrote. Both have `--threads` threads. Growth is the time of the
-largest size over that of the smallest, against the ratio of their rows. Every size is measured after one warm-up at
-2,000 rows, as JIT and class loading belong to neither.
+largest size over that of the smallest, against the ratio of their rows. Times are the shortest of three after a first one, in
+which the JVM still compiles.
 """
 
 from __future__ import annotations
@@ -15,22 +15,21 @@ import json
 import random
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import duckdb
 from table import Row, finish
+from timing import best_seconds
 
 from popspark.ingest import Options, parse_export
-from popspark.ingest.accounting import complete, write_posts
+from popspark.ingest.accounting import write_posts
 from popspark.session import get_session
 from popspark.tables import POSTS, SOCIAL_FEATURES
 from popspark.transforms.social import social_features
 from popspark.warehouse import read_table, write_table
 
-WARM_UP_ROWS = 2000
 WORDS = ("sea", "sun", "beach", "city", "night", "street", "food", "dog", "cat", "snow", "river", "travel", "art")
 
 INGEST = """
@@ -140,20 +139,14 @@ def write_export(folder: Path, n: int) -> None:
     (folder / "train_label.txt").write_text("".join(f"{draw.uniform(1, 16):.2f}\n" for _ in keys))
 
 
-def timed(call: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    call()
-    return time.perf_counter() - began
-
-
 def measure(spark: Any, root: Path, n: int, threads: int) -> dict[str, float]:
     """Seconds of the two steps by both engines, on n posts; checks that they agree on the number of rows."""
     export, posts, social = root / f"export_{n}", str(root / f"posts_{n}"), str(root / f"social_{n}")
     write_export(export, n)
 
     def ingest() -> None:
-        rows = complete(parse_export(spark, "smpd", str(export), Options()), "smpd", True)
-        counts = write_posts(spark, rows, "smpd", posts, str(root / f"rejects_{n}"))
+        parsed = parse_export(spark, "smpd", str(export), Options())
+        counts = write_posts(spark, parsed, "smpd", True, posts, str(root / f"rejects_{n}"))
         assert (counts.n_out, counts.n_rejected) == (n, {}), counts
 
     def compute_social() -> None:
@@ -163,10 +156,10 @@ def measure(spark: Any, root: Path, n: int, threads: int) -> dict[str, float]:
     duck = duckdb.connect(config={"threads": threads})
     duck.execute("SET TimeZone = 'UTC'")
     seconds = {
-        "ingest": timed(ingest),
-        "ingest_duckdb": timed(lambda: duck.execute(INGEST.format(export, root / f"posts_{n}.parquet"))),
-        "social": timed(compute_social),
-        "social_duckdb": timed(lambda: duck.execute(SOCIAL.format(posts, root / f"social_{n}.parquet", FLAGS))),
+        "ingest": best_seconds(ingest),
+        "ingest_duckdb": best_seconds(lambda: duck.execute(INGEST.format(export, root / f"posts_{n}.parquet"))),
+        "social": best_seconds(compute_social),
+        "social_duckdb": best_seconds(lambda: duck.execute(SOCIAL.format(posts, root / f"social_{n}.parquet", FLAGS))),
     }
     sums = "SELECT count(*), sum(user_rank), sum(n_user_posts), sum(user_mean_views) FROM read_parquet(?)"
     files = (f"{social}/*.parquet", f"{root}/social_{n}.parquet")
@@ -197,7 +190,6 @@ def main() -> None:
     small, large = args.growth
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        measure(spark, root, WARM_UP_ROWS, args.threads)
         found = {n: measure(spark, root, n, args.threads) for n in sorted({small, args.rows, large})}
     at = found[args.rows]
     rows = [

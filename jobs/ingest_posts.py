@@ -12,7 +12,7 @@ from __future__ import annotations
 from popspark.command import run
 from popspark.config import JobConfig
 from popspark.ingest import Options, load_mapping, parse_export
-from popspark.ingest.accounting import complete, write_posts
+from popspark.ingest.accounting import write_posts
 from popspark.session import get_session
 
 
@@ -37,8 +37,7 @@ def main(config: Config) -> None:
         mapping=load_mapping(config.mapping) if config.mapping else None,
     )
     parsed = parse_export(spark, config.origin, config.source, options)
-    rows = complete(parsed, config.origin, config.is_simulated)
-    print(write_posts(spark, rows, config.origin, config.posts, config.rejects))
+    print(write_posts(spark, parsed, config.origin, config.is_simulated, config.posts, config.rejects))
 
 
 if __name__ == "__main__":

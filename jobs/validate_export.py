@@ -35,7 +35,7 @@ def main(config: Config) -> None:
     parsed = parse_export(spark, config.origin, config.source, options)
     files = [(file, is_read(config.origin, file)) for file in list_files(spark, config.source)]
     images = list_images(spark, config.images_root)[0] if config.images_root else None
-    rows = complete(parsed, config.origin, is_simulated=False)
+    rows = complete(parsed.read(), config.origin, is_simulated=False)
     rows = refuse_duplicates(rows, find_repeated(rows.where("reason IS NULL")))
     found = inspect_rows(rows, files, images)
     page = f"{config.origin} export in {config.source}\n\n{found}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as f
 from pyspark.sql import types as t
 
 from popspark.errors import PathError, SchemaError
@@ -13,7 +14,7 @@ from popspark.tables import Table
 
 
 def _differences(actual: t.StructType, table: Table) -> list[str]:
-    have = {f.name: f.dataType for f in actual.fields}
+    have = {field.name: field.dataType for field in actual.fields}
     missing = [
         f"missing column {name} {kind.simpleString()}" for name, kind in table.columns.items() if name not in have
     ]
@@ -75,6 +76,12 @@ def write_table(rows: DataFrame, table: Table, path: str, mode: str = "overwrite
         rows = rows.sortWithinPartitions(*table.partitioned_by, *table.ordered_by)
     writer = rows.write.mode(mode).options(**table.parquet)
     writer.partitionBy(*table.partitioned_by).parquet(path)
+
+
+def no_rows(spark: SparkSession, table: Table) -> DataFrame:
+    """The table without any; known to be empty before it is read."""
+    columns = (f.lit(None).cast(kind).alias(name) for name, kind in table.columns.items())
+    return spark.range(0).select(*columns)
 
 
 def count_by_status(rows: DataFrame, column: str = "status") -> dict[str, int]:

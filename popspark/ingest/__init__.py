@@ -1,7 +1,7 @@
 """Origins: each file reads one kind of export into parsed rows, of which each becomes a post or a reject.
 
 An origin is a file of this package with `FILE`, the pattern of the files that it reads, and
-`parse(spark, source, options) -> DataFrame`. The result has the columns of
+`parse(spark, source, options) -> DataFrame`, or `Parsed`. Its rows have the columns of
 `popspark.tables.POSTS` that the origin knows (the others become null) and
 
     file, line   where the row stood; line counts from 1, in a JSON array objects instead of lines
@@ -14,6 +14,7 @@ No row of the export is left out of it. `popspark.ingest.accounting` writes the 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -34,6 +35,18 @@ ORIGINS = {
     "csv": "popspark.ingest.table",
     "parquet": "popspark.ingest.table",
 }
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """read: gives the rows above. write_plain: where an origin can, writes the posts of those rows that need no Spark.
+
+    It takes a folder that driver and workers see alike, and values that all posts have, by name. It returns the files,
+    whose names do not count yet, their number of posts, and the other rows, or None where there are none.
+    """
+
+    read: Callable[[], DataFrame]
+    write_plain: Callable[[str, Mapping[str, Any]], tuple[list[str], int, DataFrame | None]] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +92,7 @@ def is_read(origin: str, file: str) -> bool:
     return file.lower().endswith(".zip") or re.search(_find_origin(origin).FILE, file) is not None
 
 
-def parse_export(spark: SparkSession, origin: str, source: str, options: Options) -> DataFrame:
+def parse_export(spark: SparkSession, origin: str, source: str, options: Options) -> Parsed:
     """The parsed rows of the export at `source`, a folder or a file.
 
     Raises `ConfigError` for an unknown origin, `PathError` where the source does not hold what the origin needs.
@@ -91,5 +104,5 @@ def parse_export(spark: SparkSession, origin: str, source: str, options: Options
             where=f"origin {origin}",
             got=f"mapping {'given' if options.mapping is not None else 'absent'}",
         )
-    parsed: DataFrame = module.parse(spark, source, options)
-    return parsed
+    parsed = module.parse(spark, source, options)
+    return parsed if isinstance(parsed, Parsed) else Parsed(lambda: parsed)

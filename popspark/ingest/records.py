@@ -21,6 +21,7 @@ from pyspark.sql import functions as F
 
 from popspark.errors import PathError
 from popspark.ingest.streams import Layout, is_container, iter_records
+from popspark.workers import prepare_worker
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,6 +119,7 @@ def _make_reader(layout: Layout) -> Callable[[Iterator[pd.DataFrame]], Iterator[
     def read(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:  # runs on executors
         import pandas as pd
 
+        prepare_worker()
         for batch in batches:
             for file in batch["file"]:
                 held = []

@@ -139,7 +139,7 @@ def read_joined(file: RowFile, first: int, last: int) -> Objects:
     *whole, rest = text.split(file.separator, N_HEAD)
     head = [one + b"}" for one in whole] + ([rest] if len(whole) < N_HEAD else [])
     head[1:] = [opening + one for one in head[1:]]
-    return Objects(text.replace(file.separator, b"}\n" + opening), head, is_cut)
+    return Objects(text.replace(file.separator, file.separator.replace(b",", b"\n", 1)), head, is_cut)
 
 
 def read_objects(file: RowFile, first: int, last: int) -> tuple[list[bytes], bool]:

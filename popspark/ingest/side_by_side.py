@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 from pyspark.sql import Column, DataFrame, Row, SparkSession
@@ -17,12 +18,13 @@ from pyspark.sql.pandas.functions import pandas_udf
 
 from popspark.ingest.chunks import LooseRows, Part, Wanted, read_chunk, read_loose_rows, read_texts
 from popspark.ingest.row_files import HEAD_BYTES, RowFile, count_blocks, find_separator, read_bytes
+from popspark.workers import prepare_worker
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BLOCK_BYTES = 1 << 20
-N_BLOCKS = 16
+BLOCK_BYTES = 1 << 17
+N_BLOCKS = 128
 """Read at once while counting."""
 CHUNK_BYTES = 8 << 20
 """Of all the tables together, read at once while parsing."""
@@ -47,6 +49,7 @@ def index_files(spark: SparkSession, arrays: Mapping[str, int], lists: Mapping[s
     def count(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # runs on executors
         import pyarrow as pa
 
+        prepare_worker()
         for batch in batches:
             for place in batch.column(0).to_pylist():
                 path, start, end = ranges[place]
@@ -92,23 +95,73 @@ def side_by_side(name: str, arrays: dict[str, RowFile], lists: dict[str, RowFile
     return Part(name, arrays, lists, n_rows, max(1, CHUNK_BYTES * n_rows // max(n_bytes, 1)))
 
 
-def read_parts(spark: SparkSession, parts: Sequence[Part], wanted: Wanted) -> DataFrame:
-    """The columns of `popspark.ingest.chunks.read_chunk`, of all rows of all parts."""
-    chunks = [
-        (part, first, min(first + part.chunk_rows, part.n_rows))
+class Chunk(NamedTuple):
+    """The rows of a part from `first`, counted from 0, up to `last`: what is read at once."""
+
+    part: Part
+    first: int
+    last: int
+
+    def read(self, wanted: Wanted) -> pa.RecordBatch:
+        return read_chunk(self.part, self.first, self.last, wanted)
+
+
+def cut(parts: Sequence[Part]) -> list[Chunk]:
+    """All their chunks."""
+    return [
+        Chunk(part, first, min(first + part.chunk_rows, part.n_rows))
         for part in parts
         for first in range(0, part.n_rows, part.chunk_rows)
     ]
 
+
+def read_chunks(spark: SparkSession, chunks: Sequence[Chunk], wanted: Wanted) -> DataFrame:
+    """The columns of `popspark.ingest.chunks.read_chunk`, of all rows of all chunks."""
+
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # runs on executors
+        prepare_worker()
         for batch in batches:
             for place in batch.column(0).to_pylist():
-                part, first, last = chunks[place]
-                yield read_chunk(part, first, last, wanted)
+                yield chunks[place].read(wanted)
 
-    n_bytes = sum(file.n_bytes for part in parts for file in [*part.arrays.values(), *part.lists.values()])
     schema = ", ".join(f"{name} {kind}" for name, kind in wanted.columns.items())
-    return _over(spark, len(chunks), n_bytes).mapInArrow(read, schema)
+    return _over(spark, len(chunks), len(chunks) * CHUNK_BYTES).mapInArrow(read, schema)
+
+
+class Plain(NamedTuple):
+    """files: of posts, with names that do not count yet. left: the chunks that are not plain."""
+
+    files: list[str]
+    n_posts: int
+    left: list[Chunk]
+
+
+def write_plain_posts(
+    spark: SparkSession, chunks: Sequence[Chunk], wanted: Wanted, known: Mapping[str, Any], folder: str
+) -> Plain:
+    """Writes the posts of plain chunks into a folder that driver and workers see alike, see
+    `popspark.ingest.plain_posts`.
+    """
+
+    def write(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # runs on executors
+        import pyarrow as pa
+
+        from popspark.ingest.plain_posts import write_plain
+
+        prepare_worker()
+        places = [place for batch in batches for place in batch.column(0).to_pylist()]
+        if places:
+            found = write_plain(((place, partial(chunks[place].read, wanted)) for place in places), known, folder)
+            columns = zip(*found, strict=True)
+            types = [pa.int64(), pa.string(), pa.int64()]
+            arrays = [pa.array(values, kind) for values, kind in zip(columns, types, strict=True)]
+            yield pa.RecordBatch.from_arrays(arrays, ["chunk", "file", "n"])
+
+    tasks = _over(spark, len(chunks), len(chunks) * CHUNK_BYTES)
+    rows = tasks.mapInArrow(write, "chunk bigint, file string, n bigint").collect()
+    files = sorted({row["file"] for row in rows if row["file"]})
+    left = sorted(row["chunk"] for row in rows if not row["file"])
+    return Plain(files, sum(row["n"] for row in rows), [chunks[place] for place in left])
 
 
 def raw_text(parts: Sequence[Part]) -> Column:

@@ -22,20 +22,29 @@ by columns are streamed, and joined to the others (`popspark.ingest.streamed_tab
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
-from typing import cast
+from typing import Any, cast
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from popspark.errors import PathError
-from popspark.ingest import Options, values
-from popspark.ingest.chunks import LooseRows, Wanted
+from popspark.ingest import Options, Parsed, values
+from popspark.ingest.chunks import LooseRows, Part, Wanted
 from popspark.ingest.records import size_files
 from popspark.ingest.row_files import RowFile
-from popspark.ingest.side_by_side import index_files, raw_text, read_loose, read_parts, side_by_side
-from popspark.ingest.streamed_tables import StreamedTable, stream_array, stream_list
+from popspark.ingest.side_by_side import (
+    Chunk,
+    cut,
+    index_files,
+    raw_text,
+    read_chunks,
+    read_loose,
+    side_by_side,
+    write_plain_posts,
+)
+from popspark.ingest.streamed_tables import StreamedTable, leave_over, stream_array, stream_list
 from popspark.ingest.streams import is_container
 
 FILE = r"(train|test)_[^/]*(category|text|tags|temporalspatial|user|additional|img|label)[^/]*\.(?:json|txt)(?:\.gz)?$"
@@ -80,8 +89,8 @@ EXTRAS = {
 """What `extra` holds, by its name there, besides the part and bytes that are not UTF-8."""
 
 
-def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
-    """Parsed rows, see `popspark.ingest`."""
+def parse(spark: SparkSession, source: str, options: Options) -> Parsed:
+    """See `popspark.ingest`."""
     sizes = size_files(spark, source)
     roles: dict[str, list[str]] = {}
     for file in sorted(sizes):
@@ -122,30 +131,20 @@ def _line_up(
     indexed: dict[str, dict[str, RowFile]],
     streamed: dict[str, StreamedTable],
     options: Options,
-) -> DataFrame:
+) -> Parsed:
     """Row i of every table, parsed; what no row takes comes after, as rejects.
 
-    indexed: by role and part.
+    indexed: by role and part. Where all tables are, plain rows can be written without Spark.
     """
     n_rows = {role: {part: file.n_rows for part, file in files.items()} for role, files in indexed.items()}
     n_rows |= {role: {_part(file): n for file, n in table.n_rows.items()} for role, table in streamed.items()}
     n_posts = n_rows[SPINE]
     refused = {part for part, n in n_rows.get("label", {}).items() if n != n_posts.get(part)}
-    aligned = _read_aligned(spark, indexed, n_posts, refused, options) if indexed else None
-    if SPINE in streamed:
-        rows, others = streamed[SPINE].beside(), [aligned] if aligned is not None else []
-    else:
-        files = [F.when(F.col("part") == part, F.lit(file.path)) for part, file in indexed[SPINE].items()]
-        rows, others = cast(DataFrame, aligned).withColumn(f"{SPINE}_file", F.coalesce(*files)), []
     rejects = []
     for role, table in streamed.items():
         if role != SPINE:
             is_refused = F.col("part").isin(list(refused)) if role == "label" else F.lit(False)
-            others.append(table.beside().where(~is_refused))
-            rejects.append(_leave_over(table, is_refused, n_rows[role], n_posts))
-    for other in others:
-        # Rows are spread evenly over the places, so a partition's hash table is never larger than its share.
-        rows = rows.join(other.hint("shuffle_hash"), ["part", "place"], "left")
+            rejects.append(leave_over(table, is_refused, n_rows[role], n_posts))
     loose = [
         LooseRows(file, role in FIELDS, 0, file.n_rows, "labels_do_not_line_up")
         if role == "label" and part in refused
@@ -155,18 +154,48 @@ def _line_up(
     ]
     if loose := [one for one in loose if one.first < one.last]:
         rejects.append(read_loose(spark, loose))
-    posts = _posts(rows, options)
-    return reduce(lambda found, more: found.unionByName(more, allowMissingColumns=True), [posts, *rejects])
+    parts, wanted = _align(indexed, n_posts, refused, options)
+    spine_files = {part: file.path for part, file in indexed.get(SPINE, {}).items()}
+
+    def to_rows(chunks: Sequence[Chunk]) -> DataFrame:
+        aligned = read_chunks(spark, chunks, wanted).withColumn("raw", raw_text(parts)) if indexed else None
+        rows = _posts(_join_streamed(aligned, streamed, spine_files, refused), options)
+        return reduce(lambda found, more: found.unionByName(more, allowMissingColumns=True), [rows, *rejects])
+
+    def write_plain(folder: str, known: Mapping[str, Any]) -> tuple[list[str], int, DataFrame | None]:
+        known = {"n_media": 1, **known}
+        if options.collected_at is not None:
+            known["collected_at"] = spark.range(1).select(F.unix_micros(_collected_at(options))).collect()[0][0]
+        plain = write_plain_posts(spark, cut(parts), wanted, known, folder)
+        return plain.files, plain.n_posts, to_rows(plain.left) if plain.left or rejects else None
+
+    return Parsed(lambda: to_rows(cut(parts)), None if streamed else write_plain)
 
 
-def _read_aligned(
-    spark: SparkSession,
-    indexed: dict[str, dict[str, RowFile]],
-    n_posts: dict[str, int],
-    refused: set[str],
-    options: Options,
+def _join_streamed(
+    aligned: DataFrame | None, streamed: dict[str, StreamedTable], spine_files: dict[str, str], refused: set[str]
 ) -> DataFrame:
-    """Row i of every table that is read by row numbers. refused: the parts whose labels are."""
+    """Rows that were read side by side, and what is streamed beside them. spine_files: by part."""
+    others = [
+        table.beside().where(~F.col("part").isin(list(refused))) if role == "label" else table.beside()
+        for role, table in streamed.items()
+        if role != SPINE
+    ]
+    if SPINE in streamed:
+        rows, others = streamed[SPINE].beside(), [*([aligned] if aligned is not None else []), *others]
+    else:
+        files = [F.when(F.col("part") == part, F.lit(path)) for part, path in spine_files.items()]
+        rows = cast(DataFrame, aligned).withColumn(f"{SPINE}_file", F.coalesce(*files))
+    for other in others:
+        # Rows are spread evenly over the places, so a partition's hash table is never larger than its share.
+        rows = rows.join(other.hint("shuffle_hash"), ["part", "place"], "left")
+    return rows
+
+
+def _align(
+    indexed: dict[str, dict[str, RowFile]], n_posts: dict[str, int], refused: set[str], options: Options
+) -> tuple[list[Part], Wanted]:
+    """The tables that are read by row numbers, by part, and what of them. refused: the parts whose labels are."""
     parts = []
     for part, n in n_posts.items():
         tables = {role: files[part] for role, files in indexed.items() if part in files}
@@ -183,16 +212,7 @@ def _read_aligned(
         hashed="user_name",
         salt=None if options.keep_user_names else options.user_name_salt,
     )
-    return read_parts(spark, parts, wanted).withColumn("raw", raw_text(parts))
-
-
-def _leave_over(table: StreamedTable, is_refused: Column, n_rows: dict[str, int], n_posts: dict[str, int]) -> DataFrame:
-    """Of a streamed table the rows that belong to no post."""
-    beyond = [(F.col("part") == part) & (F.col("place") > n_posts.get(part, 0)) for part in n_rows]
-    reason = F.when(is_refused, F.lit("labels_do_not_line_up")).otherwise(F.lit("row_without_post"))
-    return table.rows.where(reduce(Column.__or__, beyond, is_refused | (F.col("place") == 0))).select(
-        "file", F.col("place").alias("line"), "raw", F.coalesce("fault", reason).alias("reason")
-    )
+    return parts, wanted
 
 
 def _posts(rows: DataFrame, options: Options) -> DataFrame:
@@ -224,9 +244,6 @@ def _posts(rows: DataFrame, options: Options) -> DataFrame:
     if "has_same_ids" in known:
         differ.append(F.coalesce(~F.col("has_same_ids"), F.lit(False)))
     differ.append(F.coalesce((ids_in_path != "") & (ids_in_path != ids), F.lit(False)))
-    collected_at = F.lit(None).cast("timestamp")
-    if options.collected_at is not None:
-        collected_at = values.time(F.lit(options.collected_at))
     reason = F.coalesce(
         *[F.col(name) for name in (f"{SPINE}_fault", "fault", *(f"{role}_fault" for role in FIELDS)) if name in known],
         values.first_reason(
@@ -249,7 +266,7 @@ def _posts(rows: DataFrame, options: Options) -> DataFrame:
         pid.alias("post_id"),
         uid.alias("user_id"),
         posted_at.alias("posted_at"),
-        collected_at.alias("collected_at"),
+        _collected_at(options).alias("collected_at"),
         title.alias("title"),
         hashtags.alias("hashtags"),
         F.char_length(title).cast("bigint").alias("n_title_chars"),
@@ -265,6 +282,10 @@ def _posts(rows: DataFrame, options: Options) -> DataFrame:
         label.alias("popularity"),
         _extra(known, options).alias("extra"),
     )
+
+
+def _collected_at(options: Options) -> Column:
+    return values.time(F.lit(options.collected_at).cast("string"))
 
 
 def _extra(known: set[str], options: Options) -> Column:

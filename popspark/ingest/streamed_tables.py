@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -59,6 +60,15 @@ def stream_list(spark: SparkSession, files: Sequence[str], role: str, part: str)
     rows = records.where((F.trim("raw") != "") | F.col("fault").isNotNull())
     found = rows.select(*_placed(part), F.col("fault"), F.trim("raw").alias(f"{role}_line"))
     return StreamedTable(role, found, _count(rows))
+
+
+def leave_over(table: StreamedTable, is_refused: Column, n_rows: dict[str, int], n_posts: dict[str, int]) -> DataFrame:
+    """Of a streamed table the rows that belong to no post."""
+    beyond = [(F.col("part") == part) & (F.col("place") > n_posts.get(part, 0)) for part in n_rows]
+    reason = F.when(is_refused, F.lit("labels_do_not_line_up")).otherwise(F.lit("row_without_post"))
+    return table.rows.where(reduce(Column.__or__, beyond, is_refused | (F.col("place") == 0))).select(
+        "file", F.col("place").alias("line"), "raw", F.coalesce("fault", reason).alias("reason")
+    )
 
 
 def _placed(part: str) -> list[Column]:

@@ -17,10 +17,10 @@ from pyspark.sql.pandas.functions import pandas_udf
 
 from popspark import images as codecs
 from popspark.extractor import Extractor, PlannedFamily
-from popspark.heap import keep_freed_memory
 from popspark.isolation import Decode, IsolatedDecode
 from popspark.tables import FLOATS, IMAGE_FEATURES, STRING
 from popspark.transforms.stored_files import sha_key
+from popspark.workers import prepare_worker
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def _limit_threads(n_cpus: int, with_torch: bool) -> None:
 @contextmanager
 def open_extractor(extraction: Extraction) -> Iterator[Extractor]:
     """On an executor: the extractor of the running task, on the task's device and with its processors."""
-    keep_freed_memory()
+    prepare_worker()
     context = TaskContext.get()
     n_cpus = context.cpus() if context else 1
     deep = any(p.weights is not None for p in extraction.planned)

@@ -18,6 +18,7 @@ from pyspark.sql.pandas.functions import pandas_udf
 from popspark import images as codecs
 from popspark.errors import PathError
 from popspark.tables import IMAGES
+from popspark.workers import prepare_worker
 
 FILE = t.StructType([t.StructField(name, kind) for name, kind in IMAGES.columns.items() if name != "image_id"])
 ROWS_PER_FILE, MIN_ROWS_PER_FILE = 1000, 16
@@ -93,6 +94,7 @@ def _read_file(filesystem: Any, root: str, image_id: str | None, limits: codecs.
 
 def _build_reader(root: str, limits: codecs.Limits) -> Callable[..., Column]:
     def read(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
+        prepare_worker()
         filesystem, base = _open_root(root)
         for batch in batches:
             rows = [_read_file(filesystem, base, image_id, limits) for image_id in batch]

@@ -19,9 +19,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
 from popspark.bundle import Bundle, load_bundle
-from popspark.heap import keep_freed_memory
 from popspark.prediction import Predictor
 from popspark.transforms.stored_files import Mask
+from popspark.workers import prepare_worker
 
 Parts = npt.NDArray[np.float64]
 PARTS = "image_id string, sha256 string, place int, part binary, status string, error string"
@@ -33,7 +33,7 @@ values as bytes, which nothing on their way takes apart; null where the status i
 @lru_cache(maxsize=2)
 def load_predictor(file: str) -> Predictor:
     """On an executor: the shipped bundle, kept per worker."""
-    keep_freed_memory()
+    prepare_worker()
     return Predictor(load_bundle(Path(SparkFiles.get(file))))
 
 

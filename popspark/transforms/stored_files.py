@@ -25,6 +25,8 @@ import pyarrow.parquet as pq
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
 
+from popspark.workers import prepare_worker
+
 Mask = npt.NDArray[np.bool_]
 
 FEW_IDS = 100_000
@@ -131,6 +133,7 @@ def find_present(features: DataFrame, versions: Mapping[str, str], ids: pa.Array
 
 def _read_present(features: DataFrame, splits: list[Split], versions: list[str], ids: pa.Array | None) -> DataFrame:
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # runs on executors
+        prepare_worker()
         for batch in batches:
             for n in batch.column("id").to_pylist():
                 yield from _split_present(splits[n], versions, ids)

@@ -1,16 +1,17 @@
-"""Freed memory stays with the process: seen by where glibc puts the next block."""
+"""What a worker keeps: freed memory, seen by where glibc puts the next block, and what is in archives on its path."""
 
 from __future__ import annotations
 
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 SCRIPT = """
 import ctypes
-from popspark.heap import keep_freed_memory
+from popspark.workers import keep_freed_memory
 
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
@@ -41,3 +42,28 @@ def test_a_freed_block_stays_in_the_heap() -> None:
     before, after = map(int, done.stdout.split())
     assert before == 0
     assert after >= 10 << 20
+
+
+ARCHIVES = """
+import importlib, sys, zipfile
+from popspark.workers import keep_archive_listings
+
+first, second = sys.argv[1:]
+keep_archive_listings()
+for name, path in (("one", first), ("two", second)):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{name}.py", "")
+    sys.path.append(path)
+    importlib.invalidate_caches()
+    importlib.import_module(name)
+opened = []
+sys.addaudithook(lambda event, arguments: event == "open" and opened.append(arguments[0]))
+importlib.invalidate_caches()
+print(first in opened, second in opened)
+"""
+
+
+def test_archives_are_listed_once_and_later_ones_found(tmp_path: Path) -> None:
+    paths = [str(tmp_path / "first.zip"), str(tmp_path / "second.zip")]
+    done = subprocess.run([sys.executable, "-c", ARCHIVES, *paths], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
