@@ -4,8 +4,8 @@
 
 DuckDB reads the same files into the same columns, lines the tables up by position, and writes Parquet; and computes the
 same point-in-time values from the posts that Spark wrote. Both have `--threads` threads. Growth is the time of the
-largest size over that of the smallest, against the ratio of their rows. Times are the shortest of three after a first one, in
-which the JVM still compiles.
+largest size over that of the smallest, against the ratio of their rows. Times are the shortest of three runs after a
+first one, in which the JVM still compiles.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from popspark.ingest.arrow_values import prose
 from popspark.tables import POSTS
 
 GROUP_ROWS = 1 << 17
+"""Of a row group, about."""
 KINDS = {
     "string": pa.string(),
     "bigint": pa.int64(),
