@@ -44,4 +44,5 @@ def test_noise_teaches_nothing(spark, photographs, tmp_path):
     write_examples(spark, photographs, NOISE, N_POSTS, tmp_path / "examples")
     fitted = train_cnn(tmp_path / "examples", tmp_path / "work", CnnSettings(fit=FIT))
     found = fitted.metrics["test"]["spearman_rho"]
-    assert found.low < 0 < found.high
+    # Four standard errors: the interval, of two, leaves 0 out in one of twenty runs, and each processor's is another.
+    assert abs(found.value) < found.high - found.low
