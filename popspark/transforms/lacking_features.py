@@ -14,6 +14,7 @@ from popspark.extractor import PlannedFamily
 from popspark.tables import IMAGE_FEATURES
 from popspark.transforms.extraction import Extraction, extract_features, to_feature_rows
 from popspark.transforms.stored_files import find_present, sha_key
+from popspark.warehouse import no_rows
 
 FEW = 2_000_000
 """Images whose keys are sent to every task, some 50 MB, rather than joined by a shuffle of images."""
@@ -50,8 +51,7 @@ def extract_wanted(
         part = _take_images(images, lacking.where(f.col("lacks") == lacks), n)
         parts.append(to_feature_rows(extract_features(part, replace(extraction, planned=planned)), planned))
     if not parts:
-        columns = (f.lit(None).cast(kind).alias(name) for name, kind in IMAGE_FEATURES.columns.items())
-        return images.limit(0).select(*columns)
+        return no_rows(images.sparkSession, IMAGE_FEATURES)
     return reduce(DataFrame.unionByName, parts)
 
 
@@ -83,6 +83,8 @@ def _take_images(images: DataFrame, lacking: DataFrame, n: int) -> DataFrame:
         places = images.select(id_hash, f.col("_metadata.file_path").alias("file"))
         places = places.join(f.broadcast(taken), "id_hash", "left_semi").select("file").distinct()
         files = [unquote(row["file"]) for row in places.limit(FEW_FILES + 1).collect()]
-        if 0 < len(files) <= FEW_FILES:
+        if not files:  # as of posts whose images are missing
+            return images.limit(0)
+        if len(files) <= FEW_FILES:
             images = images.sparkSession.read.schema(images.schema).parquet(*files)
     return images.withColumn("id_hash", id_hash).join(f.broadcast(taken), "id_hash", "left_semi").drop("id_hash")

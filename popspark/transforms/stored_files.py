@@ -22,6 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pyarrow import fs
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
 
@@ -32,7 +33,9 @@ Mask = npt.NDArray[np.bool_]
 FEW_IDS = 100_000
 """Images whose ids go to every task by name, some megabytes."""
 SPLIT_BYTES = 512 << 20
-"""Of the widest family's file, that a task is worth: about a row group."""
+"""Of the widest family's file, that a task is worth. A task decodes whole row groups of all families, also where only
+some of their rows are its own: small shares read many rows in vain.
+"""
 KEYS = pa.schema([("image_id", pa.string()), ("key", pa.string())])
 
 _FAMILY = re.compile(r"/family=([^/]+)/([^/]+)$")
@@ -77,7 +80,7 @@ def find_splits(features: DataFrame, families: Sequence[str]) -> list[Split] | N
     together: dict[str, dict[int, str]] = defaultdict(dict)
     for uri, found in files.items():
         if found and found[1] in order:
-            together[uri[: found.start()] + found[2]][order[found[1]]] = pa.fs.FileSystem.from_uri(uri)[1]
+            together[uri[: found.start()] + found[2]][order[found[1]]] = fs.FileSystem.from_uri(uri)[1]
     return [split for paths in together.values() for split in _split(paths)]
 
 

@@ -129,6 +129,11 @@ def test_only_files_that_hold_lacking_images_are_read(spark: SparkSession, image
         if "i1" not in [row["image_id"] for row in spark.read.parquet(str(file)).collect()]:
             file.unlink()
     assert [(row["image_id"], row["status"]) for row in rows.collect()] == [("i1", "ok")]
+    absent = spark.createDataFrame([("nowhere", None)], "image_id string, sha256 string")
+    rows = extract_wanted(absent, read_table(spark, IMAGES, path), stored, color, None)
+    for file in (tmp_path / "images with a space").glob("part-*.parquet"):
+        file.unlink()
+    assert rows.collect() == []
 
 
 LAYOUTS = ("side by side", "apart", "another order", "flat", "in memory")
