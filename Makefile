@@ -68,8 +68,8 @@ test-all: java .venv/installed dist/popspark.zip lint
 # The scoring tests on every Spark that scoring supports, each with the pyarrow, numpy and pandas of conf/matrix/*.txt.
 # Their warnings are those of other versions, and no errors here. `make matrix-spark-3.5` is one of them.
 MATRIX := $(patsubst conf/matrix/%.txt,matrix-%,$(wildcard conf/matrix/*.txt))
-MATRIX_SPARK := warehouse image_ingest extraction scoring sql_functions
-MATRIX_TESTS := tests/unit --ignore tests/unit/test_walls.py $(MATRIX_SPARK:%=tests/spark/test_%.py) \
+MATRIX_SPARK := storage images features scoring
+MATRIX_TESTS := tests/unit --ignore tests/unit/test_walls.py $(MATRIX_SPARK:%=tests/spark/%) \
 	tests/jobs/test_scoring_job.py tests/jobs/test_connect.py
 test-matrix: $(MATRIX)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from table import Row, finish
 
-from popspark.session import get_session
+from popspark.runtime.session import get_session
 from popspark.training.cnn import CnnSettings, train_cnn
 from tests.known_effects import EFFECTS, FIT, NOISE, read_photographs, write_examples
 

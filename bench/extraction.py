@@ -38,7 +38,7 @@ def vgg19_rows(contents: Sequence[bytes], n_threads: int) -> list[Row]:
     import torch
     from torchvision.models import vgg19
 
-    from popspark.images import decode
+    from popspark.images.decode import decode
     from popspark.networks.backbones import BACKBONES, to_input
     from popspark.networks.inference import BackboneFeatures
 
@@ -74,7 +74,7 @@ def vgg19_rows(contents: Sequence[bytes], n_threads: int) -> list[Row]:
 
 
 def _plan(families: tuple[str, ...]) -> Any:
-    from popspark.extractor import FeatureSettings, plan_features
+    from popspark.features.extractor import FeatureSettings, plan_features
 
     weights = {name: "random" for name in RANDOM if name in families}
     return plan_features(FeatureSettings(families=families, weights=weights, device="cpu"))
@@ -85,7 +85,7 @@ def parts_alone(part: tuple[tuple[str, ...], Sequence[bytes]]) -> float:
     import cv2
     import torch
 
-    from popspark.images import decode
+    from popspark.images.decode import decode
 
     families, contents = part
     cv2.setNumThreads(1)
@@ -101,7 +101,7 @@ def parts_alone(part: tuple[tuple[str, ...], Sequence[bytes]]) -> float:
 
 def whole_job_row(spark: Any, contents: Sequence[bytes], families: tuple[str, ...], what: str, work: Path) -> Row:
     """The job with these families on two cores, against its parts alone on as many, each with half the images."""
-    from popspark.transforms.extraction import Extraction, extract_features
+    from popspark.features.extraction import Extraction, extract_features
 
     parts = in_processes(parts_alone, [(families, contents[::2]), (families, contents[1::2])])
     table = spark.read.parquet(store_images(spark, contents, len(contents), work))
@@ -113,8 +113,8 @@ def whole_job_row(spark: Any, contents: Sequence[bytes], families: tuple[str, ..
 
 def store_images(spark: Any, contents: Sequence[bytes], n_images: int, work: Path) -> str:
     """An images table of that many rows over the photographs, in two files."""
-    from popspark.images import sha256
-    from popspark.tables import IMAGES
+    from popspark.images.decode import sha256
+    from popspark.storage.tables import IMAGES
 
     rows = [(f"i{n}", contents[n % len(contents)]) for n in range(n_images)]
     rows = [(i, c, sha256(c), None, None, None, None, "ok", None) for i, c in rows]
@@ -125,9 +125,9 @@ def store_images(spark: Any, contents: Sequence[bytes], n_images: int, work: Pat
 
 def memory_row(spark: Any, contents: Sequence[bytes], n_images: int, work: Path) -> Row:
     """The peak of the workers, which they keep: after 100 images, and after many."""
-    from popspark.extractor import FeatureSettings, PlannedFamily, plan_features
     from popspark.features import Family
-    from popspark.transforms.extraction import Extraction, extract_features
+    from popspark.features.extraction import Extraction, extract_features
+    from popspark.features.extractor import FeatureSettings, PlannedFamily, plan_features
 
     def load() -> Callable[..., Any]:
         import resource
@@ -148,10 +148,10 @@ def memory_row(spark: Any, contents: Sequence[bytes], n_images: int, work: Path)
 
 def bfloat16_effect(contents: Sequence[bytes]) -> str:
     """What bfloat16 moves: the cosine of the features, and the released bundle's score of the same posts."""
-    from popspark.bundle import load_bundle
-    from popspark.extractor import FeatureSettings, plan_features
-    from popspark.images import decode
-    from popspark.prediction import Predictor
+    from popspark.features.extractor import FeatureSettings, plan_features
+    from popspark.images.decode import decode
+    from popspark.models.bundle import load_bundle
+    from popspark.models.predictor import Predictor
 
     images = [decode(content) for content in contents]
     predictor = Predictor(load_bundle(ROOT / "models" / "demo-vscnn"))
@@ -181,8 +181,8 @@ def main() -> None:
     args = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
 
-    from popspark.extractor import FeatureSettings, plan_features
-    from popspark.session import get_session
+    from popspark.features.extractor import FeatureSettings, plan_features
+    from popspark.runtime.session import get_session
 
     work = Path(tempfile.mkdtemp())
     options = {"spark.master": "local[2]", "spark.sql.shuffle.partitions": 2, "spark.ui.enabled": "false"}

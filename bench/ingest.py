@@ -25,10 +25,10 @@ from timing import best_seconds
 
 from popspark.ingest import Options, parse_export
 from popspark.ingest.accounting import write_posts
-from popspark.session import get_session
-from popspark.tables import POSTS, SOCIAL_FEATURES
-from popspark.transforms.social import social_features
-from popspark.warehouse import read_table, write_table
+from popspark.posts.social import social_features
+from popspark.runtime.session import get_session
+from popspark.storage.tables import POSTS, SOCIAL_FEATURES
+from popspark.storage.warehouse import read_table, write_table
 
 WORDS = ("sea", "sun", "beach", "city", "night", "street", "food", "dog", "cat", "snow", "river", "travel", "art")
 

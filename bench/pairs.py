@@ -33,18 +33,18 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from table import Row, finish
 
-from popspark.images import decode, shrink
+from popspark.images.decode import decode, shrink
 from popspark.networks.backbones import BACKBONES, to_input
 from popspark.networks.ranker import pair_logits, start_ranker
-from popspark.queries import load_sql
-from popspark.session import get_session
-from popspark.tables import PAIR_POSTS, POSTS
-from popspark.training.pair_images import read_crops
-from popspark.training.ranking_fit import RankFit, make_optimizer
-from popspark.transforms.pair_rules import PairRules, preset_rules
-from popspark.transforms.pairing import generate_pairs, pair_posts
-from popspark.transforms.simulation import Simulation, simulate_posts
-from popspark.warehouse import read_table, write_table
+from popspark.pairs.pairing import generate_pairs, pair_posts
+from popspark.pairs.rules import PairRules, preset_rules
+from popspark.runtime.queries import load_sql
+from popspark.runtime.session import get_session
+from popspark.simulation.simulation import Simulation, simulate_posts
+from popspark.storage.tables import PAIR_POSTS, POSTS
+from popspark.storage.warehouse import read_table, write_table
+from popspark.training.ranker.pair_images import read_crops
+from popspark.training.ranker.ranking_fit import RankFit, make_optimizer
 
 SECTIONS = ("shapes", "growth", "heavy", "memory", "feed")
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -146,7 +146,7 @@ def plain_join(posts: DataFrame, rows: DataFrame, n_comparisons: float) -> tuple
 
 def to_duckdb(name: str, args: dict[str, Any]) -> str:
     """The query in DuckDB's dialect: the translation of sqlglot, parameters written out."""
-    text = re.sub(r"\{(\w+)\}", r"\1", re.sub(r"/\*.*?\*/", "", load_sql(name)))
+    text = re.sub(r"\{(\w+)\}", r"\1", re.sub(r"/\*.*?\*/", "", load_sql("popspark.pairs", name)))
     text = sqlglot.transpile(text, read="spark", write="duckdb", comments=False)[0]
     text = text.replace("ARRAYS_OVERLAP", "list_has_any")
     literals = {name: "NULL" if value is None else repr(value) for name, value in args.items()}

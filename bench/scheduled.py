@@ -48,7 +48,7 @@ def thumbnail(content: bytes) -> bytes:
     """The photograph with its long side at 64 px: what stands for a photograph that no run reads."""
     import cv2
 
-    from popspark.images import decode
+    from popspark.images.decode import decode
 
     image = decode(content)
     scale = 64 / max(image.shape[:2])
@@ -60,7 +60,7 @@ def append_posts(spark: Any, warehouse: Path, ids: range, days: range, n_users: 
     """Posts spread evenly over these days since 2022, with their images, each of other bytes; returns their frame."""
     from pyspark.sql import functions as f
 
-    from popspark.tables import IMAGES, POSTS
+    from popspark.storage.tables import IMAGES, POSTS
 
     photographs = spark.createDataFrame(list(enumerate(contents)), "place int, photograph binary")
     posts = spark.range(ids.start, ids.stop).withColumn("place", f.expr(f"int(id % {len(contents)})"))
@@ -88,7 +88,7 @@ def append_posts(spark: Any, warehouse: Path, ids: range, days: range, n_users: 
 
 def append(rows: Any, path: Path, table: Any, known: dict[str, str]) -> None:
     """rows in the shape of `table`; known: its columns as SQL, null where it has none."""
-    from popspark.warehouse import write_table
+    from popspark.storage.warehouse import write_table
 
     columns = {name: f"cast({known.get(name, 'NULL')} AS {k.simpleString()})" for name, k in table.columns.items()}
     write_table(
@@ -118,10 +118,10 @@ def main() -> None:
     parser.add_argument("--json")
     args = parser.parse_args()
 
-    from popspark.bundle import load_bundle
-    from popspark.session import get_session
-    from popspark.tables import IMAGE_FEATURES
-    from popspark.warehouse import write_table
+    from popspark.models.bundle import load_bundle
+    from popspark.runtime.session import get_session
+    from popspark.storage.tables import IMAGE_FEATURES
+    from popspark.storage.warehouse import write_table
 
     n_posts, n_more = args.posts, int(args.posts * SHARE)
     photographs = [path.read_bytes() for path in sorted((ROOT / "sample" / "photos").glob("*.jpg"))]

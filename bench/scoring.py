@@ -37,7 +37,7 @@ def torch_extraction(contents: list[bytes]) -> float:
     """Seconds of a plain loop on one thread: decode, crop, forward, by 16 images. Weights are loaded before."""
     import torch
 
-    from popspark.images import decode
+    from popspark.images.decode import decode
     from popspark.networks.inference import load_features
     from popspark.networks.weights import find_weights
 
@@ -55,7 +55,7 @@ def torch_scoring(n_rows: int, folder: Path = BUNDLE) -> float:
     """Seconds of the plain forward pass of a bundle from stored features: reduction and network, on one thread."""
     import torch
 
-    from popspark.bundle import load_bundle
+    from popspark.models.bundle import load_bundle
     from popspark.networks.vscnn import PopularityCNN
 
     torch.set_num_threads(1)
@@ -91,11 +91,11 @@ def _load_peak() -> Callable[..., Any]:
 
 def extraction_rows(spark: Any, contents: list[bytes], work: Path) -> list[Row]:
     """The job against the plain loop; and the workers' peak, which a reused worker keeps, so the small table first."""
-    from popspark import images as codecs
-    from popspark.extractor import FeatureSettings, PlannedFamily, plan_features
     from popspark.features import Family
-    from popspark.tables import IMAGES
-    from popspark.transforms.extraction import Extraction, extract_features
+    from popspark.features.extraction import Extraction, extract_features
+    from popspark.features.extractor import FeatureSettings, PlannedFamily, plan_features
+    from popspark.images import decode as codecs
+    from popspark.storage.tables import IMAGES
 
     planned = plan_features(FeatureSettings(families=(FAMILY,)))
     # Read by a job of its own in the same workers: images are prepared ahead of the passes that make the peak.
@@ -138,14 +138,14 @@ def scoring_row(spark: Any, n_posts: int, work: Path) -> Row:
     """Scores from stored features against the forward pass from arrays in memory, on as many threads."""
     from pyspark.sql import functions as f
 
-    from popspark.bundle import load_bundle, zip_bundle
-    from popspark.session import ship_file
-    from popspark.tables import IMAGE_FEATURES
-    from popspark.transforms.score_inputs import scoring_inputs
-    from popspark.transforms.scoring import score_posts
-    from popspark.transforms.stored_files import collect_few
-    from popspark.transforms.stored_parts import project_stored
-    from popspark.warehouse import write_table
+    from popspark.features.stored_files import collect_few
+    from popspark.features.stored_parts import project_stored
+    from popspark.models.bundle import load_bundle, zip_bundle
+    from popspark.runtime.session import ship_file
+    from popspark.scoring.inputs import scoring_inputs
+    from popspark.scoring.scoring import score_posts
+    from popspark.storage.tables import IMAGE_FEATURES
+    from popspark.storage.warehouse import write_table
 
     bundle = load_bundle(BUNDLE)
     archive = work / "bench.zip"
@@ -182,7 +182,7 @@ def main() -> None:
     args = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
 
-    from popspark.session import get_session
+    from popspark.runtime.session import get_session
 
     work = Path(tempfile.mkdtemp())
     options = {

@@ -9,13 +9,13 @@ Writes: examples, and beside it <examples>.json: what a model trained on them mu
 
 from __future__ import annotations
 
-from popspark.command import run
-from popspark.config import JobConfig
-from popspark.extractor import FeatureSettings
-from popspark.session import get_session
-from popspark.tables import IMAGE_FEATURES, IMAGES, POSTS
-from popspark.transforms.examples import LabelSettings, SplitSettings, write_examples
-from popspark.warehouse import read_table
+from popspark.features.extractor import FeatureSettings
+from popspark.posts.examples import LabelSettings, SplitSettings, write_examples
+from popspark.runtime.command import run
+from popspark.runtime.config import JobConfig
+from popspark.runtime.session import get_session
+from popspark.storage.tables import IMAGE_FEATURES, IMAGES, POSTS
+from popspark.storage.warehouse import read_table
 
 
 class Config(JobConfig):

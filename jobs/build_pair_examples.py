@@ -12,13 +12,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from popspark import images as codecs
-from popspark.command import run
-from popspark.config import JobConfig
-from popspark.session import get_session
-from popspark.tables import IMAGES, PAIR_AUDIT, PAIR_EXAMPLES, PAIR_POSTS, PAIRS, POSTS, THUMBNAILS
-from popspark.transforms.pair_examples import PairLimits, join_pair_examples, make_thumbnails, picture_pairs
-from popspark.warehouse import count_by_status, read_table, write_table
+from popspark.images import decode as codecs
+from popspark.pairs.examples import PairLimits, join_pair_examples, make_thumbnails, picture_pairs
+from popspark.runtime.command import run
+from popspark.runtime.config import JobConfig
+from popspark.runtime.session import get_session
+from popspark.storage.tables import IMAGES, PAIR_AUDIT, PAIR_EXAMPLES, PAIR_POSTS, PAIRS, POSTS, THUMBNAILS
+from popspark.storage.warehouse import count_by_status, read_table, write_table
 
 
 class Config(JobConfig):

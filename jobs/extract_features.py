@@ -17,17 +17,17 @@ from collections import Counter
 
 from pyspark.sql import DataFrame
 
-from popspark.command import run
-from popspark.config import ScheduledConfig
-from popspark.extractor import FeatureSettings, plan_features
-from popspark.images import Limits
-from popspark.locking import TableLock
-from popspark.runs import Run
-from popspark.session import get_session, ship_file
-from popspark.tables import IMAGE_FEATURES, IMAGES
-from popspark.transforms.extraction import Extraction
-from popspark.transforms.lacking_features import extract_missing
-from popspark.warehouse import find_table, read_table, write_table
+from popspark.features.extraction import Extraction
+from popspark.features.extractor import FeatureSettings, plan_features
+from popspark.features.lacking_features import extract_missing
+from popspark.images.decode import Limits
+from popspark.runtime.command import run
+from popspark.runtime.config import ScheduledConfig
+from popspark.runtime.session import get_session, ship_file
+from popspark.storage.locking import TableLock
+from popspark.storage.runs import Run
+from popspark.storage.tables import IMAGE_FEATURES, IMAGES
+from popspark.storage.warehouse import find_table, read_table, write_table
 
 
 class Config(ScheduledConfig):

@@ -14,15 +14,15 @@ from datetime import UTC, datetime
 from pydantic import Field
 from pyspark.sql import DataFrame, SparkSession
 
-from popspark.command import run
-from popspark.config import JobConfig
-from popspark.images import Limits
-from popspark.ingest.download import Politeness
-from popspark.queries import load_sql
-from popspark.session import get_session
-from popspark.tables import DOWNLOADS, IMAGES, POSTS
-from popspark.transforms.fetching import fetch_images
-from popspark.warehouse import count_by_status, find_table, read_table, write_table
+from popspark.images.decode import Limits
+from popspark.images.download import Politeness
+from popspark.images.fetching import fetch_images
+from popspark.runtime.command import run
+from popspark.runtime.config import JobConfig
+from popspark.runtime.queries import load_sql
+from popspark.runtime.session import get_session
+from popspark.storage.tables import DOWNLOADS, IMAGES, POSTS
+from popspark.storage.warehouse import count_by_status, find_table, read_table, write_table
 
 
 class Config(JobConfig):
@@ -43,7 +43,9 @@ def _urls_to_fetch(spark: SparkSession, config: Config, asked_before: datetime) 
     found = find_table(spark, DOWNLOADS, config.downloads)
     downloads = found if found is not None else spark.createDataFrame([], DOWNLOADS.schema)
     args = {"is_retry": config.retry, "is_refresh": config.refresh, "asked_before": asked_before}
-    return spark.sql(load_sql("urls_to_fetch"), args=args, urls=urls, downloads=downloads.drop("content"))
+    return spark.sql(
+        load_sql("popspark.images", "urls_to_fetch"), args=args, urls=urls, downloads=downloads.drop("content")
+    )
 
 
 def main(config: Config) -> None:
@@ -56,7 +58,7 @@ def main(config: Config) -> None:
     if downloads is None:
         print("The posts name no URLs.")
         return
-    write_table(spark.sql(load_sql("images_downloaded"), downloads=downloads), IMAGES, config.images)
+    write_table(spark.sql(load_sql("popspark.images", "images_downloaded"), downloads=downloads), IMAGES, config.images)
     counts = count_by_status(read_table(spark, IMAGES, config.images))
     print(f"{sum(counts.values()):,} URLs in {config.images}")
     for status, n in counts.items():

@@ -13,14 +13,14 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from popspark.command import run
-from popspark.config import JobConfig
-from popspark.report.stages import Stages
-from popspark.session import get_session
-from popspark.tables import PAIR_AUDIT, PAIR_POSTS, PAIRS, POSTS
-from popspark.transforms.pair_rules import PRESETS, PairRules
-from popspark.transforms.pairing import audit_pairs, generate_pairs, pair_posts
-from popspark.warehouse import read_table, write_table
+from popspark.pairs.pairing import audit_pairs, generate_pairs, pair_posts
+from popspark.pairs.rules import PRESETS, PairRules
+from popspark.runtime.command import run
+from popspark.runtime.config import JobConfig
+from popspark.runtime.session import get_session
+from popspark.runtime.stages import Stages
+from popspark.storage.tables import PAIR_AUDIT, PAIR_POSTS, PAIRS, POSTS
+from popspark.storage.warehouse import read_table, write_table
 
 
 class Config(JobConfig):

@@ -10,14 +10,14 @@ Writes: images; every file has a row, refused ones with their status.
 
 from __future__ import annotations
 
-from popspark.command import run
-from popspark.config import JobConfig
-from popspark.errors import ConfigError
-from popspark.images import Limits
-from popspark.session import get_session
-from popspark.tables import IMAGES, POSTS
-from popspark.transforms.image_ingest import list_images, read_images
-from popspark.warehouse import count_by_status, read_table, write_table
+from popspark.images.decode import Limits
+from popspark.images.index import list_images, read_images
+from popspark.runtime.command import run
+from popspark.runtime.config import JobConfig
+from popspark.runtime.errors import ConfigError
+from popspark.runtime.session import get_session
+from popspark.storage.tables import IMAGES, POSTS
+from popspark.storage.warehouse import count_by_status, read_table, write_table
 
 
 class Config(JobConfig):

@@ -9,11 +9,11 @@ Writes  posts, rejects: with posts + rejected = rows in, which is checked and pr
 
 from __future__ import annotations
 
-from popspark.command import run
-from popspark.config import JobConfig
 from popspark.ingest import Options, load_mapping, parse_export
 from popspark.ingest.accounting import write_posts
-from popspark.session import get_session
+from popspark.runtime.command import run
+from popspark.runtime.config import JobConfig
+from popspark.runtime.session import get_session
 
 
 class Config(JobConfig):

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from popspark.album import find_photographs, rank_album
-from popspark.bundle import load_bundle
-from popspark.command import run
-from popspark.config import JobConfig
-from popspark.extractor import Device, plan_bundle
-from popspark.images import Limits, decode
+from popspark.features.extractor import Device, plan_bundle
+from popspark.images.decode import Limits, decode
+from popspark.models.bundle import load_bundle
 from popspark.report.figures import thumbnail
 from popspark.report.page import render_page
+from popspark.runtime.command import run
+from popspark.runtime.config import JobConfig
+from popspark.scoring.album import find_photographs, rank_album
 
 N_PICTURES, N_PRINTED = 500, 20
 
@@ -42,6 +42,7 @@ def main(config: Config) -> None:
     album = rank_album(paths, bundle, planned, config.device, config.batch_size, config.limits)
     pictures = [(one, thumbnail(decode(one.path.read_bytes()))) for one in album.ranked[:N_PICTURES]]
     page = render_page(
+        "popspark.scoring",
         "album.html",
         title=f"Album {Path(config.source).name}",
         manifest=bundle.manifest,

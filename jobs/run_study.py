@@ -12,19 +12,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from popspark.command import run
-from popspark.config import JobConfig
-from popspark.extractor import FeatureSettings
-from popspark.report.stages import Stages
-from popspark.report.study import N_PICTURES, StudyReport, best_and_worst, write_study
-from popspark.session import get_session
-from popspark.tables import IMAGE_FEATURES, IMAGES, POSTS
-from popspark.training.study import Study
-from popspark.training.study_facts import gather_facts
-from popspark.training.study_fits import StudySettings
-from popspark.transforms.examples import LabelSettings
-from popspark.transforms.study_data import build_cells, read_photographs
-from popspark.warehouse import read_table
+from popspark.features.extractor import FeatureSettings
+from popspark.posts.examples import LabelSettings
+from popspark.runtime.command import run
+from popspark.runtime.config import JobConfig
+from popspark.runtime.session import get_session
+from popspark.runtime.stages import Stages
+from popspark.storage.tables import IMAGE_FEATURES, IMAGES, POSTS
+from popspark.storage.warehouse import read_table
+from popspark.study.data import build_cells, read_photographs
+from popspark.study.facts import gather_facts
+from popspark.study.fits import StudySettings
+from popspark.study.page import N_PICTURES, StudyReport, best_and_worst, write_study
+from popspark.study.study import Study
 
 
 class Config(JobConfig):

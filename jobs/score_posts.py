@@ -17,26 +17,26 @@ from pathlib import Path
 
 from pyspark.sql import DataFrame
 
-from popspark.bundle import load_bundle, zip_bundle
-from popspark.command import run
-from popspark.config import ScheduledConfig
-from popspark.extractor import Device, plan_bundle
-from popspark.images import Limits
-from popspark.runs import Run
-from popspark.session import get_session, ship_file
-from popspark.slices import open_slices
-from popspark.tables import IMAGE_FEATURES, IMAGES, POSTS, SCORES
-from popspark.transforms.extraction import Extraction
-from popspark.transforms.lacking_features import extract_wanted
-from popspark.transforms.projection import project_features
-from popspark.transforms.score_inputs import posts_of_images, scoring_inputs
-from popspark.transforms.score_summary import render_summary, write_report
-from popspark.transforms.score_update import Update, update_scores
-from popspark.transforms.scoring import score_posts
-from popspark.transforms.social import social_features
-from popspark.transforms.stored_files import collect_few
-from popspark.transforms.stored_parts import project_stored
-from popspark.warehouse import find_table, read_table
+from popspark.features.extraction import Extraction
+from popspark.features.extractor import Device, plan_bundle
+from popspark.features.lacking_features import extract_wanted
+from popspark.features.projection import project_features
+from popspark.features.stored_files import collect_few
+from popspark.features.stored_parts import project_stored
+from popspark.images.decode import Limits
+from popspark.models.bundle import load_bundle, zip_bundle
+from popspark.posts.social import social_features
+from popspark.runtime.command import run
+from popspark.runtime.config import ScheduledConfig
+from popspark.runtime.session import get_session, ship_file
+from popspark.scoring.inputs import posts_of_images, scoring_inputs
+from popspark.scoring.scoring import score_posts
+from popspark.scoring.summary import render_summary, write_report
+from popspark.scoring.update import Update, update_scores
+from popspark.storage.runs import Run
+from popspark.storage.slices import open_slices
+from popspark.storage.tables import IMAGE_FEATURES, IMAGES, POSTS, SCORES
+from popspark.storage.warehouse import find_table, read_table
 
 
 class Config(ScheduledConfig):

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from pyspark.sql import functions as F
 
-from popspark.command import run
-from popspark.config import JobConfig
-from popspark.session import get_session
-from popspark.tables import IMAGES, POSTS
-from popspark.transforms.pictures import measure_pictures
-from popspark.transforms.simulation import Simulation, simulate_posts
-from popspark.warehouse import read_table, write_table
+from popspark.runtime.command import run
+from popspark.runtime.config import JobConfig
+from popspark.runtime.session import get_session
+from popspark.simulation.pictures import measure_pictures
+from popspark.simulation.simulation import Simulation, simulate_posts
+from popspark.storage.tables import IMAGES, POSTS
+from popspark.storage.warehouse import read_table, write_table
 
 
 class Config(JobConfig):

@@ -13,14 +13,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from popspark.command import run
-from popspark.config import JobConfig
-from popspark.errors import PathError
-from popspark.report.ranker import write_ranker_report
-from popspark.report.stages import Stages
-from popspark.training.ranker_release import release_ranker
-from popspark.training.ranking import RankerSettings, train_ranker
-from popspark.training.ranking_evaluation import evaluate
+from popspark.runtime.command import run
+from popspark.runtime.config import JobConfig
+from popspark.runtime.errors import PathError
+from popspark.runtime.stages import Stages
+from popspark.training.ranker.page import write_ranker_report
+from popspark.training.ranker.ranker_release import release_ranker
+from popspark.training.ranker.ranking import RankerSettings, train_ranker
+from popspark.training.ranker.ranking_evaluation import evaluate
 
 
 class Config(JobConfig):

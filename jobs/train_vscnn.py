@@ -14,12 +14,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import popspark
-from popspark.bundle import Bundle, quantiles, write_bundle
-from popspark.command import run
-from popspark.config import JobConfig
-from popspark.errors import PathError
-from popspark.images import VERSION as DECODER_VERSION
+from popspark.images.decode import VERSION as DECODER_VERSION
+from popspark.models.bundle import Bundle, quantiles, write_bundle
 from popspark.report.card import render_card
+from popspark.runtime.command import run
+from popspark.runtime.config import JobConfig
+from popspark.runtime.errors import PathError
 from popspark.training.cnn import CnnSettings, train_cnn
 
 

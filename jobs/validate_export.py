@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from popspark.command import run
-from popspark.config import JobConfig
+from popspark.images.index import list_images
 from popspark.ingest import Options, is_read, load_mapping, parse_export
 from popspark.ingest.accounting import complete, find_repeated, refuse_duplicates
-from popspark.ingest.records import list_files
+from popspark.ingest.readers.records import list_files
 from popspark.ingest.validation import inspect_rows
-from popspark.session import get_session
-from popspark.transforms.image_ingest import list_images
+from popspark.runtime.command import run
+from popspark.runtime.config import JobConfig
+from popspark.runtime.session import get_session
 
 
 class Config(JobConfig):

@@ -21,7 +21,7 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
     """One local session for all Spark tests, started by the first that asks."""
-    from popspark.session import get_session
+    from popspark.runtime.session import get_session
 
     warehouse = tmp_path_factory.mktemp("spark-warehouse")
     session = get_session(

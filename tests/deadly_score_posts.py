@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from jobs import score_posts
-from popspark.command import run
-from popspark.transforms.extraction import Extraction
+from popspark.features.extraction import Extraction
+from popspark.runtime.command import run
 from tests.killing_decoder import decode_or_die
 
 score_posts.Extraction = partial(Extraction, decode=decode_or_die)  # type: ignore[misc,assignment]

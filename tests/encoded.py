@@ -1,4 +1,4 @@
-"""Files of every format that popspark.images reads, made in memory."""
+"""Files of every format that popspark.images.decode reads, made in memory."""
 
 from __future__ import annotations
 

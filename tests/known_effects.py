@@ -11,18 +11,18 @@ import pyarrow.dataset as ds
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
 
+from popspark.evaluation.metrics import spearman_rho
 from popspark.features import get_family
-from popspark.images import decode
-from popspark.metrics import spearman_rho
-from popspark.tables import EXAMPLES, IMAGE_FEATURES, IMAGES
+from popspark.images.decode import decode
+from popspark.posts.examples import join_examples
+from popspark.posts.labels import popularity_labels
+from popspark.posts.social import social_features
+from popspark.posts.splits import assign_splits
+from popspark.simulation.pictures import measure_pictures
+from popspark.simulation.simulation import Simulation, simulate_posts
+from popspark.storage.tables import EXAMPLES, IMAGE_FEATURES, IMAGES
+from popspark.storage.warehouse import write_table
 from popspark.training.fitting import FitSettings
-from popspark.transforms.examples import join_examples
-from popspark.transforms.labels import popularity_labels
-from popspark.transforms.pictures import measure_pictures
-from popspark.transforms.simulation import Simulation, simulate_posts
-from popspark.transforms.social import social_features
-from popspark.transforms.splits import assign_splits
-from popspark.warehouse import write_table
 
 PHOTOS = sorted((Path(__file__).resolve().parents[1] / "sample" / "photos").iterdir())
 FAMILIES = ("color", "aesthetic")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from popspark.bundle import Bundle, Reduction, quantiles, write_bundle
-from popspark.extractor import FeatureSettings, plan_features
+from popspark.features.extractor import FeatureSettings, plan_features
+from popspark.models.bundle import Bundle, Reduction, quantiles, write_bundle
 
 FAMILIES = ("color", "lbp")
 

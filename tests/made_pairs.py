@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from popspark.images import decode, shrink
+from popspark.images.decode import decode, shrink
 
 PHOTOS = sorted((Path(__file__).resolve().parents[1] / "sample" / "photos").glob("*.jpg"))
 MIN_BRIGHTNESS = 0.3  # of a photograph that can be called well exposed before anything is done to it

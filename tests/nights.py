@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 import pyspark
 from PIL import Image
 
-from popspark.bundle import Bundle, Reduction, write_bundle
-from popspark.extractor import FeatureSettings, plan_features
-from popspark.publishing import settle
+from popspark.features.extractor import FeatureSettings, plan_features
+from popspark.models.bundle import Bundle, Reduction, write_bundle
+from popspark.storage.publishing import settle
 from tests.killing_decoder import DEADLY
 
 ROOT = Path(__file__).resolve().parents[1]

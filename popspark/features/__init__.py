@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from popspark.errors import ConfigError, closest
+from popspark.runtime.errors import ConfigError, closest
 
 Image = npt.NDArray[np.uint8]
 """One decoded image: uint8, shape (H, W, 3), RGB."""
@@ -47,7 +47,7 @@ class Family:
     dim: number of values per image.
     load: `load(**params)` prepares the family once per Python worker and returns its `calculate`.
     weights: for a family that reads pretrained weights, what `popspark.networks.weights` knows them by; its sha256 and
-        the dtype then become part of the version (see `popspark.extractor.plan_features`).
+        the dtype then become part of the version (see `popspark.features.extractor.plan_features`).
     labels: the names of the values, where they have names.
     """
 
@@ -60,15 +60,15 @@ class Family:
 
 
 REGISTRY: Mapping[str, str] = {
-    "color": "popspark.features.color",
-    "lbp": "popspark.features.lbp",
-    "gist": "popspark.features.gist",
-    "aesthetic": "popspark.features.aesthetic",
-    "vgg19": "popspark.features.vgg19",
-    "resnet50": "popspark.features.resnet50",
-    "resnet50_iipa": "popspark.features.resnet50_iipa",
-    "resnet18": "popspark.features.resnet18",
-    "efficientnet_lite0": "popspark.features.efficientnet_lite0",
+    "color": "popspark.features.families.color",
+    "lbp": "popspark.features.families.lbp",
+    "gist": "popspark.features.families.gist",
+    "aesthetic": "popspark.features.families.aesthetic",
+    "vgg19": "popspark.features.families.vgg19",
+    "resnet50": "popspark.features.families.resnet50",
+    "resnet50_iipa": "popspark.features.families.resnet50_iipa",
+    "resnet18": "popspark.features.families.resnet18",
+    "efficientnet_lite0": "popspark.features.families.efficientnet_lite0",
 }
 
 

@@ -2,7 +2,7 @@
 
 An origin is a file of this package with `FILE`, the pattern of the files that it reads, and
 `parse(spark, source, options) -> DataFrame`, or `Parsed`. Its rows have the columns of
-`popspark.tables.POSTS` that the origin knows (the others become null) and
+`popspark.storage.tables.POSTS` that the origin knows (the others become null) and
 
     file, line   where the row stood; line counts from 1, in a JSON array objects instead of lines
     raw          its text
@@ -22,18 +22,18 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from popspark.errors import ConfigError, PathError, closest
+from popspark.runtime.errors import ConfigError, PathError, closest
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 ORIGINS = {
-    "smp_t1": "popspark.ingest.smp_t1",
-    "smpd": "popspark.ingest.smpd",
-    "x_api": "popspark.ingest.x_api",
-    "flickr": "popspark.ingest.flickr",
-    "csv": "popspark.ingest.table",
-    "parquet": "popspark.ingest.table",
+    "smp_t1": "popspark.ingest.origins.smp_t1",
+    "smpd": "popspark.ingest.origins.smpd",
+    "x_api": "popspark.ingest.origins.x_api",
+    "flickr": "popspark.ingest.origins.flickr",
+    "csv": "popspark.ingest.origins.table",
+    "parquet": "popspark.ingest.origins.table",
 }
 
 
@@ -56,7 +56,7 @@ class Options:
     collected_at: when it was collected, as ISO 8601, for origins that do not tell; None leaves it unknown.
     keep_user_names: names as they are, instead of their sha256.
     user_name_salt: put before each name that is hashed, so that a list of known names does not undo it.
-    mapping: csv and parquet only; see `popspark.ingest.table`.
+    mapping: csv and parquet only; see `popspark.ingest.origins.table`.
     """
 
     collected_at: str | None = None

@@ -12,11 +12,11 @@ from urllib.request import url2pathname
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-from popspark.errors import AccountingError
 from popspark.ingest import Parsed
-from popspark.ingest.plain_posts import HIDDEN
-from popspark.tables import POSTS, REJECTS
-from popspark.warehouse import no_rows, read_table, write_table
+from popspark.ingest.readers.plain_posts import HIDDEN
+from popspark.runtime.errors import AccountingError
+from popspark.storage.tables import POSTS, REJECTS
+from popspark.storage.warehouse import no_rows, read_table, write_table
 
 POSITION = ("file", "line", "item")
 """Names a parsed row; item counts the posts of one record, where a record holds several."""

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as t
 from pyspark.sql.window import Window
 
-from popspark.tables import POSTS
+from popspark.storage.tables import POSTS
 
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.99, 1.0)
 COUNTS = tuple(n for n, kind in POSTS.columns.items() if isinstance(kind, t.LongType | t.DoubleType))

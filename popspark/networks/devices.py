@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from popspark.errors import DeviceError
+from popspark.runtime.errors import DeviceError
 
 SETTINGS = ("auto", "cpu", "cuda")
 

@@ -24,8 +24,8 @@ from safetensors.torch import load_file
 from torch import nn
 from torchvision.models import ResNet18_Weights, ResNet50_Weights, VGG19_Weights
 
-from popspark.errors import WeightsError
 from popspark.networks.backbones import Backbone
+from popspark.runtime.errors import WeightsError
 
 TORCHVISION_URLS = {
     "vgg19": VGG19_Weights.IMAGENET1K_V1.url,

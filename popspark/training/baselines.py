@@ -31,7 +31,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVR, LinearSVR
 from sklearn.tree import DecisionTreeRegressor
 
-from popspark.config import Section
+from popspark.runtime.config import Section
 
 Values = npt.NDArray[Any]
 

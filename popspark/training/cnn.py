@@ -17,11 +17,11 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import torch
 
-from popspark.bundle import Reduction
-from popspark.config import Section
-from popspark.errors import TrainingError
-from popspark.metrics import METRICS, Estimate, bootstrap
+from popspark.evaluation.metrics import METRICS, Estimate, bootstrap
+from popspark.models.bundle import Reduction
 from popspark.networks.vscnn import TOWERS, PopularityCNN, initialise
+from popspark.runtime.config import Section
+from popspark.runtime.errors import TrainingError
 from popspark.training.feed import count_rows
 from popspark.training.fitting import Epoch, FitSettings, fit, predict
 from popspark.training.reduction import BATCH_ROWS, fit_reduction, stack_columns

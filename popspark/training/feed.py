@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 import torch
 
-from popspark.errors import PathError, TrainingError
+from popspark.runtime.errors import PathError, TrainingError
 
 Batch = dict[str, torch.Tensor]
 

@@ -19,10 +19,10 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from popspark.config import Section
-from popspark.errors import TrainingError
-from popspark.metrics import mse, spearman_rho
+from popspark.evaluation.metrics import mse, spearman_rho
 from popspark.networks.devices import choose_device
+from popspark.runtime.config import Section
+from popspark.runtime.errors import TrainingError
 from popspark.training.feed import count_rows, read_epoch
 
 Values = npt.NDArray[np.float32]

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 from scipy.linalg import eigh
 from scipy.linalg.blas import dsyrk
 
-from popspark.bundle import Reduction
-from popspark.errors import TrainingError
+from popspark.models.bundle import Reduction
+from popspark.runtime.errors import TrainingError
 
 BATCH_ROWS = 2048
 Matrix = npt.NDArray[Any]

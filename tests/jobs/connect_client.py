@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import sys
 
-from popspark.session import get_session
-from popspark.sql import register
-from popspark.tables import IMAGES
-from popspark.warehouse import read_table
+from popspark.runtime.session import get_session
+from popspark.scoring.register import register
+from popspark.storage.tables import IMAGES
+from popspark.storage.warehouse import read_table
 
 images_path, vscnn, ranker = sys.argv[1:]
 spark = get_session("queries", {})

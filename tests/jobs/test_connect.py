@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from popspark import images as codecs
-from popspark.bundle import load_bundle
-from popspark.extractor import FeatureSettings, plan_features
-from popspark.prediction import Predictor
+from popspark.features.extractor import FeatureSettings, plan_features
+from popspark.images import decode as codecs
+from popspark.models.bundle import load_bundle
+from popspark.models.predictor import Predictor
 from tests.jobs.conftest import ROOT
 from tests.made_bundles import FAMILIES, write_ranker, write_vscnn
 

@@ -17,13 +17,13 @@ from tests.jobs.conftest import ROOT, SPARK_HOME
 DRIVER = """
 import json, sys
 import numpy as np
-from popspark import images as codecs
-from popspark.extractor import PlannedFamily
+from popspark.images import decode as codecs
+from popspark.features.extractor import PlannedFamily
 from popspark.features import Family
-from popspark.session import get_session
-from popspark.tables import IMAGES
-from popspark.transforms.extraction import Extraction, extract_features
-from tests.spark.test_extraction import image_row, jpeg
+from popspark.runtime.session import get_session
+from popspark.storage.tables import IMAGES
+from popspark.features.extraction import Extraction, extract_features
+from tests.spark.features.test_extraction import image_row, jpeg
 
 def load(weights, device):
     '''A stand-in for a deep family: its one value is the index of the GPU that it was loaded on, -1 for the CPU.'''
@@ -88,11 +88,11 @@ def test_without_a_gpu_auto_falls_back_and_cuda_is_an_error(tmp_path: Path, devi
 def test_a_codec_that_crashes_its_process_costs_one_row(tmp_path: Path) -> None:
     (tmp_path / "crashing.py").write_text(
         "import os, signal\n"
-        "from popspark import images\n"
+        "from popspark.images import decode as codecs\n"
         "def decode(content, limits):\n"
         "    if content.startswith(b'CRASH'):\n"
         "        os.kill(os.getpid(), signal.SIGSEGV)\n"
-        "    return images.decode(content, limits)\n"
+        "    return codecs.decode(content, limits)\n"
     )
     content = "b'CRASH' if n == 3 else jpeg(n)"
     decode = ", decode=__import__('crashing').decode"

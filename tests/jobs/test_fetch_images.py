@@ -9,11 +9,11 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs.fetch_images import Config, main
-from popspark.config import Env
-from popspark.images import Limits
-from popspark.ingest.download import Politeness
-from popspark.tables import DOWNLOADS, IMAGES, POSTS
-from popspark.warehouse import read_table, write_table
+from popspark.images.decode import Limits
+from popspark.images.download import Politeness
+from popspark.runtime.config import Env
+from popspark.storage.tables import DOWNLOADS, IMAGES, POSTS
+from popspark.storage.warehouse import read_table, write_table
 from tests.misbehaving import png, serve
 
 

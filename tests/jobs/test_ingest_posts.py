@@ -17,11 +17,11 @@ import pytest
 from pyspark.sql import Row, SparkSession
 
 from jobs.ingest_posts import Config, main
-from popspark.config import Env
-from popspark.errors import ConfigError, PathError, SchemaError
-from popspark.ingest import side_by_side
-from popspark.tables import POSTS, REJECTS
-from popspark.warehouse import read_table
+from popspark.ingest.readers import side_by_side
+from popspark.runtime.config import Env
+from popspark.runtime.errors import ConfigError, PathError, SchemaError
+from popspark.storage.tables import POSTS, REJECTS
+from popspark.storage.warehouse import read_table
 
 EXPORTS = Path(__file__).resolve().parents[1] / "exports"
 Found = tuple[dict[str, Row], list[tuple[str, int, str]], str]

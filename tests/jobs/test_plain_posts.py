@@ -12,9 +12,9 @@ from pyspark.sql import SparkSession
 
 from popspark.ingest import Options, Parsed, parse_export, side_by_side
 from popspark.ingest.accounting import Counts, write_posts
-from popspark.ingest.plain_posts import HIDDEN
-from popspark.tables import POSTS, REJECTS
-from popspark.warehouse import read_table
+from popspark.ingest.readers.plain_posts import HIDDEN
+from popspark.storage.tables import POSTS, REJECTS
+from popspark.storage.warehouse import read_table
 
 ODD: dict[str, dict[int, dict[str, Any]]] = {
     "train_temporalspatial.json": {

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 from pyspark.sql import SparkSession
 
-from popspark.config import load_config
-from popspark.images import decode
+from popspark.images.decode import decode
+from popspark.runtime.config import load_config
 from tests.jobs.conftest import ROOT
 from tests.made_pairs import PHOTOS, spoil
 

@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs.validate_export import Config, main
-from popspark.config import Env
+from popspark.runtime.config import Env
 
 EXPORTS = Path(__file__).resolve().parents[1] / "exports"
 

@@ -1,4 +1,4 @@
-"""The map of sharp pixels from the definition in popspark.subject_region: float64, one blur after the other."""
+"""The map of sharp pixels from the definition in `_subject_region`: float64, one blur after the other."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from popspark.config import JobConfig, load_config
-from popspark.errors import ConfigError
+from popspark.runtime.config import JobConfig, load_config
+from popspark.runtime.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLE: dict[str, Any] = yaml.safe_load((ROOT / "databricks.yml").read_text())

@@ -43,15 +43,9 @@ def loaded_by(names: list[str]) -> set[str]:
 
 
 SPARK_SIDE = [
-    *modules("popspark/transforms"),
-    *modules("popspark/ingest"),
-    *modules("popspark/sql"),
-    "popspark.queries",
-    "popspark.session",
-    "popspark.tables",
-    "popspark.extractor",
-    "popspark.bundle",
-    "popspark.prediction",
+    name
+    for room in ("runtime", "storage", "ingest", "images", "models", "features", "pairs", "posts", "scoring")
+    for name in modules(f"popspark/{room}")
 ]
 SPARK_JOBS = [name for name in modules("jobs") if name.partition(".")[2] not in TRAINING_JOBS]
 HEAVY = {"torch", "torchvision", "petastorm", "sklearn", "efficientnet_lite_pytorch"}
@@ -65,7 +59,7 @@ def test_the_spark_side_does_not_load_torch(names: list[str]) -> None:
 
 
 def test_feature_families_load_neither_torch_nor_spark() -> None:
-    assert not loaded_by(modules("popspark/features")) & {*HEAVY, "pyspark"}
+    assert not loaded_by(modules("popspark/features/families")) & {*HEAVY, "pyspark"}
 
 
 @pytest.mark.parametrize("folder", ["popspark/networks", "popspark/training"])
@@ -77,4 +71,9 @@ def test_the_torch_side_does_not_load_spark(folder: str) -> None:
 
 def test_the_foundations_load_neither_images_nor_spark() -> None:
     """What every job pays for at its start."""
-    assert not loaded_by(["popspark.errors", "popspark.config", "popspark.command"]) & {*HEAVY, "pyspark", "cv2", "PIL"}
+    assert not loaded_by(["popspark.runtime.errors", "popspark.runtime.config", "popspark.runtime.command"]) & {
+        *HEAVY,
+        "pyspark",
+        "cv2",
+        "PIL",
+    }

@@ -1,0 +1,1 @@
+"""Measures of predictions against labels, with intervals: arrays in, numbers out."""

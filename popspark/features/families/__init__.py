@@ -1,0 +1,1 @@
+"""A file each: every feature family, image in, values out."""

@@ -1,0 +1,90 @@
+"""Which features of which images are not stored yet, and only these extracted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import reduce
+from urllib.parse import unquote
+
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as f
+
+from popspark.features.extraction import Extraction, extract_features, to_feature_rows
+from popspark.features.extractor import PlannedFamily
+from popspark.features.stored_files import find_present, sha_key
+from popspark.storage.tables import IMAGE_FEATURES
+from popspark.storage.warehouse import no_rows
+
+FEW = 2_000_000
+"""Images whose keys are sent to every task, some 50 MB, rather than joined by a shuffle of images."""
+FEW_FILES = 1000
+"""Of the images table, that are read by their names in the place of all. (Spark prunes files by `_metadata.file_path`
+only in a filter right on the scan.)
+"""
+
+
+def extract_missing(images: DataFrame, stored: DataFrame | None, extraction: Extraction) -> DataFrame:
+    """image_features rows of all images, by family and version, that `stored` does not have for the same sha256.
+
+    images, stored: the tables as they were read.
+    """
+    if stored is None:
+        return to_feature_rows(extract_features(images, extraction), extraction.planned)
+    return extract_wanted(images.select("image_id", "sha256"), images, stored, extraction, None)
+
+
+def extract_wanted(
+    wanted: DataFrame, images: DataFrame, stored: DataFrame | None, extraction: Extraction, ids: pa.Array | None
+) -> DataFrame:
+    """`extract_missing` of the images in `wanted` (image_id, sha256). ids: theirs, where they are few.
+
+    images, stored: the tables as they were read.
+    Families that the same images lack are extracted together, so each image is decoded once however much it lacks.
+    """
+    lacking = _find_lacking(wanted, stored, extraction.planned, ids)
+    # Counted first: where nothing is lacking, as a rule, the bytes of no image are read.
+    counts = {row["lacks"]: row["count"] for row in lacking.groupBy("lacks").count().collect()}
+    parts = []
+    for lacks, n in sorted(counts.items()):
+        planned = tuple(p for place, p in enumerate(extraction.planned) if lacks >> place & 1)
+        part = _take_images(images, lacking.where(f.col("lacks") == lacks), n)
+        parts.append(to_feature_rows(extract_features(part, replace(extraction, planned=planned)), planned))
+    if not parts:
+        return no_rows(images.sparkSession, IMAGE_FEATURES)
+    return reduce(DataFrame.unionByName, parts)
+
+
+def _find_lacking(
+    wanted: DataFrame, stored: DataFrame | None, planned: tuple[PlannedFamily, ...], ids: pa.Array | None
+) -> DataFrame:
+    """image_id, key and `lacks`: bit n is set where the n-th of the families is not stored, and one at least is."""
+    rows = wanted.where("image_id IS NOT NULL").select("image_id", sha_key().alias("key"))
+    everything = f.lit((1 << len(planned)) - 1)
+    if stored is None:
+        return rows.withColumn("lacks", everything)
+    present = find_present(stored, {p.name: p.version for p in planned}, ids)
+    lacks = f.bitwise_not(f.coalesce("present", f.lit(0))).bitwiseAND(everything)
+    rows = rows.join(present, ["image_id", "key"], "left")
+    return rows.withColumn("lacks", lacks).drop("present").where("lacks <> 0")
+
+
+def _hash(key: Column | str) -> Column:
+    """Of an image and its bytes: a broadcast of longs is small. Two that share one cost a row that nobody reads."""
+    return f.xxhash64("image_id", key).alias("id_hash")
+
+
+def _take_images(images: DataFrame, lacking: DataFrame, n: int) -> DataFrame:
+    """The images of these keys, n of them, from the files that hold them: a night's are in a few of the table's."""
+    taken, id_hash = lacking.select(_hash("key")), _hash(sha_key())
+    if n > FEW:
+        return images.withColumn("id_hash", id_hash).join(taken, "id_hash", "left_semi").drop("id_hash")
+    if images.inputFiles():
+        places = images.select(id_hash, f.col("_metadata.file_path").alias("file"))
+        places = places.join(f.broadcast(taken), "id_hash", "left_semi").select("file").distinct()
+        files = [unquote(row["file"]) for row in places.limit(FEW_FILES + 1).collect()]
+        if not files:  # as of posts whose images are missing
+            return images.limit(0)
+        if len(files) <= FEW_FILES:
+            images = images.sparkSession.read.schema(images.schema).parquet(*files)
+    return images.withColumn("id_hash", id_hash).join(f.broadcast(taken), "id_hash", "left_semi").drop("id_hash")

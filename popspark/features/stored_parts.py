@@ -1,0 +1,110 @@
+"""The parts of a bundle's visual reduction straight from the files of an image_features table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import reduce
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame
+
+from popspark.features.projection import (
+    PARTS,
+    Parts,
+    load_predictor,
+    part_rows,
+    project_features,
+    project_values,
+)
+from popspark.features.stored_files import Mask, Split, find_share, find_splits, of_few, over, read_taken
+from popspark.models.bundle import Bundle
+from popspark.models.predictor import Predictor
+
+BATCH_VALUES = 1 << 19
+"""Decoded and projected at once: two megabytes, which stay in a processor's cache meanwhile."""
+
+_COLUMNS = ["image_id", "sha256", "status", "error"]
+_NO_ROWS = pa.schema([(name, pa.string()) for name in _COLUMNS]).empty_table()
+_NO_VALUES = pa.array([], pa.list_(pa.float32()))
+
+
+class _Family(NamedTuple):
+    """rows: `_COLUMNS`, N of them. parts: (N, k). present: (N,)."""
+
+    rows: pa.RecordBatch
+    parts: Parts
+    present: Mask
+
+    def are_images_of(self, other: _Family) -> bool:
+        return all(self.rows.column(key).equals(other.rows.column(key)) for key in ("image_id", "sha256"))
+
+    @property
+    def is_ok(self) -> Mask:
+        return self.present & pc.equal(self.rows.column("status"), "ok").fill_null(False).to_numpy(zero_copy_only=False)
+
+    def take(self, taken: Mask) -> _Family:
+        return _Family(self.rows.filter(pa.array(taken)), self.parts[taken], self.present[taken])
+
+
+def project_stored(features: DataFrame, ids: pa.Array | None, bundle: Bundle, file: str) -> DataFrame:
+    """The table image_features as it was read to `PARTS`, for the images of these ids, or all.
+
+    file: the name under which the bundle was shipped, as a zip. Values are read only where a row is taken.
+    """
+    splits = find_splits(features, list(bundle.feature_versions))
+    if splits is None:
+        return project_features(of_few(features, ids), bundle, file)
+
+    def project(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # runs on executors
+        predictor = load_predictor(file)
+        for batch in batches:
+            for n in batch.column("id").to_pylist():
+                yield from _read_split(predictor, splits[n], ids)
+
+    return over(features, splits).mapInArrow(project, PARTS)
+
+
+def _read_split(predictor: Predictor, split: Split, ids: pa.Array | None) -> Iterator[pa.RecordBatch]:
+    share = find_share(split)
+    found = {n: _read_family(predictor, n, path, share, ids) for n, path in sorted(split.paths.items())}
+    first = next(iter(found.values()))
+    if len(found) == len(predictor.bundle.feature_versions) and all(map(first.are_images_of, found.values())):
+        is_whole = np.logical_and.reduce([family.is_ok for family in found.values()])
+        with np.errstate(invalid="ignore"):
+            sums = reduce(np.add, (family.parts for family in found.values()))
+        whole = first._replace(parts=sums).take(is_whole)
+        yield part_rows(whole.rows, None, whole.parts, whole.present)
+        found = {place: family.take(~is_whole) for place, family in found.items()}
+    yield from (part_rows(family.rows, place, family.parts, family.present) for place, family in found.items())
+
+
+def _read_family(
+    predictor: Predictor, place: int, path: str, share: tuple[int, int | None], ids: pa.Array | None
+) -> _Family:
+    """Of the rows of a file's share those that are of the bundle's version and asked for."""
+    feature = predictor.bundle.manifest["features"][place]
+    version, n_rows = feature["version"], max(1, BATCH_VALUES // feature["dim"])
+    found, projected = [_NO_ROWS], [project_values(predictor, place, _NO_VALUES)]
+    with pq.ParquetFile(path, buffer_size=1 << 20) as parquet:
+        for group, taken, rows in read_taken(parquet, share, version, ids, _COLUMNS):
+            found.append(rows.cast(_NO_ROWS.schema))
+            values = _read_values(parquet, group, taken, n_rows)
+            projected += (project_values(predictor, place, some) for some in values)
+    columns = [column.combine_chunks() for column in pa.concat_tables(found).combine_chunks().columns]
+    parts, present = (np.concatenate(arrays) for arrays in zip(*projected, strict=True))
+    return _Family(pa.RecordBatch.from_arrays(columns, _COLUMNS), parts, present)
+
+
+def _read_values(parquet: pq.ParquetFile, group: int, taken: Mask, n_rows: int) -> Iterator[pa.Array]:
+    """The values of those rows of a row group, of `n_rows` at a time; nothing is read behind the last of them."""
+    done, end = 0, max(np.flatnonzero(taken), default=-1) + 1
+    batches = parquet.iter_batches(n_rows, [group], ["values"], use_threads=False)
+    while done < end:
+        values = next(batches).column(0)
+        mask = taken[done : done + len(values)]
+        done += len(values)
+        yield values if mask.all() else values.filter(pa.array(mask))

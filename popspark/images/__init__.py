@@ -1,0 +1,1 @@
+"""Files to pixels: decoding and its limits, the index of a folder, downloads."""

@@ -1,0 +1,201 @@
+"""Bytes to uint8 (H, W, 3) RGB: the only place with codecs and their limits.
+
+What each kind of file becomes, so that one image has one meaning:
+
+| file | rule |
+|---|---|
+| JPEG, PNG, WebP, GIF, BMP, TIFF | told by content, never by name; any other is `not_an_image` |
+| several frames or pages | the first |
+| EXIF orientation | applied; broken EXIF counts as upright |
+| large JPEG | decoded at 1/2, 1/4 or 1/8 (libjpeg's scaled DCT), the smallest with both sides >= `REDUCED_SIDE_PX` |
+| grey | the same value in R, G and B |
+| palette | its colours, with its transparency |
+| alpha, or one colour that is transparent | composed on white |
+| CMYK, YCbCr, Lab | Pillow's plain conversion; embedded colour profiles are not applied |
+| 16 bit per channel | the high byte |
+| signed, 32-bit or float samples | `unsupported`: they have no agreed white |
+| pixels that a stream leaves out though it ends well | the codec's fill, black or grey: Pillow does not tell |
+
+Bytes and pixels are checked before anything is decoded, the pixels from the file's header.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT, TiffImageFile
+
+from popspark.runtime.config import Section
+
+VERSION = "1"
+"""Of the rules above; part of every feature's version."""
+
+Image.init()  # registers WebP and TIFF too; left to itself, Pillow would do it in the middle of the first decode
+REDUCED_SIDE_PX = 512
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow opens MPO, several JPEGs in a file, as JPEG
+ORIENTATIONS = {  # EXIF's values to what sets the picture upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+STATUSES = ("empty", "too_large", "too_many_pixels", "not_an_image", "unsupported", "corrupt")
+
+
+class Limits(Section):
+    """max_bytes: of the file. max_pixels: width times height as its header states them.
+
+    Pillow has a limit of its own, 178,956,970 pixels, which a larger `max_pixels` does not lift.
+    """
+
+    max_bytes: int = 50_000_000
+    max_pixels: int = 50_000_000
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class ImageRefused(Exception):  # noqa: N818  # not an error of the program: it becomes a row
+    """Raised when bytes do not become an image. `status` is one of `STATUSES`."""
+
+    def __init__(self, status: str, reason: str) -> None:
+        super().__init__(status, reason)  # both, so that it can be pickled and come out of a child process
+        self.status, self.reason = status, reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself before it is decoded."""
+
+    format: str
+    width_px: int
+    height_px: int
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:200]
+
+
+def _open(content: bytes, limits: Limits) -> Image.Image:
+    if not content:
+        raise ImageRefused("empty", "the file has no bytes")
+    if len(content) > limits.max_bytes:
+        raise ImageRefused("too_large", f"{len(content)} bytes; the limit is {limits.max_bytes}")
+    try:
+        image = Image.open(BytesIO(content), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageRefused("too_many_pixels", _reason(error)) from error
+    except UnidentifiedImageError as error:
+        raise ImageRefused("not_an_image", f"none of {', '.join(FORMATS)}") from error
+    except Exception as error:  # a hostile file makes a codec raise anything
+        raise ImageRefused("corrupt", _reason(error)) from error
+    if image.width * image.height > limits.max_pixels:
+        pixels = f"{image.width} x {image.height} pixels; the limit is {limits.max_pixels} in all"
+        raise ImageRefused("too_many_pixels", pixels)
+    return image
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        turn = ORIENTATIONS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # broken EXIF says nothing about the picture
+        return image
+    return image if turn is None else image.transpose(turn)
+
+
+def _scale_transparent_colour(image: Image.Image) -> None:
+    """A PNG names its transparent colour in its own samples, Pillow leaves it so when it scales these to 8 bits."""
+    colour = image.info.get("transparency")
+    for tile in image.tile if isinstance(image, PngImageFile) else ():
+        if tile.args == "RGB;16B" and isinstance(colour, tuple):
+            image.info["transparency"] = tuple(sample >> 8 for sample in colour)
+        elif tile.args in ("L;2", "L;4") and isinstance(colour, int):
+            image.info["transparency"] = colour * (85 if tile.args == "L;2" else 17)
+
+
+def _grey16_to_rgb(image: Image.Image, is_inverted: bool) -> Image.Image:
+    """is_inverted: 0 is white, as a TIFF may have it; Pillow turns only 8-bit ones round."""
+    samples = np.asarray(image)
+    high = ((~samples if is_inverted else samples) >> 8).astype(np.uint8)
+    if isinstance(colour := image.info.get("transparency"), int):
+        high = np.where(samples == colour, np.uint8(255), high)
+    return Image.fromarray(high).convert("RGB")
+
+
+def _to_rgb(image: Image.Image, tags: Mapping[int, Any]) -> Image.Image:
+    """tags: a TIFF's own, which a turned picture no longer has."""
+    if image.mode in ("I", "F") or tags.get(SAMPLEFORMAT, (1,))[0] != 1:
+        raise ImageRefused("unsupported", f"signed, 32-bit or float samples (mode {image.mode}) have no agreed white")
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode.startswith("I;16"):
+        return _grey16_to_rgb(image, is_inverted=tags.get(PHOTOMETRIC_INTERPRETATION) == 0)
+    if image.has_transparency_data:
+        picture = image.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(white, picture).convert("RGB")
+    return image.convert("RGB")
+
+
+def read_header(content: bytes, limits: Limits = DEFAULT_LIMITS) -> Header:
+    """The header alone, nothing decoded; raises `ImageRefused`."""
+    image = _open(content, limits)
+    return Header("JPEG" if image.format == "MPO" else str(image.format), image.width, image.height)
+
+
+def decode(
+    content: bytes,
+    limits: Limits = DEFAULT_LIMITS,
+    reduced_side_px: int | None = REDUCED_SIDE_PX,
+) -> npt.NDArray[np.uint8]:
+    """The picture as uint8 (H, W, 3) RGB, upright; raises `ImageRefused` whatever the codec throws.
+
+    reduced_side_px: None decodes a JPEG in full; otherwise both sides of a reduced one stay at least this long.
+    """
+    image = _open(content, limits)
+    try:
+        if reduced_side_px and image.format in ("JPEG", "MPO"):
+            image.draft(None, (reduced_side_px, reduced_side_px))
+        tags = dict(image.tag_v2) if isinstance(image, TiffImageFile) else {}
+        _scale_transparent_colour(image)
+        image.load()  # by itself, for what follows would take a codec's fault for one of its own
+        pixels = np.asarray(_to_rgb(_upright(image), tags))
+    except ImageRefused:
+        raise
+    except Exception as error:  # a hostile file makes a codec raise anything
+        raise ImageRefused("corrupt", _reason(error)) from error
+    return np.ascontiguousarray(pixels)
+
+
+def sha256(content: bytes) -> str:
+    """Of the file's bytes, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def shrink(image: npt.NDArray[np.uint8], short_side_px: int = 256, max_aspect: int = 8, quality: int = 92) -> bytes:
+    """A small JPEG of a picture, uint8 (H, W, 3), for training: some 20 kB.
+
+    Its short side is at most `short_side_px`; a picture longer than `max_aspect` loses its ends.
+    """
+    height, width = (min(side, max_aspect * min(image.shape[:2])) for side in image.shape[:2])
+    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+    picture = Image.fromarray(image[top : top + height, left : left + width])
+    scale = min(1.0, short_side_px / min(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    stream = BytesIO()
+    picture.resize(size, Image.Resampling.BICUBIC).save(stream, "JPEG", quality=quality)
+    return stream.getvalue()

@@ -1,0 +1,76 @@
+"""URLs to the downloads table: each fetched once on an executor, with a limit for each host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from popspark.images import decode as codecs
+from popspark.images.download import Downloader, Politeness
+from popspark.storage.tables import DOWNLOADS
+
+BATCH_BYTES = 64 * 1024 * 1024
+"""Of images held before they go to Spark: Arrow's buffers end at 2 GiB."""
+
+
+def fetch_images(urls: DataFrame, politeness: Politeness, limits: codecs.Limits, lanes_per_host: int) -> DataFrame:
+    """One row of `DOWNLOADS` per URL. urls: image_id, etag, last_modified (null where there is no copy yet).
+
+    All URLs of a host go to `lanes_per_host` tasks, each with its share of the host's requests per second, so the limit
+    holds over the cluster. Computing the result twice asks twice: write it, then read it.
+    """
+    lane = F.pmod(F.xxhash64("image_id"), F.lit(lanes_per_host))
+    lanes = urls.withColumns({"host": F.try_parse_url("image_id", F.lit("HOST")), "lane": lane})
+    share = politeness.model_copy(update={"requests_per_second": politeness.requests_per_second / lanes_per_host})
+    schema = ", ".join(f"{name} {kind.simpleString()}" for name, kind in DOWNLOADS.columns.items())
+    fetch = _build_fetcher(share, limits)
+    return lanes.repartition("host", "lane").mapInPandas(fetch, schema)  # type: ignore[arg-type]
+
+
+def _row(downloader: Downloader, url: str, etag: str | None, last_modified: str | None) -> dict[str, Any]:
+    found = downloader.fetch(url, etag, last_modified)
+    content, header = found.content, found.header
+    return {
+        "image_id": url,
+        "content": content,
+        "sha256": codecs.sha256(content) if content else None,
+        "n_bytes": len(content) if content else None,
+        "width_px": header.width_px if header else None,
+        "height_px": header.height_px if header else None,
+        "format": header.format if header else None,
+        "status": found.status,
+        "error": found.error,
+        "etag": found.etag,
+        "last_modified": found.last_modified,
+        "fetched_at": datetime.now(UTC).replace(tzinfo=None),
+    }
+
+
+def _build_fetcher(
+    politeness: Politeness, limits: codecs.Limits
+) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
+    def fetch(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:  # runs on executors
+        downloader = Downloader(politeness, limits)
+        held: list[dict[str, Any]] = []
+        for batch in batches:
+            for row in batch.itertuples():
+                held.append(_row(downloader, row.image_id, row.etag, row.last_modified))
+                if sum(one["n_bytes"] or 0 for one in held) > BATCH_BYTES:
+                    yield _frame(held)
+                    held = []
+        if held:
+            yield _frame(held)
+
+    return fetch
+
+
+def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=list(DOWNLOADS.columns))
+    for name in ("n_bytes", "width_px", "height_px"):
+        frame[name] = frame[name].astype("Int64")
+    return frame

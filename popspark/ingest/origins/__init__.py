@@ -1,0 +1,1 @@
+"""A file each: the kinds of export that can be read."""

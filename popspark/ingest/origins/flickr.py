@@ -1,0 +1,146 @@
+"""Flickr: answers of `photos.getInfo`, and of `photos.search` (or any list of photos) with `extras`.
+
+getInfo: `{"photo": {id, owner.nsid, title._content, description._content, dates.posted, views, comments._content,
+people.haspeople, tags.tag[], ...}, "stat": "ok"}`. search: `{"photos": {"photo": [{id, owner, title, dateupload, views,
+tags, description._content, url_*}, ...]}, "stat": "ok"}`. Numbers are often strings; JSON lines, arrays of answers and
+bare photos are read as well. An answer with `stat` "fail" is a reject (`api_error`).
+
+Flickr does not tell when an answer was taken, and a label needs that: give `collected_at`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from popspark.ingest import Options, values
+from popspark.ingest.readers.records import list_files, lossless, read_lines, stream_rows
+from popspark.ingest.readers.streams import Layout, is_container
+from popspark.runtime.errors import PathError
+
+PHOTO = (
+    "struct<id:string,owner:string,ownername:string,title:string,description:string,dates:struct<posted:string>,"
+    "dateupload:string,views:string,comments:string,people:string,tags:string,media:string,server:string,secret:string,"
+    "url_o:string,url_l:string,url_c:string,url_z:string,url_m:string,count_faves:string,count_comments:string>"
+)
+CONTENT = "struct<_content:string>"
+URLS = ("url_l", "url_c", "url_z", "url_m", "url_o")
+"""From the largest size that Flickr serves everyone; the original (url_o) last, since it can be of any size."""
+
+FILE = r"\.(json|jsonl|ndjson|txt)(\.gz)?$"
+LINES = (".jsonl", ".ndjson")
+
+
+def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
+    """Parsed rows, see `popspark.ingest`."""
+    files = [f for f in list_files(spark, source) if is_container(f) or re.search(FILE, f.lower())]
+    if not files:
+        raise PathError("There is no JSON here.", where=source, legal=".json, .jsonl, .ndjson, .txt, gzip, or a zip")
+    lines = [f for f in files if f.lower().endswith(LINES)]
+    others = [f for f in files if f not in lines]
+    parts = [read_lines(spark, lines)] if lines else []
+    if others:
+        parts.append(stream_rows(spark, others, Layout("json")))
+    records = parts[0] if len(parts) == 1 else parts[0].unionByName(parts[1])
+    return _posts(_photos(records), options)
+
+
+def _photos(records: DataFrame) -> DataFrame:
+    """One row per photo, and per answer without any: file, line, item, raw, raw_base64, fault."""
+    answer = "photo string, photos struct<photo:array<string>>, stat string, id string, _corrupt string"
+    read = records.withColumn(
+        "answer", F.from_json("raw", answer, {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_corrupt"})
+    )
+    found = (
+        F.when(F.col("answer.photos.photo").isNotNull(), F.col("answer.photos.photo"))
+        .when(F.col("answer.photo").isNotNull(), F.array("answer.photo"))
+        .otherwise(F.array("raw"))
+    )
+    none_found = F.coalesce("answer.photo", "answer.id").isNull() & F.col("answer.photos.photo").isNull()
+    fault = F.coalesce(
+        "fault",
+        values.first_reason(
+            (F.col("answer._corrupt").isNotNull(), "not_json"),
+            (F.col("answer.stat") == "fail", "api_error"),
+            (none_found, "not_a_photo"),
+        ),
+    )
+    return read.select(
+        "file",
+        "line",
+        "raw_base64",
+        fault.alias("fault"),
+        F.posexplode(F.when(fault.isNotNull(), F.array("raw")).otherwise(found)).alias("item", "raw"),
+    )
+
+
+def _content(text: Column) -> Column:
+    """The text of a value that getInfo wraps as {"_content": ...} and search gives bare."""
+    wrapped = F.from_json(text, CONTENT)["_content"]
+    return F.when(text.startswith("{"), F.coalesce(wrapped, F.lit(""))).otherwise(text)
+
+
+def _posts(photos: DataFrame, options: Options) -> DataFrame:
+    rows = photos.withColumn("photo", F.from_json("raw", PHOTO))
+    photo = F.col("photo")
+    owner = F.from_json(photo["owner"], "struct<nsid:string,username:string>")
+    is_info = photo["owner"].startswith("{")
+    user_id = values.identifier(F.when(is_info, owner["nsid"]).otherwise(photo["owner"]))
+    name = F.when(is_info, owner["username"]).otherwise(photo["ownername"])
+    title, caption = _content(photo["title"]), _content(photo["description"])
+    tag_list = F.from_json(photo["tags"], "struct<tag:array<struct<raw:string,_content:string>>>")["tag"]
+    from_info = F.transform(tag_list, lambda tag: F.coalesce(tag["_content"], tag["raw"]))
+    from_search = F.filter(F.split(photo["tags"], r"\s+"), lambda tag: tag != "")
+    hashtags = F.when(photo["tags"].startswith("{"), from_info).otherwise(from_search)
+    people = F.from_json(photo["people"], "struct<haspeople:string>")["haspeople"]
+    posted = F.coalesce(photo["dates"]["posted"], photo["dateupload"])
+    counts = {
+        "n_views": photo["views"],
+        "n_likes": photo["count_faves"],
+        "n_comments": F.coalesce(_content(photo["comments"]), photo["count_comments"]),
+    }
+    photo_page = F.when(
+        photo["server"].isNotNull() & photo["secret"].isNotNull(),
+        F.concat(
+            F.lit("https://live.staticflickr.com/"),
+            F.concat_ws("/", photo["server"], F.concat_ws("_", photo["id"], photo["secret"])),
+            F.lit(".jpg"),
+        ),
+    )
+    typed = {"posted_at": values.time(posted), **{name: values.count(text) for name, text in counts.items()}}
+    reason = F.coalesce(
+        "fault",
+        values.first_reason(
+            (photo["id"].isNull() | user_id.isNull(), "missing_id"),
+            (values.is_bad(posted, typed["posted_at"]), "bad_posted_at"),
+            *[(values.is_bad(text, typed[name]), f"bad_{name}") for name, text in counts.items()],
+            (values.is_bad(people, values.flag(people)), "bad_haspeople"),
+        ),
+    )
+    return rows.select(
+        "file",
+        "line",
+        "item",
+        lossless(F.col("raw"), F.col("raw_base64")).alias("raw"),
+        reason.alias("reason"),
+        values.identifier(photo["id"]).alias("post_id"),
+        user_id.alias("user_id"),
+        *[column.alias(name) for name, column in typed.items()],
+        values.time(F.lit(options.collected_at).cast("string")).alias("collected_at"),
+        title.alias("title"),
+        caption.alias("caption"),
+        F.char_length(title).cast("bigint").alias("n_title_chars"),
+        F.char_length(caption).cast("bigint").alias("n_caption_chars"),
+        hashtags.alias("hashtags"),
+        F.array_size(hashtags).cast("bigint").alias("n_hashtags"),
+        values.flag(people).alias("has_people"),
+        F.coalesce(*[photo[size] for size in URLS], photo_page).alias("image_id"),
+        F.lit(1).cast("bigint").alias("n_media"),
+        F.lower(values.given(photo["media"])).alias("media_type"),
+        values.extras(
+            user_name=values.user_name(name, options.keep_user_names, options.user_name_salt),
+            not_utf8_base64=F.col("raw_base64"),
+        ).alias("extra"),
+    )

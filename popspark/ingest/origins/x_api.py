@@ -1,0 +1,168 @@
+"""X API v2: pages `{data, includes, errors, meta}`, as JSON, as JSON lines (twarc), or flattened to a tweet a line.
+
+`data` is an array, one object, or absent. An attached photo is found in `includes.media` by its `media_key`; only
+photos have a `url`, and the first one is the image. `__twarc.retrieved_at` is the time of collection. `errors` blocks
+name tweets that the API would not give: each is a reject (`api_error`). A retweet carries the original's counts, so
+it is none of the author's posts: a reject (`retweet`).
+
+Names: the author's user name goes into `extra` hashed, and mentions are hashed as in every origin, unless they are kept
+on purpose. The text of a tweet stays as it is, with the names in it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from popspark.ingest import Options, values
+from popspark.ingest.readers.records import list_files, lossless, read_lines, stream_rows
+from popspark.ingest.readers.streams import Layout, is_container
+from popspark.runtime.errors import PathError
+
+METRICS = "struct<like_count:string,retweet_count:string,reply_count:string,quote_count:string,impression_count:string>"
+USER = "struct<id:string,username:string,public_metrics:struct<tweet_count:string,followers_count:string>>"
+MEDIA = "struct<media_key:string,type:string,url:string>"
+TWARC = "struct<retrieved_at:string>"
+INCLUDES = f"struct<users:array<{USER}>,media:array<{MEDIA}>>"
+TWEET = (
+    "struct<id:string,author_id:string,text:string,created_at:string,lang:string,"
+    f"public_metrics:{METRICS},"
+    "attachments:struct<media_keys:array<string>,media:string>,"
+    "entities:struct<hashtags:array<struct<tag:string>>,mentions:array<struct<id:string,username:string>>>,"
+    "referenced_tweets:array<struct<type:string,id:string>>,"
+    f"author:{USER},__twarc:{TWARC}>"
+)
+FILE = r"\.(json|jsonl|ndjson|txt)(\.gz)?$"
+LINES = (".jsonl", ".ndjson")
+STRINGS, MEDIA_LIST = "array<string>", f"array<{MEDIA}>"
+
+
+def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
+    """Parsed rows, see `popspark.ingest`."""
+    files = [f for f in list_files(spark, source) if is_container(f) or re.search(FILE, f.lower())]
+    if not files:
+        raise PathError("There is no JSON here.", where=source, legal=".json, .jsonl, .ndjson, .txt, gzip, or a zip")
+    lines = [f for f in files if f.lower().endswith(LINES)]
+    others = [f for f in files if f not in lines]
+    parts = [read_lines(spark, lines)] if lines else []
+    if others:
+        parts.append(stream_rows(spark, others, Layout("json")))
+    records = parts[0] if len(parts) == 1 else parts[0].unionByName(parts[1])
+    return _posts(_items(records), options)
+
+
+def _items(records: DataFrame) -> DataFrame:
+    """One row per tweet, and per error, of each page: file, line, item, raw, includes, retrieved_at, fault.
+
+    A flattened tweet is a page of itself. A page with neither data nor errors (an empty result) gives no row.
+    """
+    page = f"data string, errors array<string>, meta string, id string, includes {INCLUDES}, __twarc {TWARC}"
+    read = records.withColumn(
+        "page",
+        F.from_json("raw", f"{page}, _corrupt string", {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_corrupt"}),
+    )
+    data = F.col("page.data")
+    many = F.from_json(data, STRINGS)
+    tweets = (
+        F.when(F.ltrim(data).startswith("["), many)
+        .when(data.isNotNull(), F.array(data))
+        .when(F.col("page.id").isNotNull(), F.array("raw"))
+    )
+    broken = F.col("fault").isNotNull() | F.col("page._corrupt").isNotNull()
+    is_other = F.col("page.data").isNull() & F.col("page.errors").isNull() & F.col("page.meta").isNull()
+    failed = F.when(broken, F.array("raw")).when(is_other & F.col("page.id").isNull(), F.array("raw"))
+    fault = F.when(broken, F.coalesce("fault", F.lit("not_json"))).otherwise("not_a_tweet_or_page")
+
+    def tagged(texts: Column, reason: Column) -> Column:
+        found = F.coalesce(texts, F.array().cast(STRINGS))
+        return F.transform(found, lambda text: F.struct(text.alias("raw"), reason.alias("fault")))
+
+    entries = F.concat(
+        tagged(tweets, F.lit(None).cast("string")),
+        tagged(F.col("page.errors"), F.lit("api_error")),
+        tagged(failed, fault),
+    )
+    return read.select(
+        "file",
+        "line",
+        "raw_base64",
+        F.col("page.includes").alias("includes"),
+        F.col("page.__twarc.retrieved_at").alias("retrieved_at"),
+        F.posexplode(F.when(broken, tagged(failed, fault)).otherwise(entries)).alias("item", "entry"),
+    ).select("*", F.col("entry.raw").alias("raw"), F.col("entry.fault").alias("fault"))
+
+
+def _posts(items: DataFrame, options: Options) -> DataFrame:
+
+    rows = items.withColumn("tweet", F.from_json("raw", TWEET))
+    tweet, metrics = F.col("tweet"), F.col("tweet.public_metrics")
+    # In a page the media are in includes, found by key; a flattened tweet has them in place of its keys.
+    keys = F.coalesce(tweet["attachments"]["media_keys"], F.array().cast(STRINGS))
+    by_key = F.transform(
+        keys, lambda key: F.get(F.filter("includes.media", lambda media: media["media_key"] == key), F.lit(0))
+    )
+    media = F.coalesce(F.from_json(tweet["attachments"]["media"], MEDIA_LIST), by_key)
+    known = F.filter(media, lambda one: one.isNotNull())
+    photos = F.filter(known, lambda one: one["url"].isNotNull() & (one["type"] == "photo"))
+    author = F.coalesce(
+        tweet["author"],
+        F.get(F.filter("includes.users", lambda user: user["id"] == tweet["author_id"]), F.lit(0)),
+    )
+    is_retweet = F.exists("tweet.referenced_tweets", lambda one: one["type"] == "retweeted")
+    posted_at = values.time(tweet["created_at"])
+    retrieved = F.coalesce("retrieved_at", tweet["__twarc"]["retrieved_at"], F.lit(options.collected_at).cast("string"))
+    counts = {
+        "n_likes": metrics["like_count"],
+        "n_shares": metrics["retweet_count"],
+        "n_comments": metrics["reply_count"],
+        "n_views": metrics["impression_count"],
+        "n_user_posts": author["public_metrics"]["tweet_count"],
+    }
+    user_id = values.identifier(F.coalesce(tweet["author_id"], author["id"]))
+    hashtags = F.transform("tweet.entities.hashtags", lambda tag: tag["tag"])
+    mentions = F.transform(
+        "tweet.entities.mentions",
+        lambda one: values.user_name(one["username"], options.keep_user_names, options.user_name_salt),
+    )
+    # Entities are absent from a tweet that has none, and from every tweet where the field was not asked for; the text
+    # tells which: without a # in it there are no hashtags.
+    no_tags = F.when(~tweet["text"].contains("#"), F.array().cast(STRINGS))
+    no_mentions = F.when(~tweet["text"].contains("@"), F.array().cast(STRINGS))
+    reason = F.coalesce(
+        "fault",
+        values.first_reason(
+            (tweet["id"].isNull() | user_id.isNull(), "missing_id"),
+            (F.coalesce(is_retweet, F.lit(False)), "retweet"),
+            (values.is_bad(tweet["created_at"], posted_at), "bad_created_at"),
+            *[(values.is_bad(text, values.count(text)), f"bad_{name}") for name, text in counts.items()],
+        ),
+    )
+    return rows.select(
+        "file",
+        "line",
+        "item",
+        lossless(F.col("raw"), F.col("raw_base64")).alias("raw"),
+        reason.alias("reason"),
+        values.identifier(tweet["id"]).alias("post_id"),
+        user_id.alias("user_id"),
+        posted_at.alias("posted_at"),
+        values.time(retrieved).alias("collected_at"),
+        tweet["text"].alias("caption"),
+        F.char_length(tweet["text"]).cast("bigint").alias("n_caption_chars"),
+        F.coalesce(hashtags, no_tags).alias("hashtags"),
+        F.array_size(F.coalesce(hashtags, no_tags)).cast("bigint").alias("n_hashtags"),
+        F.coalesce(mentions, no_mentions).alias("mentions"),
+        *[values.count(text).alias(name) for name, text in counts.items()],
+        F.get(photos, F.lit(0))["url"].alias("image_id"),
+        F.greatest(F.array_size(keys), F.array_size(known)).cast("bigint").alias("n_media"),
+        F.get(known, F.lit(0))["type"].alias("media_type"),
+        values.extras(
+            lang=tweet["lang"],
+            n_quotes=values.count(metrics["quote_count"]),
+            user_name=values.user_name(author["username"], options.keep_user_names, options.user_name_salt),
+            n_followers=values.count(author["public_metrics"]["followers_count"]),
+            not_utf8_base64=F.col("raw_base64"),
+        ).alias("extra"),
+    )

@@ -1,0 +1,1 @@
+"""Files of text to records, for whatever origin reads them."""

@@ -1,0 +1,1 @@
+"""Bundles, what they predict, and what each group of inputs adds."""

@@ -1,0 +1,253 @@
+"""A bundle: all that scoring needs, in a folder or a zip of one. safetensors and JSON, never a pickle.
+
+| file | holds |
+|---|---|
+| manifest.json | name, version, kind, features with versions, network layout, training facts, sha256 of each file |
+| network.safetensors | the network's parameters, in half precision; absent where the reduction is the score itself |
+| reduction.safetensors | per modality: centre, scale, components, and the mean and scale of what comes out |
+| reference.safetensors | quantiles of the scores of the training split: what a percentile is read from |
+| README.md | the model card |
+| FAMILY-SHA256.safetensors | a ranker's own trunk: the weights of that feature family; its sha256 is in the manifest |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from popspark.runtime.errors import BundleError, PathError
+
+FORMAT = 1
+N_QUANTILES = 1001
+MAX_ZIP_BYTES = 2 << 30  # unpacked: a zip of zeros must not fill the memory
+NAME = re.compile(r"[A-Za-z0-9][\w.+-]{0,99}")  # names and versions end up in names of files
+KEYS = ("name", "version", "kind", "features", "files")
+ALWAYS = ("reduction.safetensors", "reference.safetensors")
+Floats = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """Values (N, d) to their reduced form (N, k): standardise, project, standardise again.
+
+    center, scale: (d,), before the projection. components: (k, d). out_mean, out_scale: (k,).
+    """
+
+    center: Floats
+    scale: Floats
+    components: Floats
+    out_mean: Floats
+    out_scale: Floats
+
+    @property
+    def dim(self) -> int:
+        return int(self.components.shape[0])
+
+    @cached_property
+    def _weights(self) -> Floats:
+        """(d, k): the components with the scale inside, which saves a pass over all values. The centre stays outside:
+        where a value's mean is far above its spread, the difference of two large products would have few digits.
+        """
+        return np.ascontiguousarray((self.components / self.scale).T)
+
+    def project(self, values: Floats, start: int = 0) -> npt.NDArray[np.float64]:
+        """The part (N, k) that columns [start, start + n) of the input add to the projection; parts add up."""
+        part = slice(start, start + values.shape[1])
+        result: npt.NDArray[np.float64] = (values - self.center[part]) @ self._weights[part]
+        return result
+
+    def finish(self, projected: Floats) -> npt.NDArray[np.float32]:
+        """Projections (N, k), summed over all parts, to the network's input."""
+        return ((projected - self.out_mean) / self.out_scale).astype(np.float32)
+
+    def __call__(self, values: Floats) -> npt.NDArray[np.float32]:
+        return self.finish(self.project(values))
+
+
+FIELDS = tuple(Reduction.__dataclass_fields__)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """manifest: as in manifest.json. network: parameters by name. reductions: by modality. reference: quantiles."""
+
+    manifest: Mapping[str, Any]
+    network: Mapping[str, Floats]
+    reductions: Mapping[str, Reduction]
+    reference: npt.NDArray[np.float64]
+
+    @property
+    def name(self) -> str:
+        return str(self.manifest["name"])
+
+    @property
+    def version(self) -> str:
+        return str(self.manifest["version"])
+
+    @property
+    def feature_versions(self) -> dict[str, str]:
+        """By family, in the order in which their values stand in the visual vector."""
+        return {feature["name"]: feature["version"] for feature in self.manifest["features"]}
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all files, so that a bundle made again under the same name and version is another one."""
+        return hashlib.sha256(json.dumps(self.manifest["files"], sort_keys=True).encode()).hexdigest()
+
+    def percentile(self, scores: Floats) -> npt.NDArray[np.float64]:
+        """The share, 0 to 100, of the training split's scores that lie below each score."""
+        return np.interp(scores, self.reference, np.linspace(0, 100, len(self.reference)))
+
+
+def quantiles(scores: Floats) -> npt.NDArray[np.float64]:
+    """The reference distribution of a bundle, from the scores of its training split."""
+    return np.quantile(np.asarray(scores, np.float64), np.linspace(0, 1, N_QUANTILES))
+
+
+def _half(name: str, values: Floats) -> Floats:
+    """Floats in half precision; batch norm's counters stay whole numbers."""
+    if not np.issubdtype(values.dtype, np.floating):
+        return values
+    with np.errstate(over="ignore"):
+        half = np.asarray(values, np.float16)
+    if not np.isfinite(half).all():
+        raise BundleError("A parameter does not fit into half precision.", where=name, got=np.abs(values).max())
+    return half
+
+
+def write_bundle(bundle: Bundle, folder: Path, card: str) -> None:
+    """Writes the folder, its manifest last, so that a killed write leaves no bundle."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors: dict[str, dict[str, Floats]] = {
+        "network.safetensors": {name: _half(name, np.asarray(v)) for name, v in bundle.network.items()},
+        "reduction.safetensors": {
+            f"{modality}.{name}": np.asarray(getattr(reduction, name), np.float32)
+            for modality, reduction in bundle.reductions.items()
+            for name in FIELDS
+        },
+        "reference.safetensors": {"quantiles": np.asarray(bundle.reference, np.float64)},
+    }
+    contents = {name: save(parts) for name, parts in tensors.items() if parts}
+    contents["README.md"] = card.encode()
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    manifest = {"format": FORMAT, **bundle.manifest, "files": files}
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+def write_trunk(parameters: Mapping[str, Floats], family: str, folder: Path) -> Path:
+    """A trunk fitted anew, as weights of its feature family, named after its content; in single precision.
+
+    The manifest's `trunk` must name it: family, file, sha256. Workers get it as they get any family's weights.
+    """
+    content = save({name: np.asarray(values) for name, values in parameters.items()})
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{family}-{hashlib.sha256(content).hexdigest()[:12]}.safetensors"
+    path.write_bytes(content)
+    return path
+
+
+def find_trunk(bundle: Bundle, path: Path) -> tuple[str, Path, str] | None:
+    """Family, file and sha256 of the trunk of the bundle at `path`, unpacked from a zip; None where it has none.
+
+    The sha256 is what the file must have: whoever loads it checks it.
+    """
+    if "trunk" not in bundle.manifest:
+        return None
+    family, name, sha256 = (str(bundle.manifest["trunk"][key]) for key in ("family", "file", "sha256"))
+    if path.is_dir():
+        return family, path / name, sha256
+    content = _open(path)(name)
+    if content is None:
+        raise BundleError("The bundle's trunk is missing.", where=str(path), legal=name, fix="copy the bundle again")
+    unpacked = Path(tempfile.mkdtemp()) / Path(name).name
+    unpacked.write_bytes(content)
+    return family, unpacked, sha256
+
+
+def zip_bundle(path: Path) -> bytes:
+    """The bundle as one file, the same bytes for the same bundle, to be sent to the workers; without its trunk."""
+    read = _open(path)
+    manifest = json.loads(read("manifest.json") or b"{}")
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name in sorted([*manifest.get("files", ()), "manifest.json"]):
+            archive.writestr(zipfile.ZipInfo(name), read(name) or b"")
+    return stream.getvalue()
+
+
+def _open(path: Path) -> Callable[[str], bytes | None]:
+    """The content of a file of the bundle by its name; None where there is no such file."""
+    if path.is_dir():
+        return lambda name: (path / name).read_bytes() if (path / name).is_file() else None
+    if not zipfile.is_zipfile(path):
+        raise PathError("There is no bundle.", where=str(path), legal="a bundle's folder, or a zip of one")
+
+    def read(name: str) -> bytes | None:
+        with zipfile.ZipFile(path) as archive:
+            n_bytes = sum(entry.file_size for entry in archive.infolist())
+            if n_bytes > MAX_ZIP_BYTES:
+                raise BundleError(
+                    "A zip that is too large for a bundle.", where=str(path), got=n_bytes, legal=f"<= {MAX_ZIP_BYTES}"
+                )
+            return archive.read(name) if name in archive.namelist() else None
+
+    return read
+
+
+def load_bundle(path: Path) -> Bundle:
+    """Reads a bundle; raises `PathError` where none is, `BundleError` where it is incomplete or altered."""
+    read = _open(path)
+    written = read("manifest.json")
+    if written is None:
+        raise BundleError("A bundle without its manifest.json.", where=str(path), fix="write or copy it again, whole")
+    try:
+        manifest = json.loads(written)
+    except ValueError as error:
+        raise BundleError("manifest.json is not JSON.", where=str(path), got=str(error)) from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else "no object"
+        raise BundleError("Unknown bundle format.", where=str(path), got=found, legal=FORMAT)
+    lacking = [key for key in KEYS if key not in manifest]
+    lacking += [name for name in ALWAYS if name not in manifest.get("files", {})]
+    if lacking:
+        raise BundleError("manifest.json is incomplete.", where=str(path), got=f"no {', '.join(lacking)}")
+    for key in ("name", "version"):
+        if not NAME.fullmatch(str(manifest[key])):
+            raise BundleError(f"A bundle's {key} must be usable in a file's name.", where=str(path), got=manifest[key])
+    contents = {name: read(name) for name in manifest["files"]}
+    for name, expected in manifest["files"].items():
+        content = contents[name]
+        found = "no such file" if content is None else hashlib.sha256(content).hexdigest()
+        if found != expected:
+            raise BundleError(
+                f"{name} is not the file that this bundle was released with.",
+                where=str(path),
+                got=f"sha256 {found}",
+                legal=f"sha256 {expected}",
+                fix="copy the bundle again; an altered bundle needs a manifest of its own",
+            )
+    try:
+        network = load(contents["network.safetensors"]) if "network.safetensors" in manifest["files"] else {}
+        parts = load(contents["reduction.safetensors"])
+        reference = load(contents["reference.safetensors"])["quantiles"]
+    except SafetensorError as error:
+        raise BundleError("A file of the bundle is not safetensors.", where=str(path), got=str(error)) from error
+    modalities = {name.partition(".")[0] for name in parts}
+    reductions = {m: Reduction(*(parts[f"{m}.{name}"] for name in FIELDS)) for m in sorted(modalities)}
+    return Bundle(manifest, network, reductions, reference)

@@ -1,0 +1,134 @@
+"""Posts with features, labels and splits to examples: the training table, all that passes from Spark to torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as f
+
+from popspark.features.extraction import current_features
+from popspark.features.extractor import FeatureSettings, plan_features
+from popspark.posts.labels import popularity_labels
+from popspark.posts.social import count_unknown, social_features
+from popspark.posts.splits import assign_splits
+from popspark.runtime.config import Section
+from popspark.storage.tables import EXAMPLES, FLOATS, SOCIAL_NAMES
+from popspark.storage.warehouse import count_by_status, write_table
+
+
+class LabelSettings(Section):
+    """rule: see `popspark.posts.labels`. options: of that rule."""
+
+    rule: str
+    options: dict[str, Any] = {}
+
+
+class SplitSettings(Section):
+    """See `popspark.posts.splits`."""
+
+    strategy: str
+    seed: int
+    group_by: str | None = None
+
+
+def write_examples(
+    posts: DataFrame,
+    images: DataFrame,
+    stored_features: DataFrame,
+    path: str,
+    *,
+    features: FeatureSettings,
+    social_mode: str,
+    label: LabelSettings,
+    split: SplitSettings,
+) -> dict[str, Any]:
+    """Writes examples, and beside it <path>.json: what a model trained on them must know of their making.
+
+    Returns what stands there. Raises `LeakError` where the split leaks, before anything is written.
+    """
+    planned = plan_features(features)
+    rows = join_examples(
+        posts,
+        current_features(images, stored_features, planned),
+        social_features(posts.sparkSession, posts, social_mode),
+        popularity_labels(posts, label.rule, **label.options),
+        assign_splits(
+            posts, split.strategy, split.seed, images=images, feature_mode=social_mode, group_by=split.group_by
+        ),
+        {family.name: family.version for family in planned},
+    ).persist()
+    learned = rows.where("status = 'ok'")
+    write_table(learned, EXAMPLES, path)
+    counts, label_counts = count_by_status(rows), count_by_status(rows, "label_status")
+    splits = describe_splits(learned)
+    rows.unpersist()
+    making = {
+        "features": [
+            {"name": p.name, "version": p.version, "dim": p.family.dim, "weights": p.weights} for p in planned
+        ],
+        "feature_settings": features.model_dump(mode="json"),
+        "social": {"mode": social_mode, "names": SOCIAL_NAMES},
+        "label": label.model_dump(),
+        "split": split.model_dump(),
+        "is_simulated": posts.where("is_simulated").limit(1).count() > 0,
+        "rows": counts,
+        "labels": label_counts,
+        "splits": splits,
+        "unknown_inputs": count_unknown(posts.sparkSession, posts),
+    }
+    Path(f"{path.rstrip('/')}.json").write_text(json.dumps(making, indent=1) + "\n")
+    return making
+
+
+def join_examples(
+    posts: DataFrame,
+    features: DataFrame,
+    social: DataFrame,
+    labels: DataFrame,
+    splits: DataFrame,
+    versions: Mapping[str, str],
+) -> DataFrame:
+    """One row per post: the columns of examples; image_id; `status`: `ok`, or why it cannot be learned from;
+    `label_status`.
+
+    versions: by family, in the order in which the values stand in `visual`.
+    """
+    rows = posts.select("post_id", "user_id", "image_id")
+    for name, version in versions.items():
+        family = features.where((f.col("family") == name) & (f.col("version") == version))
+        values = f.when(f.col("status") == "ok", f.col("values")).alias(name)
+        rows = rows.join(family.select("image_id", values), "image_id", "left")
+    label_status = f.col("status").alias("label_status")
+    rows = (
+        rows.join(social.select("post_id", f.array(*SOCIAL_NAMES).cast(FLOATS).alias("social")), "post_id", "left")
+        .join(labels.select("post_id", f.col("label").cast("float"), label_status), "post_id", "left")
+        .join(splits.select("post_id", "split"), "post_id", "left")
+    )
+    no_visual = reduce(Column.__or__, (f.col(name).isNull() for name in versions), f.lit(False))
+    status = (
+        f.when(f.col("image_id").isNull(), "no_image")
+        .when(no_visual, "no_features")
+        .when(f.col("social").isNull(), "no_social_features")
+        .when(f.col("label").isNull(), f.coalesce("label_status", f.lit("missing_label")))
+        .when(f.col("split").isNull(), "no_split")
+        .otherwise("ok")
+    )
+    visual = f.when(~no_visual, f.concat(*versions)).otherwise(f.array().cast(FLOATS))
+    return (
+        rows.withColumn("status", status)
+        .withColumn("visual", visual)
+        .select(*EXAMPLES.columns, "image_id", "status", "label_status")
+    )
+
+
+def describe_splits(learned: DataFrame) -> dict[str, dict[str, float]]:
+    """By split: how many posts, of how many images, and the mean of their labels. learned: of `join_examples`."""
+    found = learned.groupBy("split").agg(
+        f.count("*").alias("posts"), f.count_distinct("image_id").alias("images"), f.avg("label").alias("mean_label")
+    )
+    return {row["split"]: {name: row[name] for name in ("posts", "images", "mean_label")} for row in found.collect()}

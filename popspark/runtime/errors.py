@@ -1,0 +1,117 @@
+"""Every exception popspark raises on purpose: one base, one subclass per kind of fault.
+
+A bad row never raises: it becomes a row with a status. What stands here is a bad configuration, a missing
+file or device, or a table that is not what it must be.
+
+Exit codes follow sysexits.h, so that a scheduler can tell a typo from a fault that a retry may cure:
+
+| code | what | a retry |
+|---|---|---|
+| 0 | done | |
+| 1 | nobody foresaw it: a traceback; Spark gave up, a full disk | may help |
+| 2 | the command line | no |
+| 65 | the data, a table, a bundle: not what they must be | no |
+| 66 | a path or weights that do not exist, or lie outside their root | once they are there |
+| 69 | the device asked for is not there | elsewhere |
+| 75 | another run holds the table | yes |
+| 78 | the configuration | no |
+| 79 | more rows refused than `max_refused_share` | after a look at the reasons |
+| 143 | ended by SIGTERM | yes |
+
+In no case but 0 has anything been published, or half of anything. Messages are without secrets.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from popspark.runtime.redaction import redact
+
+
+class PopsparkError(Exception):
+    """Base of all: says what was wrong, where, the value got, the legal values and the fix.
+
+    Only `what` is required; each of the other parts gets a line of its own when given.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self, what: str, *, where: str | None = None, got: object = None, legal: object = None, fix: str | None = None
+    ) -> None:
+        parts = {"where": where, "got": got, "legal": legal, "fix": fix}
+        lines = [what, *(f"  {name}: {value}" for name, value in parts.items() if value is not None)]
+        super().__init__(redact("\n".join(lines)))
+
+
+class ConfigError(PopsparkError):
+    """Raised when a config file, an override or a parameter is unknown, missing or of an illegal value."""
+
+    exit_code = 78
+
+
+class PathError(PopsparkError):
+    """Raised when a path that must exist does not, or lies outside the configured roots."""
+
+    exit_code = 66
+
+
+class SchemaError(PopsparkError):
+    """Raised when a table's columns, types or nullability differ from its declaration in `tables`."""
+
+    exit_code = 65
+
+
+class AccountingError(PopsparkError):
+    """Raised when rows in and rows out of a step do not add up; nothing was published."""
+
+    exit_code = 65
+
+
+class RefusalError(PopsparkError):
+    """Raised when a larger share of the rows was refused than the configuration allows; nothing was published."""
+
+    exit_code = 79  # the first that sysexits.h does not use: the data need a person, the job ran as it should
+
+
+class LockError(PopsparkError):
+    """Raised when another run holds the table for longer than this one may wait, or took it over."""
+
+    exit_code = 75
+
+
+class LeakError(PopsparkError):
+    """Raised when what a model is tested on could be known from what it was fitted on."""
+
+    exit_code = 65
+
+
+class WeightsError(PopsparkError):
+    """Raised when pretrained weights are missing, of the wrong sha256, or do not fit the network."""
+
+    exit_code = 66
+
+
+class BundleError(PopsparkError):
+    """Raised when a bundle is incomplete, altered, or made for other features than those at hand."""
+
+    exit_code = 65
+
+
+class DeviceError(PopsparkError):
+    """Raised when the device asked for is not there."""
+
+    exit_code = 69
+
+
+class TrainingError(PopsparkError):
+    """Raised when a model cannot be fitted on the data given, or the feed lost rows."""
+
+    exit_code = 65
+
+
+def closest(name: str, legal: Iterable[str]) -> str:
+    """A hint for a misspelt `name`: `Did you mean 'x'?`, or an empty string where nothing is near."""
+    near = difflib.get_close_matches(name, list(legal), n=1)
+    return f"Did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,111 @@
+"""Which of these photographs: an album in the order of a ranker's scores. Plain Python, no Spark."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from glob import glob
+from pathlib import Path
+
+import numpy as np
+
+from popspark.features.extractor import Extractor, PlannedFamily
+from popspark.images.decode import Limits
+from popspark.models.bundle import Bundle
+from popspark.models.predictor import Predictor
+from popspark.networks.devices import choose_device
+from popspark.runtime.errors import BundleError, PathError
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A photograph with its place, 1 being the best. beats_next: the probability that it does better than the next one;
+    None for the last.
+    """
+
+    place: int
+    path: Path
+    score: float
+    percentile: float
+    beats_next: float | None
+
+
+@dataclass(frozen=True)
+class Album:
+    """ranked: in order. refused: path, status and reason of files that are no photographs."""
+
+    ranked: Sequence[Ranked]
+    refused: Sequence[tuple[Path, str, str]]
+
+    def to_csv(self) -> str:
+        """One line per photograph: place, path, score, percentile, beats_next."""
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["place", "path", "score", "percentile", "beats_next"])
+        for one in self.ranked:
+            last = "" if one.beats_next is None else f"{one.beats_next:.4f}"
+            writer.writerow([one.place, one.path, f"{one.score:.6f}", f"{one.percentile:.2f}", last])
+        return stream.getvalue()
+
+
+def find_photographs(source: str) -> list[Path]:
+    """All files of a folder, or those that match a glob, sorted; hidden ones left out."""
+    folder = Path(source).expanduser()
+    found = folder.rglob("*") if folder.is_dir() else map(Path, glob(str(folder), recursive=True))
+    paths = sorted(path for path in found if path.is_file() and not path.name.startswith("."))
+    if not paths:
+        raise PathError("There are no photographs.", where=source, legal="a folder, or a glob, with files in it")
+    return paths
+
+
+def beats(score: float, other: float) -> float:
+    """The probability that the picture of `score` does better than the other one: sigmoid of the difference."""
+    difference = score - other
+    return 1 / (1 + math.exp(-difference)) if difference > -700 else 0.0
+
+
+def rank_album(
+    paths: Sequence[Path],
+    bundle: Bundle,
+    planned: tuple[PlannedFamily, ...],
+    device: str,
+    batch_size: int,
+    limits: Limits,
+) -> Album:
+    """Scores every file with the bundle and orders them; equal scores stay in the order of `paths`.
+
+    Raises `BundleError` for a bundle that is no ranker: differences of its scores are no log odds.
+    """
+    if bundle.manifest["kind"] != "ranker":
+        raise BundleError(
+            f"Bundle {bundle.name} {bundle.version} is no ranker.", got=bundle.manifest["kind"], legal="ranker",
+            fix="train one with jobs/train_ranker.py; jobs/score_posts.py runs any bundle",
+        )  # fmt: skip
+    import torch
+
+    on = choose_device(device, None, None, torch.cuda.device_count())
+    extractor = Extractor({p.name: p.load(on, p.weights_path) for p in planned}, batch_size, limits)
+    predictor = Predictor(bundle)
+    kept, projections, refused = [], [], []
+    for path, found in zip(paths, extractor.extract(path.read_bytes() for path in paths), strict=True):
+        if found.status != "ok":
+            refused.append((path, found.status, found.error or ""))
+            continue
+        kept.append(path)
+        projections.append(sum(predictor.project(p.name, found.values[p.name][None]) for p in planned))
+    if not kept:
+        return Album([], refused)
+    scores = predictor.score(np.concatenate(projections), np.empty((len(kept), 0)))
+    percentiles = bundle.percentile(scores)
+    order = np.argsort(-scores, kind="stable")
+    following = [*(float(scores[i]) for i in order[1:]), None]
+    ranked = [
+        Ranked(
+            place, kept[i], float(scores[i]), float(percentiles[i]), None if after is None else beats(scores[i], after)
+        )
+        for place, (i, after) in enumerate(zip(order, following, strict=True), 1)
+    ]
+    return Album(ranked, refused)

@@ -1,0 +1,200 @@
+"""The pandas UDFs behind the SQL functions: binary content to a struct, all in one pass on the executor.
+
+Each image is decoded once per batch of rows, however often it stands in it. Bundles and networks are kept per worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pyspark import SparkFiles
+from pyspark.sql import Column
+from pyspark.sql import types as t
+from pyspark.sql.pandas.functions import pandas_udf
+from scipy.special import expit
+
+from popspark.features.extraction import Extraction, open_extractor
+from popspark.features.extractor import Extracted, Extractor
+from popspark.models.bundle import load_bundle
+from popspark.models.contributions import contributions
+from popspark.models.predictor import Predictor
+from popspark.runtime.errors import ConfigError
+from popspark.storage.tables import DOUBLE, SOCIAL_FEATURES, SOCIAL_GROUPS, SOCIAL_NAMES, STRING
+
+STATE = {"status": STRING, "error": STRING}
+SCORE = {"score": DOUBLE, "percentile": DOUBLE, **STATE}
+BEATS = {"probability": DOUBLE, "score_l": DOUBLE, "score_r": DOUBLE, **STATE}
+Given = tuple[pd.Series, pd.DataFrame | None]
+
+
+def _struct(fields: Mapping[str, t.DataType]) -> t.StructType:
+    return t.StructType([t.StructField(name, kind) for name, kind in fields.items()])
+
+
+@lru_cache(maxsize=8)
+def _load_predictor(file: str) -> Predictor:
+    """On an executor: the shipped bundle, kept per worker. file: named after its content."""
+    return Predictor(load_bundle(Path(SparkFiles.get(file))))
+
+
+def parse_arguments(batch: Any, function: str) -> Given:
+    """(content, social or None) of a batch of a call `function(content)` or `function(content, struct)`.
+
+    Raises `ConfigError` for arguments of another kind, which only the query shows.
+    """
+    columns = batch if isinstance(batch, tuple) else (batch,)
+    if len(columns) > 2 or not all(isinstance(c, bytes) for c in columns[0].dropna().iloc[:1]):
+        raise ConfigError(f"{function} takes content (binary), and optionally a struct of social values.")
+    social = columns[1] if len(columns) == 2 else None
+    legal = SOCIAL_FEATURES.columns
+    if social is not None and (not isinstance(social, pd.DataFrame) or not set(social.columns) <= set(legal)):
+        names = list(social.columns) if isinstance(social, pd.DataFrame) else "no struct"
+        raise ConfigError(f"{function}: these are no social values.", got=names, legal=", ".join(legal))
+    return columns[0], social
+
+
+def _social_values(social: pd.DataFrame | None, n_rows: int) -> npt.NDArray[np.float64]:
+    """(N, 34); 0 where nothing is known, as in `popspark.posts.social`."""
+    if social is None:
+        return np.zeros((n_rows, len(SOCIAL_NAMES)))
+    return social.reindex(columns=list(SOCIAL_NAMES)).astype(np.float64).fillna(0.0).to_numpy()
+
+
+def _extract_each_once(extractor: Extractor, contents: Sequence[bytes | None]) -> list[Extracted]:
+    places = {content: place for place, content in enumerate(dict.fromkeys(contents))}
+    extracted = list(extractor.extract(places))
+    return [extracted[places[content]] for content in contents]
+
+
+def _stack(rows: Sequence[Extracted], families: Sequence[str]) -> dict[str, npt.NDArray[np.float32]]:
+    return {name: np.stack([row.values[name] for row in rows]) for name in families}
+
+
+def _refuse_infinite(table: pd.DataFrame) -> pd.DataFrame:
+    """Values beyond all measure make scores that are none: such a row keeps its status and error only."""
+    bad = (table["status"] == "ok") & ~np.isfinite(table["score"])
+    table.loc[bad, table.columns.difference(list(STATE))] = np.nan
+    table.loc[bad, list(STATE)] = ["failed", "the score is not finite"]
+    return table
+
+
+class _Scorer:
+    """A bundle over the extractor of the running task."""
+
+    def __init__(self, predictor: Predictor, extractor: Extractor) -> None:
+        self.predictor, self.extractor = predictor, extractor
+        self.families = list(predictor.bundle.feature_versions)
+
+    def _refuse(self, contents: Sequence[bytes | None], columns: Sequence[str]) -> tuple[pd.DataFrame, list[Extracted]]:
+        """A table with status and error of each row and NaN in all other columns; and what was extracted."""
+        rows = _extract_each_once(self.extractor, contents)
+        table = pd.DataFrame(np.nan, index=range(len(rows)), columns=list(columns))
+        for name in STATE:
+            table[name] = pd.Series([getattr(row, name) for row in rows], dtype=object)
+        return table, rows
+
+    def score(self, contents: Sequence[bytes | None], social: npt.NDArray[np.float64]) -> pd.DataFrame:
+        """`SCORE`, a row per content."""
+        table, rows = self._refuse(contents, ["score", "percentile"])
+        good = np.flatnonzero(table["status"] == "ok")
+        if len(good):
+            values = _stack([rows[n] for n in good], self.families)
+            projected = sum(self.predictor.project(name, part) for name, part in values.items())
+            scores = self.predictor.score(np.asarray(projected), social[good])
+            table.loc[good, "score"] = scores
+            table.loc[good, "percentile"] = self.predictor.bundle.percentile(scores)
+        return _refuse_infinite(table)
+
+    def contribute(
+        self, contents: Sequence[bytes | None], social: npt.NDArray[np.float64], groups: dict[str, slice]
+    ) -> pd.DataFrame:
+        """score, baseline and a column per part; a row per content."""
+        table, rows = self._refuse(contents, ["score", "baseline", *self.families, *groups])
+        good = np.flatnonzero(table["status"] == "ok")
+        if len(good):
+            values = _stack([rows[n] for n in good], self.families)
+            parts, baseline = contributions(self.predictor, values, social[good], groups)
+            for name, part in parts.items():
+                table.loc[good, name] = part
+            table.loc[good, "baseline"] = baseline
+            table.loc[good, "score"] = baseline + sum(parts.values())
+        return _refuse_infinite(table)
+
+
+def _open_scorer(file: str, extractor: Extractor) -> _Scorer:
+    predictor = _load_predictor(file)
+    if predictor.bundle.network:
+        import torch
+
+        torch.set_num_threads(1)
+    return _Scorer(predictor, extractor)
+
+
+def build_score(extraction: Extraction, file: str, function: str) -> Callable[..., Column]:
+    """(content[, struct of social values]) to `SCORE`. file: the name under which the bundle was shipped."""
+
+    def score(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
+        with open_extractor(extraction) as extractor:
+            scorer = _open_scorer(file, extractor)
+            for batch in batches:
+                contents, social = parse_arguments(batch, function)
+                yield scorer.score(list(contents), _social_values(social, len(contents)))[list(SCORE)]
+
+    return pandas_udf(score, _struct(SCORE)).asNondeterministic()  # type: ignore[call-overload]
+
+
+def build_beats(extraction: Extraction, file: str, function: str) -> Callable[..., Column]:
+    """(content of l, content of r) to `BEATS`: sigmoid(score of l - score of r), as the ranker was trained."""
+
+    def beats(batches: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.DataFrame]:
+        with open_extractor(extraction) as extractor:
+            scorer = _open_scorer(file, extractor)
+            for batch in batches:
+                if not isinstance(batch, tuple) or len(batch) != 2:
+                    raise ConfigError(f"{function} takes the contents (binary) of two images.")
+                sides = [list(parse_arguments(side, function)[0]) for side in batch]
+                n_rows = len(sides[0])
+                both = scorer.score([*sides[0], *sides[1]], _social_values(None, 2 * n_rows))
+                left, right = both[:n_rows], both[n_rows:].reset_index(drop=True)
+                left_is_good = left["status"] == "ok"
+                error = right["error"].radd("r: ").where(left_is_good, left["error"].radd("l: "))
+                yield pd.DataFrame(
+                    {
+                        "probability": expit(left["score"] - right["score"]),
+                        "score_l": left["score"],
+                        "score_r": right["score"],
+                        "status": right["status"].where(left_is_good, left["status"]),
+                        "error": error,
+                    }
+                )
+
+    return pandas_udf(beats, _struct(BEATS)).asNondeterministic()  # type: ignore[call-overload]
+
+
+def build_contributions(extraction: Extraction, file: str, function: str, needs_social: bool) -> Callable[..., Column]:
+    """(content[, struct of social values]) to score, baseline, one value per part, status and error.
+
+    Parts: the families; and the groups of social values, null where none were given.
+    """
+    groups, start = {}, 0
+    for name, names in SOCIAL_GROUPS.items() if needs_social else ():
+        groups[name] = slice(start, start := start + len(names))
+    parts = [*(family.name for family in extraction.planned), *groups]
+    schema = {"score": DOUBLE, "baseline": DOUBLE, **dict.fromkeys(parts, DOUBLE), **STATE}
+
+    def contribute(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
+        with open_extractor(extraction) as extractor:
+            scorer = _open_scorer(file, extractor)
+            for batch in batches:
+                contents, social = parse_arguments(batch, function)
+                known = groups if social is not None else {}
+                table = scorer.contribute(list(contents), _social_values(social, len(contents)), known)
+                yield table.reindex(columns=list(schema))
+
+    return pandas_udf(contribute, _struct(schema)).asNondeterministic()  # type: ignore[call-overload]

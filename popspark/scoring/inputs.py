@@ -1,0 +1,98 @@
+"""What each post's score is made from, as one row with a hash; and which of the stored scores it still matches."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as f
+from pyspark.sql import types as t
+
+from popspark.models.bundle import Bundle
+from popspark.storage.tables import POSTS, SOCIAL_NAMES
+
+SOCIAL = t.ArrayType(t.DoubleType())
+UNKNOWN_MONTH = "unknown"
+
+
+def posts_of_images(images: DataFrame) -> DataFrame:
+    """Each image as a post of which nothing else is known: rows of posts, post_id and image_id the same."""
+    known = {
+        "post_id": f.col("image_id"),
+        "image_id": f.col("image_id"),
+        "user_id": f.lit("unknown"),
+        "origin": f.lit("images"),
+        "is_simulated": f.lit(False),
+    }
+    columns = (known.get(name, f.lit(None)).cast(kind).alias(name) for name, kind in POSTS.columns.items())
+    return images.select(*columns)
+
+
+def scoring_inputs(posts: DataFrame, images: DataFrame, social: DataFrame | None, bundle: Bundle) -> DataFrame:
+    """One row per post_id: post_id, posted_at, posted_month, image_id, sha256, social, input_hash, n_rows.
+
+    Of several rows of a post the one collected last; n_rows says how many there were. Rows without a post_id become
+    one row without, to be counted. social: social_features of all posts, None for a model that needs none.
+    input_hash: of the image's id, bytes and status, the social values and the bundle's files.
+    """
+    of_post = Window.partitionBy("post_id")
+    order = of_post.orderBy(f.desc_nulls_last("collected_at"), f.desc_nulls_last("image_id"))
+    numbered = posts.withColumn("place", f.row_number().over(order)).withColumn("n_rows", f.count("*").over(of_post))
+    month = f.coalesce(f.date_format("posted_at", "yyyy-MM"), f.lit(UNKNOWN_MONTH)).alias("posted_month")
+    rows = numbered.where("place = 1").select("post_id", "posted_at", month, "image_id", "n_rows")
+    rows = rows.join(images.select("image_id", "sha256", f.col("status").alias("image_status")), "image_id", "left")
+    if social is None:
+        rows = rows.withColumn("social", f.array().cast(SOCIAL))
+    else:
+        vector = f.array(*SOCIAL_NAMES).cast(SOCIAL).alias("social")
+        rows = rows.join(social.select("post_id", vector), "post_id", "left")
+    # A null leaves xxhash64 as it is, and would move the next value into its place.
+    texts = (f.coalesce(name, f.lit("\0")) for name in ("image_id", "sha256", "image_status"))
+    return rows.withColumn("input_hash", f.xxhash64(*texts, "social", f.lit(bundle.fingerprint)))
+
+
+def _in_range(posted_from: date | None, posted_to: date | None) -> Column:
+    """Whether a post was posted on one of these days (UTC), both included; a post without a time only if neither is."""
+    result = f.lit(True)
+    if posted_from:
+        result &= f.col("posted_at") >= f.lit(posted_from)
+    if posted_to:
+        result &= f.col("posted_at") < f.lit(posted_to + timedelta(days=1))
+    return f.coalesce(result, f.lit(False))
+
+
+def compare_inputs(
+    inputs: DataFrame,
+    stored: DataFrame | None,
+    bundle: Bundle,
+    is_full: bool,
+    posted_from: date | None,
+    posted_to: date | None,
+) -> DataFrame:
+    """The inputs, and the stored rows of posts that are no more, with a column `change` and `stored_month`.
+
+    | change | the row |
+    |---|---|
+    | `new`, `changed` | is to be scored; `changed` replaces a stored row, in slice stored_month |
+    | `unchanged` | stands in the table with this slice, model and input_hash |
+    | `gone` | stands in the table, but not in posts, and is to be removed |
+    | `outside` | was posted on other days: neither looked at nor touched |
+    """
+    keys = ("posted_month", "model_name", "model_version", "input_hash")
+    mine = {"model_name": f.lit(bundle.name), "model_version": f.lit(bundle.version)}
+    new = f.struct(*(mine.get(key, f.col(key)).alias(key) for key in keys))
+    rows = inputs.withColumn("new", new)
+    if stored is None:
+        rows = rows.withColumns({"stored_month": f.lit(None).cast("string"), "old": f.when(f.lit(False), f.col("new"))})
+    else:
+        old = stored.select("post_id", f.col("posted_month").alias("stored_month"), f.struct(*keys).alias("old"))
+        rows = rows.join(old, "post_id", "full_outer")
+    is_backfill = f.lit(posted_from is not None or posted_to is not None)
+    change = (
+        f.when(f.col("n_rows").isNull(), f.when(is_backfill, "outside").otherwise("gone"))
+        .when(~_in_range(posted_from, posted_to), "outside")
+        .when(f.col("old").isNull(), "new")
+        .when(f.lit(not is_full) & (f.col("old") == f.col("new")), "unchanged")
+        .otherwise("changed")
+    )
+    return rows.withColumn("change", change).drop("old", "new")

@@ -1,0 +1,95 @@
+"""What a person sees of a scoring run: a short summary, and a page with the photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as f
+
+from popspark.images.decode import decode
+from popspark.report.figures import data_uri, histogram, thumbnail
+from popspark.report.page import render_page
+from popspark.runtime.stages import Stages
+from popspark.scoring.update import Outcome
+
+N_PICTURES, N_REFUSED, N_PLOTTED = 10, 50, 100_000
+
+
+def scoring_seconds(stages: Stages) -> float:
+    """Of finding out what to score, scoring it and publishing it."""
+    return sum(stages.seconds.get(name, 0.0) for name in ("changes found", "scoring", "published"))
+
+
+def _posts_per_second(outcome: Outcome, stages: Stages) -> float:
+    return (outcome.n_scored + outcome.n_refused) / max(scoring_seconds(stages), 1e-9)
+
+
+def render_summary(outcome: Outcome, stages: Stages, scores: str, report: str | None) -> str:
+    """A few lines for the terminal."""
+    lines = ["", f"posts in       {outcome.n_in:>12,}", f"scored         {outcome.n_scored:>12,}"]
+    lines += [f"refused        {outcome.n_refused:>12,}"]
+    lines += [f"  {status:<13}{n:>12,}" for status, n in outcome.refused.items()]
+    lines += [f"unchanged      {outcome.n_unchanged:>12,}"]
+    if outcome.n_removed:
+        lines.append(f"removed        {outcome.n_removed:>12,}  rows of posts that are no more")
+    if n_left_out := outcome.n_rows - outcome.n_in:
+        lines.append(f"left out       {n_left_out:>12,}  rows without a post_id of their own, or of other days")
+    rate, seconds = _posts_per_second(outcome, stages), scoring_seconds(stages)
+    lines.append(f"posts a second {rate:>12,.1f}  in {seconds:.1f} s of scoring")
+    lines += [f"  {name:<28}{seconds:>8.1f} s" for name, seconds in stages.seconds.items()]
+    lines.append(f"scores         {scores}")
+    if report:
+        lines.append(f"report         {report}")
+    return "\n".join(lines)
+
+
+def _pictures(rows: DataFrame, images: DataFrame, order: Column) -> list[dict[str, Any]]:
+    """The first posts in that order, one per picture, each with its thumbnail."""
+    first = Window.partitionBy("sha256").orderBy(order, "post_id")
+    ranked = rows.join(images.select("image_id", "sha256"), "image_id")
+    ranked = ranked.withColumn("n", f.row_number().over(first)).where("n = 1").orderBy(order, "post_id")
+    chosen = ranked.limit(N_PICTURES).join(images.select("image_id", "content"), "image_id").orderBy(order, "post_id")
+    return [row.asDict() | {"picture": thumbnail(decode(bytes(row["content"])))} for row in chosen.collect()]
+
+
+def write_report(
+    path: str,
+    posts: DataFrame,
+    images: DataFrame,
+    scores: DataFrame,
+    manifest: Mapping[str, Any],
+    outcome: Outcome,
+    stages: Stages,
+) -> None:
+    """Writes the page. At most `N_PLOTTED` scores, evenly drawn by hash, are plotted."""
+    names = posts.select("post_id", "title", "image_id").dropDuplicates(["post_id"])
+    rows = scores.join(names, "post_id", "left")
+    scored = rows.where("status = 'ok'")
+    share = min(1.0, N_PLOTTED / max(outcome.n_scored + outcome.n_unchanged, 1))
+    kept = scored.where(f.abs(f.xxhash64("post_id") % 1_000_000) < int(share * 1_000_000))
+    values = np.array([row["score"] for row in kept.select("score").collect()])
+    refused = rows.where("status <> 'ok'").orderBy("status", "post_id").limit(N_REFUSED).collect()
+    newest = scores.agg(f.max("scored_at").cast("string")).collect()[0][0]
+    page = render_page(
+        __package__,
+        "scores.html",
+        title="Popularity scores",
+        manifest=manifest,
+        outcome=outcome,
+        seconds=scoring_seconds(stages),
+        posts_per_second=_posts_per_second(outcome, stages),
+        stages=stages.seconds,
+        scored_at=(newest or "")[:19],
+        posts_simulated=posts.where("is_simulated").limit(1).count() > 0,
+        random_families=", ".join(x["name"] for x in manifest["features"] if x["weights"] == "random"),
+        top=_pictures(scored, images, f.desc("score")),
+        bottom=_pictures(scored, images, f.asc("score")),
+        distribution=data_uri(histogram(values, "score", "posts"), "image/png") if len(values) else None,
+        refused=refused,
+        n_shown=N_REFUSED,
+    )
+    Path(path).write_text(page)

@@ -1,0 +1,1 @@
+"""Posts with known effects."""

@@ -1,0 +1,83 @@
+"""The study's data: examples for every split strategy and feature mode, and the photographs that its report shows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame
+
+from popspark.features.extractor import FeatureSettings
+from popspark.images.decode import ImageRefused, decode
+from popspark.posts.examples import LabelSettings, SplitSettings, write_examples
+from popspark.posts.social import MODES
+from popspark.posts.splits import STRATEGIES
+from popspark.report.figures import thumbnail
+from popspark.runtime.errors import LeakError
+from popspark.study.cells import Cell, key_of
+
+
+def build_cells(
+    posts: DataFrame,
+    images: DataFrame,
+    image_features: DataFrame,
+    folder: Path,
+    *,
+    features: FeatureSettings,
+    label: LabelSettings,
+    seed: int,
+    group_by: str | None,
+    tell: Callable[[str], None],
+) -> Iterator[Cell]:
+    """Writes examples into `folder`, as far as they are not there for the same files and settings.
+
+    A combination that leaks is a cell that says why it is refused.
+    """
+    files = sorted(name for table in (posts, images, image_features) for name in table.inputFiles())
+    for strategy in STRATEGIES:
+        for mode in MODES:
+            split = SplitSettings(strategy=strategy, seed=seed, group_by=group_by)
+            key = key_of(files, features.model_dump(mode="json"), label.model_dump(), split.model_dump(), mode)
+            path = folder / f"{strategy}-{mode}-{key}"
+            made = path.with_name(f"{path.name}.json")
+            try:
+                if not made.is_file():
+                    write_examples(
+                        posts,
+                        images,
+                        image_features,
+                        str(path),
+                        features=features,
+                        social_mode=mode,
+                        label=label,
+                        split=split,
+                    )
+                    tell(f"examples: {strategy}, {mode}")
+                yield Cell(strategy, mode, key, path, json.loads(made.read_text()))
+            except LeakError as error:
+                yield Cell(strategy, mode, refused=str(error))
+
+
+def read_photographs(
+    posts: DataFrame, images: DataFrame, post_ids: Sequence[str], n_wanted: int
+) -> list[dict[str, Any]]:
+    """post_id and picture (a data URI) of the first `n_wanted` posts, in order, whose pictures differ."""
+    wanted = posts.where(posts.post_id.isin(list(post_ids))).select("post_id", "image_id")
+    found = {row.post_id: row for row in wanted.join(images.select("image_id", "sha256"), "image_id").collect()}
+    chosen: dict[str, Any] = {}
+    for post_id in post_ids:
+        if post_id in found and len(chosen) < n_wanted:
+            chosen.setdefault(found[post_id].sha256, found[post_id])
+    ids = [row.image_id for row in chosen.values()]
+    rows = images.where(images.image_id.isin(ids)).select("image_id", "content").collect()
+    contents = {row.image_id: bytes(row.content) for row in rows}
+    shown = []
+    for row in chosen.values():
+        try:
+            picture = thumbnail(decode(contents[row.image_id]))
+        except ImageRefused:
+            continue  # it had features once, so the file was changed since
+        shown.append({"post_id": row.post_id, "picture": picture})
+    return shown

@@ -1,0 +1,163 @@
+"""One fit of the study: a model on feature sets of one reduced table, measured on the test split, kept in a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from popspark.evaluation.metrics import METRICS, bootstrap, within_users
+from popspark.networks.vscnn import merged_size
+from popspark.runtime.config import Section
+from popspark.study.feature_sets import FeatureSet
+from popspark.training.baselines import BaselineSettings, Fitted, fit_baseline, fit_mean, fit_user_mean
+from popspark.training.cnn import CnnSettings, fit_cnn
+from popspark.training.fitting import FitSettings, predict_rows
+
+Values = npt.NDArray[Any]
+KEYS = ("post_id", "user_id")
+CNNS = ("vscnn", "scnn", "vcnn", "vscnn_ef")
+BASELINES = ("lr", "svr", "dtr", "gbdt")
+TRIVIAL = ("mean", "user_mean", "metadata")
+"""metadata: least squares on post metadata and time, without user and picture."""
+
+
+class FitTask(Section):
+    """model: of `CNNS`, `BASELINES` or `TRIVIAL`. features: names of feature sets, side by side or a tower each."""
+
+    model: str
+    features: tuple[str, ...]
+    initialisation: str = "standard"
+
+    @property
+    def name(self) -> str:
+        return "-".join((self.model, *self.features, *([self.initialisation] if self.model in CNNS else [])))
+
+
+class StudySettings(Section):
+    """Of every fit. n_resamples: of the bootstrap. The initialisation and scaling are compared on the main data.
+
+    n_workers: fits at a time, one thread each; None: one per core.
+    """
+
+    fit: FitSettings = FitSettings()
+    baselines: BaselineSettings = BaselineSettings()
+    n_resamples: int = 1000
+    n_workers: int | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One split in memory, in one order. values: by feature set, (N, length)."""
+
+    post_ids: Values
+    users: Values
+    labels: npt.NDArray[np.float32]
+    values: Mapping[str, npt.NDArray[np.float32]]
+
+    def beside(self, names: Sequence[str]) -> npt.NDArray[np.float32]:
+        return np.hstack([self.values[name] for name in names])
+
+
+def read_rows(reduced: Path, split: str, names: Sequence[str]) -> Rows:
+    """A split of a reduced table: N x 34 floats at most, so it fits where its features would not."""
+    table = pq.read_table(
+        reduced / f"split={split}", columns=["post_id", "user_id", "label", *names], partitioning=None
+    )
+    table = table.combine_chunks()
+    values = {
+        name: np.asarray(pa.concat_arrays(table[name].chunks).flatten()).reshape(table.num_rows, -1) for name in names
+    }
+    post_ids, users = (table[key].to_numpy(zero_copy_only=False) for key in KEYS)
+    return Rows(post_ids, users, table["label"].to_numpy(), values)
+
+
+def _fit_cnn(
+    task: FitTask, sets: Mapping[str, FeatureSet], reduced: Path, folder: Path, fit: FitSettings
+) -> tuple[Fitted, dict[str, Any]]:
+    """The network's `predict` takes rows side by side; the curves of the fit."""
+    towers = {sets[name].modality: sets[name].tower for name in task.features}
+    inputs = {sets[name].modality: name for name in task.features}
+    settings = CnnSettings.model_validate(
+        {"architecture": task.model, "initialisation": task.initialisation, "fit": fit}
+    )
+    network, curves = fit_cnn(reduced, inputs, towers, settings, folder / "checkpoint.pt", show_progress=False)
+    network.eval()
+
+    def predict(rows: Values) -> Values:
+        starts = np.cumsum([length for length, _ in towers.values()])[:-1]
+        parts = dict(zip(towers, np.split(rows, starts, axis=1), strict=True))
+        return predict_rows(network, {name: np.ascontiguousarray(part) for name, part in parts.items()})
+
+    best = min(curves, key=lambda line: line.valid_mse).epoch
+    used = f"{merged_size(towers):,} merged values, {task.initialisation} initialisation, epoch {best} of {len(curves)}"
+    return Fitted(predict, used), {"curves": [asdict(line) for line in curves]}
+
+
+def _measure(truth: Values, predicted: Values, n_resamples: int) -> dict[str, Any]:
+    return {name: asdict(bootstrap(metric, truth, predicted, n_resamples)) for name, metric in METRICS.items()}
+
+
+def run_fit(
+    task: FitTask, sets: Mapping[str, FeatureSet], reduced: Path, folder: Path, settings: StudySettings
+) -> dict[str, Any]:
+    """Fits, predicts the test split into <folder>/test.parquet, and returns what <folder>/result.json then holds.
+
+    A fit that is there already is returned as it is; a killed one goes on from its checkpoint.
+    """
+    done = folder / "result.json"
+    if done.is_file():
+        kept: dict[str, Any] = json.loads(done.read_text())
+        return kept
+    folder.mkdir(parents=True, exist_ok=True)
+    start = time.perf_counter()
+    train, valid, test = (read_rows(reduced, split, task.features) for split in ("train", "valid", "test"))
+    more: dict[str, Any] = {}
+    if task.model in CNNS:
+        fitted, more = _fit_cnn(task, sets, reduced, folder, settings.fit)
+    elif task.model == "mean":
+        fitted = fit_mean(train.labels)
+    elif task.model == "user_mean":
+        fitted = fit_user_mean(train.users, train.labels)
+    else:
+        model = "lr" if task.model == "metadata" else task.model
+        fitted = fit_baseline(model, train.beside(task.features), train.labels, settings.baselines)
+    seconds = time.perf_counter() - start
+    predicted = {
+        split: np.asarray(fitted.predict(rows.beside(task.features) if task.features else rows.users), np.float64)
+        for split, rows in (("valid", valid), ("test", test))
+    }
+    result = {
+        "model": task.model,
+        "features": list(task.features),
+        "initialisation": task.initialisation if task.model in CNNS else None,
+        "used": fitted.used,
+        "n_train": len(train.labels),
+        "n_test": len(test.labels),
+        "valid": _measure(valid.labels, predicted["valid"], settings.n_resamples),
+        "test": _measure(test.labels, predicted["test"], settings.n_resamples),
+        "within_users": _within_users(test, predicted["test"], settings.n_resamples),
+        "seconds": seconds,
+        "folder": str(folder),
+        **more,
+    }
+    table = {"post_id": test.post_ids, "user_id": test.users, "label": test.labels, "predicted": predicted["test"]}
+    pq.write_table(pa.table(table), folder / "test.parquet")
+    partial = folder / "result.partial"
+    partial.write_text(json.dumps(result, indent=1) + "\n")
+    os.replace(partial, done)
+    return result
+
+
+def _within_users(rows: Rows, predicted: Values, n_resamples: int) -> dict[str, Any]:
+    found = {name: within_users(m, rows.labels, predicted, rows.users, n_resamples) for name, m in METRICS.items()}
+    return {name: {**asdict(part.estimate), "n_users": part.n_users} for name, part in found.items()}

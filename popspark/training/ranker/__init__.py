@@ -1,0 +1,1 @@
+"""The siamese ranker: its pairs, its fit, its evaluation, its page."""

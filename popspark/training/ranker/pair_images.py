@@ -1,0 +1,79 @@
+"""The photographs of pairs as they come through the feed: decoded ahead on threads, a bounded number of them held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from popspark.features.extractor import map_ahead
+from popspark.images.decode import decode
+from popspark.networks.backbones import Backbone, crop_at
+from popspark.training.feed import read_row_groups
+from popspark.training.ranker.pair_table import Targets, pair_targets
+
+Image = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+
+def read_crops(
+    folder: Path, backbone: Backbone, batch_size: int, epoch: int, targets: Targets, n_threads: int
+) -> Iterator[tuple[list[Image], Floats]]:
+    """One pass over the pairs of a split: B left crops, then their B right ones, and the targets (B,).
+
+    Every crop is drawn anew; order and crops follow from `epoch` alone.
+    """
+    generator = np.random.default_rng(epoch)
+
+    def rows() -> Iterator[tuple[bytes, bytes, npt.NDArray[np.float64], np.float32]]:
+        for group in read_row_groups(folder, ("thumbnail_l", "thumbnail_r", "margin", "probability"), epoch):
+            wanted = pair_targets(group["margin"], group["probability"], targets)
+            places = generator.random((len(wanted), 2, 2))
+            yield from zip(group["thumbnail_l"], group["thumbnail_r"], places, wanted, strict=True)
+
+    def cut(row: tuple[bytes, bytes, npt.NDArray[np.float64], np.float32]) -> tuple[Image, Image, np.float32]:
+        left, right, (at_left, at_right), target = row
+        return crop_at(decode(left), backbone, at_left), crop_at(decode(right), backbone, at_right), target
+
+    pairs = map_ahead(rows(), cut, n_threads, depth=2 * batch_size)
+    while batch := list(islice(pairs, batch_size)):
+        left, right, wanted = zip(*batch, strict=True)
+        yield [*left, *right], np.array(wanted, np.float32)
+
+
+def measure_photographs(
+    folders: Sequence[Path],
+    photographs: npt.NDArray[np.str_],
+    prepare: Callable[[Image], Image],
+    forward: Callable[[Sequence[Image]], Floats],
+    values: Floats,
+    batch_size: int,
+    n_threads: int,
+) -> None:
+    """Fills the rows of `values` (number of photographs, dim) that are NaN yet and stand in a pair; each once.
+
+    photographs: their sha256, sorted. prepare: on a thread. forward: B prepared ones to (B, dim).
+    """
+    waiting = np.isnan(values[:, 0])
+
+    def wanted() -> Iterator[tuple[int, bytes]]:
+        columns = ("sha256_l", "sha256_r", "thumbnail_l", "thumbnail_r")
+        groups = (group for folder in folders for group in read_row_groups(folder, columns, epoch=0))
+        for group in groups:
+            for side in "lr":
+                places = np.searchsorted(photographs, group[f"sha256_{side}"].astype(str))
+                for place, thumbnail in zip(places, group[f"thumbnail_{side}"], strict=True):
+                    if waiting[place]:
+                        waiting[place] = False
+                        yield int(place), thumbnail
+
+    def ready(row: tuple[int, bytes]) -> tuple[int, Image]:
+        return row[0], prepare(decode(row[1]))
+
+    rows = map_ahead(wanted(), ready, n_threads, depth=2 * batch_size)
+    while batch := list(islice(rows, batch_size)):
+        places, crops = zip(*batch, strict=True)
+        values[list(places)] = forward(crops)

@@ -1,0 +1,221 @@
+"""Pair examples to a fitted ranker, with the trunk fitted too, or frozen: then each photograph passes it once.
+
+With a frozen trunk the features of every photograph go into one file, mapped into memory, and only the head is fitted,
+on features centred and scaled by the training photographs: minutes on a CPU. It starts from zero, or from the head that
+the checkpoint brings: a random start would stay wherever the pairs do not reach.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from popspark.models.bundle import Reduction
+from popspark.networks.backbones import BACKBONES, Backbone, crop, to_input
+from popspark.networks.devices import choose_device
+from popspark.networks.inference import load_features
+from popspark.networks.ranker import Ranker, load_head, start_ranker
+from popspark.networks.weights import Weights, find_weights
+from popspark.runtime.config import Section
+from popspark.training.cnn import fingerprint
+from popspark.training.ranker.pair_images import measure_photographs, read_crops
+from popspark.training.ranker.pair_table import PairTable, load_pairs
+from popspark.training.ranker.ranking_fit import RankEpoch, RankFit, fit_ranker
+
+Floats = npt.NDArray[np.float32]
+SCORED_TOGETHER = 32
+"""Photographs a forward pass, where nothing is fitted."""
+
+
+class RankerSettings(Section):
+    """weights: as of a feature family. is_frozen: only the head is fitted. device: auto, cpu or cuda."""
+
+    backbone: Literal["resnet50", "resnet50_iipa", "resnet18", "efficientnet_lite0"] = "resnet50"
+    weights: str = "imagenet"
+    weights_sha256: str | None = None
+    is_frozen: bool = False
+    device: str = "auto"
+    fit: RankFit = RankFit()
+
+
+@dataclass(frozen=True)
+class FittedRanker:
+    """reduction: features (N, dim) to the score (N, 1). trunk: its parameters where it was fitted, or None.
+
+    scores: (number of photographs,), of all photographs of `pairs`.
+    """
+
+    settings: RankerSettings
+    weights: Weights
+    reduction: Reduction
+    trunk: Mapping[str, npt.NDArray[Any]] | None
+    curves: Sequence[RankEpoch]
+    pairs: PairTable
+    scores: Floats
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What to fit, from where, and where to keep what a killed call has done."""
+
+    examples: Path
+    work: Path
+    checkpoint: Path
+    pairs: PairTable
+    weights: Weights
+    settings: RankerSettings
+    device: torch.device
+
+
+def train_ranker(examples: Path, work: Path, settings: RankerSettings) -> FittedRanker:
+    """Trains on the pair_examples table; resumes an earlier, killed call with the same examples and settings.
+
+    work: for features, and a checkpoint by examples and settings. Raises `TrainingError` where a split has no pairs.
+    """
+    weights = find_weights(settings.backbone, settings.weights, settings.weights_sha256)
+    pairs = load_pairs(examples)
+    exact = settings.model_copy(update={"weights_sha256": weights.sha256})
+    checkpoint = work / fingerprint(examples, exact) / "checkpoint.pt"
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    device = choose_device(settings.device, None, None, torch.cuda.device_count())
+    job = _Job(examples, work, checkpoint, pairs, weights, settings, torch.device(device))
+    return _fit_head(job) if settings.is_frozen else _fit_whole(job)
+
+
+def _folders(examples: Path, *splits: str) -> list[Path]:
+    return [examples / f"split={split}" for split in splits]
+
+
+def _n_threads() -> int:
+    return os.cpu_count() or 1
+
+
+def _frozen_features(job: _Job) -> Floats:
+    """(number of photographs, dim), a file mapped into memory; what an earlier, killed call has found stays."""
+    of_features = RankerSettings(backbone=job.settings.backbone, weights_sha256=job.weights.sha256)
+    path = job.work / f"features-{fingerprint(job.examples, of_features)}.npy"
+    shape = (len(job.pairs.photographs), BACKBONES[job.settings.backbone].dim)
+    if not path.is_file():
+        partial = path.with_suffix(".partial")
+        np.lib.format.open_memmap(partial, "w+", np.float32, shape)[:] = np.nan
+        partial.rename(path)
+    values: Floats = np.lib.format.open_memmap(path, "r+")
+    if np.isnan(values[:, 0]).any():
+        features = load_features(
+            job.settings.backbone, job.weights.path, job.weights.sha256, str(job.device), "float32", SCORED_TOGETHER
+        )
+        folders = _folders(job.examples, *job.pairs.splits)
+        measure_photographs(
+            folders, job.pairs.photographs, features.prepare, features.forward, values, SCORED_TOGETHER, _n_threads()
+        )
+    return values
+
+
+def _moments(features: Floats, places: npt.NDArray[np.int64]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Mean and scale (dim,) of these rows, read part by part. The scale is one for all, the root mean square of the
+    deviations: a scale for each feature would make those that hardly vary as loud as the others.
+    """
+    parts = np.array_split(places, max(1, len(places) // 1024))
+    mean = sum(features[part].sum(axis=0, dtype=np.float64) for part in parts) / len(places)
+    square = sum(float(((features[part] - mean) ** 2).sum()) for part in parts) / (len(places) * features.shape[1])
+    return mean, np.full(features.shape[1], np.sqrt(square) or 1.0)
+
+
+def _fit_head(job: _Job) -> FittedRanker:
+    features = _frozen_features(job)
+    center, scale = _moments(features, job.pairs.splits["train"].photographs)
+    backbone = BACKBONES[job.settings.backbone]
+    network = Ranker(nn.Identity(), backbone.dim).to(job.device)
+    brought = load_head(backbone, Path(job.weights.path) if job.weights.path else None)
+    with torch.no_grad():
+        weight, bias = (
+            (brought["weight"], brought["bias"]) if brought else (torch.zeros(1, backbone.dim), torch.zeros(1))
+        )
+        network.head.weight.copy_(weight * torch.from_numpy(scale))
+        network.head.bias.copy_(bias + weight @ torch.from_numpy(center).float())
+
+    def scaled(places: npt.NDArray[np.int64]) -> torch.Tensor:
+        return torch.from_numpy(((features[places] - center) / scale).astype(np.float32)).to(job.device)
+
+    def scores_of(places: npt.NDArray[np.int64]) -> Floats:
+        scores = np.full(len(job.pairs.photographs), np.nan, np.float32)
+        with torch.inference_mode():
+            for part in np.array_split(places, max(1, len(places) // 1024)):
+                scores[part] = network(scaled(part)).cpu().numpy()
+        return scores
+
+    train = job.pairs.splits["train"]
+    targets = train.targets(job.settings.fit.targets)
+
+    def batches(seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        order = np.random.default_rng(seed).permutation(len(train))
+        for start in range(0, len(order), job.settings.fit.batch_size):
+            rows = order[start : start + job.settings.fit.batch_size]
+            inputs = scaled(np.concatenate([train.left[rows], train.right[rows]]))
+            yield inputs, torch.from_numpy(targets[rows]).to(job.device)
+
+    of_validation = job.pairs.splits["valid"].photographs
+    curves = fit_ranker(
+        network, batches, lambda: scores_of(of_validation), job.pairs.splits, job.settings.fit, job.checkpoint
+    )
+    reduction = _reduction(network, center, scale)
+    scores = scores_of(np.arange(len(job.pairs.photographs)))
+    return FittedRanker(job.settings, job.weights, reduction, None, curves, job.pairs, scores)
+
+
+def _fit_whole(job: _Job) -> FittedRanker:
+    backbone = BACKBONES[job.settings.backbone]
+    weights = Path(job.weights.path) if job.weights.path else None
+    network = start_ranker(backbone, weights, job.settings.fit.seed).to(job.device)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def batches(seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        (folder,) = _folders(job.examples, "train")
+        fit = job.settings.fit
+        for crops, targets in read_crops(folder, backbone, fit.batch_size, seed, fit.targets, _n_threads()):
+            yield to_input(crops, backbone, job.device, torch.float32), torch.from_numpy(targets).to(job.device)
+
+    def scores_of(*splits: str) -> Floats:
+        values = np.full((len(job.pairs.photographs), 1), np.nan, np.float32)
+        forward = _forward(network, backbone, job.device)
+        measure_photographs(
+            _folders(job.examples, *splits),
+            job.pairs.photographs,
+            lambda image: crop(image, backbone),
+            forward,
+            values,
+            SCORED_TOGETHER,
+            _n_threads(),
+        )
+        return values[:, 0]
+
+    curves = fit_ranker(
+        network, batches, lambda: scores_of("valid"), job.pairs.splits, job.settings.fit, job.checkpoint
+    )
+    trunk = {name: value.contiguous().cpu().numpy() for name, value in network.trunk.state_dict().items()}
+    ones = np.ones(backbone.dim)
+    reduction = _reduction(network, 0 * ones, ones)
+    return FittedRanker(job.settings, job.weights, reduction, trunk, curves, job.pairs, scores_of(*job.pairs.splits))
+
+
+def _forward(network: Ranker, backbone: Backbone, device: torch.device) -> Any:
+    def forward(crops: Sequence[npt.NDArray[np.uint8]]) -> Floats:
+        with torch.inference_mode():
+            scores: Floats = network(to_input(crops, backbone, device, torch.float32)).unsqueeze(1).cpu().numpy()
+        return scores
+
+    return forward
+
+
+def _reduction(network: Ranker, center: npt.NDArray[Any], scale: npt.NDArray[Any]) -> Reduction:
+    """The head as the one component of a bundle's visual reduction: what it gives is the score."""
+    weight, bias = (p.detach().cpu().numpy().astype(np.float64) for p in (network.head.weight, network.head.bias))
+    return Reduction(center, scale, weight, out_mean=-bias, out_scale=np.ones(1))

@@ -1,0 +1,168 @@
+"""The fitting loop of the ranker (Ding, Ma and Wang 2019, section 4): cross entropy on the difference of two scores.
+
+As in `fitting`, an epoch follows from the seed and its number alone, and a fit that was killed goes on from its last
+whole epoch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from torch import nn
+from torch.amp.grad_scaler import GradScaler
+from tqdm import tqdm
+
+from popspark.evaluation.metrics import pair_hits
+from popspark.networks.ranker import Ranker, pair_logits
+from popspark.runtime.config import Section
+from popspark.runtime.errors import TrainingError
+from popspark.training.fitting import copy_parameters, save_checkpoint
+from popspark.training.ranker.pair_table import PairSplit, Targets
+
+TrainBatches = Callable[[int], Iterator[tuple[torch.Tensor, torch.Tensor]]]
+"""The epoch's seed to batches on the device: inputs (2B, ...), left before right, and targets (B,)."""
+
+
+class RankFit(Section):
+    """The papers' settings are the defaults. lr_factor: of both rates, after every epoch. targets: `hard` (which of the
+    two was more popular) or `probability`. patience: epochs without a better validation before the end; None: never.
+    """
+
+    n_epochs: NonNegativeInt = 20
+    batch_size: PositiveInt = 64
+    trunk_learning_rate: PositiveFloat = 1e-5
+    head_learning_rate: PositiveFloat = 1e-4
+    lr_factor: PositiveFloat = 0.95
+    weight_decay: NonNegativeFloat = 1e-4
+    targets: Targets = "hard"
+    patience: PositiveInt | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class RankEpoch:
+    """One line of the curves; epoch 0 is the start, before any training. Losses are mean cross entropies."""
+
+    epoch: int
+    train_loss: float | None
+    valid_loss: float
+    valid_accuracy: float
+    pairs_per_second: float | None
+
+
+def cross_entropy(logits: npt.NDArray[Any], targets: npt.NDArray[Any]) -> float:
+    """Mean of -t log p - (1 - t) log(1 - p), p = sigmoid(logit), without overflow."""
+    logits = logits.astype(np.float64)
+    return float(np.mean(np.logaddexp(0, logits) - targets * logits))
+
+
+def pair_accuracy(pairs: PairSplit, logits: npt.NDArray[Any]) -> float:
+    """The share of pairs ranked as they were; those of equal popularity left out, no preference counts half."""
+    decided = pairs.columns["margin"] != 0
+    return float(pair_hits(pairs.columns["margin"][decided], logits[decided]).mean())
+
+
+def make_optimizer(network: Ranker, settings: RankFit) -> torch.optim.Optimizer:
+    """Adam with a rate for the trunk, where there is one to fit, and one for the head."""
+    groups = [
+        {"params": list(network.trunk.parameters()), "lr": settings.trunk_learning_rate},
+        {"params": list(network.head.parameters()), "lr": settings.head_learning_rate},
+    ]
+    return torch.optim.Adam([group for group in groups if group["params"]], weight_decay=settings.weight_decay)
+
+
+def _best(curves: Sequence[RankEpoch]) -> int:
+    """The place of the highest validation accuracy, of several the one with the smallest loss."""
+    return max(range(len(curves)), key=lambda i: (curves[i].valid_accuracy, -curves[i].valid_loss, -i))
+
+
+def train_epoch(
+    network: nn.Module, optimizer: torch.optim.Optimizer, scaler: GradScaler, batches: Any, progress: Any
+) -> float:
+    """One pass; the mean loss over pairs. Mixed precision where the scaler is enabled."""
+    network.train()
+    total, n_pairs = 0.0, 0
+    for inputs, targets in batches:
+        with torch.autocast(inputs.device.type, torch.float16, enabled=scaler.is_enabled()):
+            scores = network(inputs)
+        loss = nn.functional.binary_cross_entropy_with_logits(pair_logits(scores.float()), targets)
+        optimizer.zero_grad(set_to_none=True)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        total += float(loss.detach()) * len(targets)
+        n_pairs += len(targets)
+        progress.update(len(targets))
+    return total / max(n_pairs, 1)
+
+
+def fit_ranker(
+    network: Ranker,
+    train_batches: TrainBatches,
+    score_valid: Callable[[], npt.NDArray[Any]],
+    pairs: dict[str, PairSplit],
+    settings: RankFit,
+    checkpoint: Path,
+) -> list[RankEpoch]:
+    """Fits the network and leaves it with the parameters of the epoch that ranks most validation pairs right.
+
+    score_valid: the scores (number of photographs,) of the validation split's photographs by the network as it is.
+    checkpoint: written after each epoch, and resumed from where it exists. Raises `TrainingError` for a loss or a
+    score that is not finite.
+    """
+    device = network.head.weight.device
+    valid, n_train = pairs["valid"], len(pairs["train"])
+    optimizer = make_optimizer(network, settings)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, settings.lr_factor)
+    scaler = GradScaler(device.type, enabled=device.type == "cuda")
+
+    def measure(epoch: int, loss: float | None, speed: float | None) -> RankEpoch:
+        network.eval()
+        logits = valid.logits(score_valid())
+        if (loss is not None and not np.isfinite(loss)) or not np.isfinite(logits).all():
+            raise TrainingError(
+                "The ranker's loss or scores are not finite.",
+                where=f"epoch {epoch}",
+                got=f"training loss {loss}, {np.count_nonzero(~np.isfinite(logits))} of {len(logits)} validation pairs",
+                fix="lower the learning rates",
+            )
+        targets = valid.targets(settings.targets)
+        return RankEpoch(epoch, loss, cross_entropy(logits, targets), pair_accuracy(valid, logits), speed)
+
+    if checkpoint.is_file():
+        saved = torch.load(checkpoint, map_location=device, weights_only=True)
+        for part, name in ((network, "network"), (optimizer, "optimizer"), (schedule, "schedule"), (scaler, "scaler")):
+            part.load_state_dict(saved[name])
+        best, curves = saved["best"], [RankEpoch(**line) for line in saved["curves"]]
+    else:
+        best, curves = copy_parameters(network), [measure(0, None, None)]
+    for epoch in range(len(curves), settings.n_epochs + 1):
+        if settings.patience is not None and len(curves) - 1 - _best(curves) >= settings.patience:
+            break
+        seed = settings.seed * 100_003 + epoch
+        torch.manual_seed(seed)  # for networks that draw, as in dropout
+        start = time.perf_counter()
+        with tqdm(
+            total=n_train, desc=f"ranker epoch {epoch}/{settings.n_epochs}", unit="pair", leave=False, disable=None
+        ) as bar:
+            loss = train_epoch(network, optimizer, scaler, train_batches(seed), bar)
+        seconds = time.perf_counter() - start
+        schedule.step()
+        curves.append(measure(epoch, loss, n_train / seconds))
+        if _best(curves) == len(curves) - 1:
+            best = copy_parameters(network)
+        state: dict[str, Any] = {"best": best, "curves": [asdict(line) for line in curves]}
+        state |= {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
+        state |= {"schedule": schedule.state_dict(), "scaler": scaler.state_dict()}
+        save_checkpoint(checkpoint, state)
+    network.load_state_dict(best)
+    network.eval()
+    return curves

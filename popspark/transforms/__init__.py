@@ -1,1 +1,0 @@
-"""DataFrames in, a DataFrame out."""

@@ -1,0 +1,394 @@
+"""Rankers trained on planted preferences over real photographs, released, and used.
+
+The test split has users and photographs of its own, so the accuracy is that on users and photographs never seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+from torchvision import models
+
+from popspark.features.extractor import plan_bundle
+from popspark.images.decode import DEFAULT_LIMITS, decode, shrink
+from popspark.models.bundle import load_bundle
+from popspark.models.predictor import Predictor
+from popspark.networks.ranker import Ranker
+from popspark.networks.weights import file_sha256
+from popspark.runtime.errors import AccountingError, BundleError, LeakError, PathError, TrainingError, WeightsError
+from popspark.scoring.album import Album, find_photographs, rank_album
+from popspark.training.ranker import ranking
+from popspark.training.ranker.facts import RankerFacts
+from popspark.training.ranker.page import write_ranker_report
+from popspark.training.ranker.pair_table import PairSplit, load_pairs, pair_targets
+from popspark.training.ranker.ranker_release import release_ranker
+from popspark.training.ranker.ranking import FittedRanker, RankerSettings, train_ranker
+from popspark.training.ranker.ranking_evaluation import evaluate
+from popspark.training.ranker.ranking_fit import RankFit, cross_entropy, fit_ranker, pair_accuracy
+from tests.made_pairs import PHOTOS, spoil, write_pairs
+
+MAKING = {
+    "is_simulated": True,
+    "decoder": "1",
+    "pairs": {"ok": 330, "missing": 3},
+    "limits": {"train": 500, "valid": 50, "test": 50},
+    "audit": [{"of": "posts", "rule": "one_image", "n_before": 9, "n_removed": 2, "n_after": 7}],
+}
+FROZEN = RankerSettings(
+    backbone="efficientnet_lite0", is_frozen=True, fit=RankFit(n_epochs=20, head_learning_rate=1e-3)
+)
+
+
+@pytest.fixture(scope="module")
+def sharp(tmp_path_factory: pytest.TempPathFactory) -> tuple[FittedRanker, RankerFacts, Path]:
+    """A frozen trunk's head fitted where sharp beats blurred; what it reached; its bundle."""
+    folder = tmp_path_factory.mktemp("sharp")
+    examples = write_pairs(folder / "pair_examples", "sharp beats blurred", n_levels=2, n_pairs=600)
+    fitted = train_ranker(examples, folder / "work", FROZEN)
+    facts = evaluate(fitted, n_resamples=200)
+    release_ranker(fitted, facts, MAKING, "sharp", "1", folder / "bundle")
+    return fitted, facts, folder
+
+
+def test_sharp_beats_blurred_on_users_and_photographs_never_seen(
+    sharp: tuple[FittedRanker, RankerFacts, Path],
+) -> None:
+    _, facts, _ = sharp
+    test = facts.splits["test"]
+    assert test.n_pairs > 40
+    assert test.accuracy.value >= 0.95
+    assert facts.auc.value >= 0.95
+    assert facts.curves[0]["valid_accuracy"] == 0.5  # the head starts from zero
+    by_label = {line.label: line.accuracy for line in facts.baselines}
+    assert by_label["the user's mean popularity alone"].value == 0.5
+    assert by_label["the file's size alone, more is better"].value > 0.9  # blurred pictures make small files
+    brightness = next(found for label, found in by_label.items() if label.startswith("the brightness alone"))
+    assert brightness.low < 0.5 < brightness.high + 0.15  # blurring does not darken
+    assert sum(line.n_pairs for line in facts.by_margin) == sum(line.n_pairs for line in facts.by_rule) == test.n_pairs
+
+
+def test_with_shuffled_labels_there_is_nothing_to_learn(tmp_path: Path) -> None:
+    examples = write_pairs(tmp_path / "pairs", "sharp beats blurred", n_levels=2, n_pairs=600, shuffled=True)
+    facts = evaluate(train_ranker(examples, tmp_path / "work", FROZEN), n_resamples=200)
+    found = facts.splits["test"].accuracy
+    assert found.low < 0.5 < found.high
+    assert facts.curves[-1]["train_loss"] < facts.curves[1]["train_loss"]  # it did try
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("preference", "n_levels"), [("well-exposed beats dark", 2), ("a mixture", 3)])
+def test_the_other_preferences(preference: str, n_levels: int, tmp_path: Path) -> None:
+    examples = write_pairs(tmp_path / "pairs", preference, n_levels, n_pairs=4000)
+    facts = evaluate(train_ranker(examples, tmp_path / "work", FROZEN), n_resamples=200)
+    assert facts.splits["test"].accuracy.value >= 0.95
+
+
+def test_the_bundle_s_scores_are_the_fitted_ones(sharp: tuple[FittedRanker, RankerFacts, Path]) -> None:
+    fitted, _, folder = sharp
+    bundle = load_bundle(folder / "bundle")
+    assert (bundle.manifest["kind"], dict(bundle.network)) == ("ranker", {})
+    assert list(bundle.feature_versions) == ["efficientnet_lite0"]
+    (planned,) = plan_bundle(bundle, folder / "bundle", "cpu", 8, {})
+    rows = pq.read_table(folder / "pair_examples" / "split=test").slice(0, 4).to_pylist()
+    features = planned.load("cpu", planned.weights_path)([decode(row["thumbnail_l"]) for row in rows])
+    predictor = Predictor(bundle)
+    scores = predictor.score(predictor.project("efficientnet_lite0", features), np.empty((4, 0)))
+    expected = fitted.scores[np.searchsorted(fitted.pairs.photographs, [row["sha256_l"] for row in rows])]
+    np.testing.assert_allclose(scores, expected, rtol=1e-3, atol=1e-3)
+    of_training = fitted.scores[fitted.pairs.splits["train"].photographs]
+    np.testing.assert_allclose(bundle.percentile(np.median(of_training)), 50, atol=1)
+
+
+def test_the_card_and_the_report_say_what_was_learned(sharp: tuple[FittedRanker, RankerFacts, Path]) -> None:
+    fitted, facts, folder = sharp
+    card = (folder / "bundle" / "README.md").read_text()
+    for text in ("# sharp 1", "SIMULATED counts", "frozen; only the last layer", "the brightness alone", "| test |"):
+        assert text in card
+    assert "test0" not in card + (folder / "bundle" / "manifest.json").read_text(), "users have no place in a release"
+    stages = {"ranker fitted": 1.5}
+    write_ranker_report(folder / "page.html", facts, MAKING, "sharp", "1", fitted.settings.model_dump(), stages)
+    page = (folder / "page.html").read_text()
+    for text in (
+        "The counts are simulated",
+        "Wilson",
+        "the file&#39;s size alone",
+        "Calibration",
+        "one_image",
+        "missing",
+    ):
+        assert text in page
+    assert page.count("data:image/png;base64,") == 2
+
+
+# The album
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four photographs, each sharp and blurred; a broken file and a hidden one."""
+    folder = tmp_path_factory.mktemp("album")
+    for path in PHOTOS[10:14]:
+        image = decode(path.read_bytes())
+        for name, blur in (("sharp", 0.0), ("blurred", 1.0)):
+            Image.fromarray(spoil(image, blur, 0)).save(folder / f"{path.stem}_{name}.jpg", quality=92)
+    (folder / "text.jpg").write_text("not a picture")
+    (folder / ".hidden").touch()
+    return folder
+
+
+def ranked(folder: Path, photographs: Path) -> Album:
+    bundle = load_bundle(folder / "bundle")
+    planned = plan_bundle(bundle, folder / "bundle", "cpu", 4, {})
+    return rank_album(find_photographs(str(photographs)), bundle, planned, "cpu", 4, DEFAULT_LIMITS)
+
+
+def test_an_album_in_order(sharp: tuple[FittedRanker, RankerFacts, Path], photographs: Path) -> None:
+    album = ranked(sharp[2], photographs)
+    assert [one.place for one in album.ranked] == list(range(1, 9))
+    assert all("sharp" in one.path.name for one in album.ranked[:4])
+    for one, following in zip(album.ranked, album.ranked[1:], strict=False):
+        assert one.score >= following.score
+        assert one.beats_next == pytest.approx(1 / (1 + np.exp(following.score - one.score)))
+        assert 0.5 <= one.beats_next <= 1
+    assert album.ranked[-1].beats_next is None
+    assert [(path.name, status) for path, status, _ in album.refused] == [("text.jpg", "not_an_image")]
+    lines = album.to_csv().splitlines()
+    assert lines[0] == "place,path,score,percentile,beats_next"
+    assert len(lines) == 9
+    assert lines[-1].endswith(",")
+
+
+def test_an_album_needs_photographs_and_a_ranker(sharp: tuple[FittedRanker, RankerFacts, Path], tmp_path: Path) -> None:
+    with pytest.raises(PathError, match=r"^There are no photographs\."):
+        find_photographs(str(tmp_path))
+    bundle = load_bundle(sharp[2] / "bundle")
+    bundle.manifest["kind"] = "vscnn"  # type: ignore[index]
+    with pytest.raises(BundleError, match=r"^Bundle sharp 1 is no ranker\.\n  got: vscnn"):
+        rank_album([], bundle, (), "cpu", 1, DEFAULT_LIMITS)
+
+
+# The trunk fitted too
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[FittedRanker, Path]:
+    """ResNet-18 from random weights, trunk and all, for one epoch of a few pairs."""
+    folder = tmp_path_factory.mktemp("whole")
+    examples = write_pairs(folder / "pair_examples", "sharp beats blurred", n_levels=2, n_pairs=15)
+    fit = RankFit(n_epochs=1, batch_size=4, trunk_learning_rate=1e-3)
+    settings = RankerSettings(backbone="resnet18", weights="random", device="cpu", fit=fit)
+    fitted = train_ranker(examples, folder / "work", settings)
+    release_ranker(fitted, evaluate(fitted, n_resamples=20), MAKING, "whole", "1", folder / "bundle")
+    return fitted, folder
+
+
+def test_a_trunk_fitted_anew_travels_with_its_bundle(whole: tuple[FittedRanker, Path]) -> None:
+    fitted, folder = whole
+    path = folder / "bundle"
+    bundle = load_bundle(path)
+    assert bundle.manifest["features"][0]["weights"].startswith("fitted:")
+    assert "started from random" in (path / "README.md").read_text()
+    (planned,) = plan_bundle(bundle, path, "cpu", 4, {})
+    assert planned.weights_path == str(path / bundle.manifest["trunk"]["file"])
+    rows = pq.read_table(folder / "pair_examples" / "split=test").slice(0, 3).to_pylist()
+    features = planned.load("cpu", planned.weights_path)([decode(row["thumbnail_r"]) for row in rows])
+    predictor = Predictor(bundle)
+    scores = predictor.score(predictor.project("resnet18", features), np.empty((len(rows), 0)))
+    expected = fitted.scores[np.searchsorted(fitted.pairs.photographs, [row["sha256_r"] for row in rows])]
+    np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_trunk_moved(whole: tuple[FittedRanker, Path]) -> None:
+    from popspark.networks.backbones import BACKBONES
+    from popspark.networks.ranker import start_ranker
+
+    start = start_ranker(BACKBONES["resnet18"], None, 0).trunk.state_dict()
+    assert whole[0].trunk is not None
+    assert not np.allclose(start["conv1.weight"].numpy(), whole[0].trunk["conv1.weight"], atol=1e-5)
+    assert [line.epoch for line in whole[0].curves] == [0, 1]
+
+
+def test_an_altered_trunk_is_refused(whole: tuple[FittedRanker, Path], tmp_path: Path) -> None:
+    path = copytree(whole[1] / "bundle", tmp_path / "bundle")
+    bundle = load_bundle(path)
+    file = path / bundle.manifest["trunk"]["file"]
+    file.write_bytes(file.read_bytes()[:-1] + b"\x00")
+    with pytest.raises(WeightsError, match=r"^The weights of resnet18 are not the file that was asked for\."):
+        plan_bundle(bundle, path, "cpu", 4, {})
+
+
+def test_the_iipa_checkpoint_taken_as_it_is_scores_as_its_own_network_does(tmp_path: Path) -> None:
+    """A made-up checkpoint of the released one's layout, no epoch of training; whole, and with its trunk frozen."""
+    torch.manual_seed(4)
+    network = models.resnet50()
+    network.fc = nn.Linear(2048, 1)
+    torch.save(network.state_dict(), tmp_path / "model-resnet50.pth")
+    write_small(tmp_path / "pairs", lambda split: split)
+    thumbnail = pq.read_table(tmp_path / "pairs" / "split=test").to_pylist()[0]["thumbnail_l"]
+    stretched = np.asarray(Image.fromarray(decode(thumbnail)).resize((224, 224), Image.Resampling.BILINEAR)) / 255
+    with torch.inference_mode():
+        inputs = torch.from_numpy(stretched.transpose(2, 0, 1)[None].astype(np.float32))
+        expected = network.eval()(inputs).item()
+    weights = {"weights": str(tmp_path / "model-resnet50.pth")}
+    weights["weights_sha256"] = file_sha256(Path(weights["weights"]))
+    for is_frozen in (True, False):
+        settings = RankerSettings(
+            backbone="resnet50_iipa", is_frozen=is_frozen, device="cpu", fit=RankFit(n_epochs=0), **weights
+        )
+        fitted = train_ranker(tmp_path / "pairs", tmp_path / "work", settings)
+        assert [line.epoch for line in fitted.curves] == [0]
+        np.testing.assert_allclose(fitted.scores, expected, rtol=1e-3, atol=1e-3)  # all six pictures are the same
+
+
+# The loop
+
+
+class Killed(BaseException):
+    """Stands for a kill of the process."""
+
+
+def made_pairs(generator: np.random.Generator, features: np.ndarray, n: int) -> PairSplit:
+    left, right = generator.integers(0, len(features), (2, n))
+    margins = (features[left] - features[right]) @ [1.0, -2, 0.5]
+    return PairSplit({"margin": margins, "probability": 1 / (1 + np.exp(-margins))}, left, right)
+
+
+def fit_small(checkpoint: Path, settings: RankFit, kill_at: int | None = None) -> tuple[Ranker, list, float]:
+    generator = np.random.default_rng(3)
+    features = generator.normal(size=(60, 3)).astype(np.float32)
+    pairs = {split: made_pairs(generator, features, n) for split, n in (("train", 90), ("valid", 60))}
+    torch.manual_seed(0)
+    network = Ranker(nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Dropout(0.2)), 8)
+    train, targets = pairs["train"], pairs["train"].targets(settings.targets)
+
+    def batches(seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        order = np.random.default_rng(seed).permutation(len(train))
+        for start in range(0, len(order), settings.batch_size):
+            if kill_at is not None and seed % 100_003 == kill_at and start:
+                raise Killed
+            rows = order[start : start + settings.batch_size]
+            inputs = features[np.concatenate([train.left[rows], train.right[rows]])]
+            yield torch.from_numpy(inputs), torch.from_numpy(targets[rows])
+
+    def score() -> np.ndarray:
+        with torch.inference_mode():
+            scores: np.ndarray = network(torch.from_numpy(features)).numpy()
+        return scores
+
+    curves = fit_ranker(network, batches, score, pairs, settings, checkpoint)
+    return network, curves, pair_accuracy(pairs["valid"], pairs["valid"].logits(score()))
+
+
+SMALL = RankFit(n_epochs=6, batch_size=16, trunk_learning_rate=0.01, head_learning_rate=0.02)
+
+
+@pytest.mark.parametrize("targets", ["hard", "probability"])
+def test_the_best_epoch_is_kept(targets: Any, tmp_path: Path) -> None:
+    _, curves, accuracy = fit_small(tmp_path / "c.pt", SMALL.model_copy(update={"targets": targets}))
+    assert [line.epoch for line in curves] == list(range(7))
+    assert accuracy == max(line.valid_accuracy for line in curves) > 0.85
+    assert curves[-1].train_loss < curves[1].train_loss
+
+
+def test_a_fit_killed_in_an_epoch_ends_bit_for_bit_the_same(tmp_path: Path) -> None:
+    undisturbed, curves, _ = fit_small(tmp_path / "whole.pt", SMALL)
+    with pytest.raises(Killed):
+        fit_small(tmp_path / "killed.pt", SMALL, kill_at=4)
+    resumed, resumed_curves, _ = fit_small(tmp_path / "killed.pt", SMALL)
+    assert [(c.train_loss, c.valid_loss) for c in resumed_curves] == [(c.train_loss, c.valid_loss) for c in curves]
+    for a, b in zip(resumed.parameters(), undisturbed.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_both_rates_fall_and_the_trunk_has_its_own(tmp_path: Path) -> None:
+    fit_small(tmp_path / "c.pt", SMALL.model_copy(update={"n_epochs": 2}))
+    groups = torch.load(tmp_path / "c.pt", weights_only=True)["optimizer"]["param_groups"]
+    assert [group["lr"] for group in groups] == pytest.approx([0.01 * 0.95**2, 0.02 * 0.95**2])
+    assert [group["weight_decay"] for group in groups] == [1e-4, 1e-4]
+
+
+def test_patience_ends_a_fit_that_gets_no_better(tmp_path: Path) -> None:
+    _, curves, _ = fit_small(
+        tmp_path / "c.pt", SMALL.model_copy(update={"n_epochs": 200, "patience": 3, "lr_factor": 1.0})
+    )
+    best = max(range(len(curves)), key=lambda i: (curves[i].valid_accuracy, -curves[i].valid_loss))
+    assert len(curves) - 1 - best == 3
+
+
+def test_a_loss_that_is_not_finite(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"^The ranker's loss or scores are not finite\.\n  where: epoch 1\n"):
+        fit_small(tmp_path / "c.pt", SMALL.model_copy(update={"trunk_learning_rate": 1e30, "n_epochs": 3}))
+    assert not (tmp_path / "c.pt").exists()
+
+
+def test_targets_and_the_loss_in_closed_form() -> None:
+    margins, probabilities = np.array([2.0, -0.1, 0.0]), np.array([0.9, 0.4, 0.5])
+    assert pair_targets(margins, probabilities, "hard").tolist() == [1.0, 0.0, 0.5]
+    np.testing.assert_allclose(pair_targets(margins, probabilities, "probability"), probabilities, rtol=1e-6)
+    p = 1 / (1 + np.exp(-1.5))
+    assert cross_entropy(np.array([1.5]), np.array([0.3])) == pytest.approx(-0.3 * np.log(p) - 0.7 * np.log(1 - p))
+    assert cross_entropy(np.array([5000.0]), np.array([1.0])) == 0.0
+
+
+# What is refused
+
+
+def test_frozen_features_are_computed_once(
+    sharp: tuple[FittedRanker, RankerFacts, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted, _, folder = sharp
+    monkeypatch.setattr(ranking, "load_features", None)  # would fail if it were called
+    other = FROZEN.model_copy(update={"fit": RankFit(n_epochs=1)})
+    again = train_ranker(folder / "pair_examples", folder / "work", other)
+    assert again.pairs.photographs.tolist() == fitted.pairs.photographs.tolist()
+
+
+def test_a_photograph_of_two_splits_is_a_leak(tmp_path: Path) -> None:
+    write_small(tmp_path, lambda split: "same")
+    fitted = FittedRanker(FROZEN, None, None, None, [], load_pairs(tmp_path), np.zeros(4, np.float32))  # type: ignore[arg-type]
+    with pytest.raises(LeakError, match=r"train and valid\n  got: 1 photographs, 0 users"):
+        evaluate(fitted)
+
+
+def test_a_pair_of_two_users_is_noticed(tmp_path: Path) -> None:
+    write_small(tmp_path, lambda split: split, user_popularity_r=2.0)
+    pairs = load_pairs(tmp_path)
+    scores = np.arange(len(pairs.photographs), dtype=np.float32)
+    fitted = FittedRanker(FROZEN, None, None, None, [], pairs, scores)  # type: ignore[arg-type]
+    with pytest.raises(AccountingError, match=r"so they are not of one user"):
+        evaluate(fitted)
+
+
+def write_small(folder: Path, left_of: Any, **values: Any) -> None:
+    """One pair a split. left_of: split to the name of the left photograph."""
+    import pyarrow as pa
+
+    thumbnail = shrink(np.arange(8 * 16 * 3, dtype=np.uint8).reshape(8, 16, 3))
+    for split in ("train", "valid", "test"):
+        row = {"post_id_l": f"{split}a", "post_id_r": f"{split}b", "user_id": split, "margin": 1.0, "probability": 0.9}
+        row |= {"rule": "twitter", "sha256_l": left_of(split), "sha256_r": f"{split}-r"}
+        row |= {f"{name}_{side}": 1.0 for name in ("n_bytes", "brightness", "user_popularity") for side in "lr"}
+        row |= {"thumbnail_l": thumbnail, "thumbnail_r": thumbnail, **values}
+        (folder / f"split={split}").mkdir(parents=True)
+        pq.write_table(pa.Table.from_pylist([row]), folder / f"split={split}" / "part-0.parquet")
+
+
+def test_a_split_without_pairs(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"^A split has no rows\."):
+        load_pairs(tmp_path)
+
+
+def test_a_ranker_s_bundle_written_again_is_the_same(sharp: tuple[FittedRanker, RankerFacts, Path]) -> None:
+    fitted, facts, folder = sharp
+    before = (folder / "bundle" / "manifest.json").read_bytes()
+    release_ranker(fitted, facts, MAKING, "sharp", "1", folder / "again")
+    assert (folder / "again" / "manifest.json").read_bytes() == before

@@ -1,0 +1,115 @@
+"""Files to the images table: listing, statuses, limits, and paths that try to leave their root."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from popspark.images import decode as codecs
+from popspark.images.decode import Limits
+from popspark.images.index import list_images, read_images
+from popspark.runtime.errors import PathError
+from popspark.storage.tables import IMAGES
+from tests.spark.features.test_extraction import jpeg
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "photo graphs"
+    (root / "sub").mkdir(parents=True)
+    (root / "a.jpg").write_bytes(jpeg(1))
+    (root / "sub" / "b ü.jpeg").write_bytes(jpeg(2, (64, 48)))
+    (root / "sub" / "notes.txt").write_text("not a picture")
+    (root / "empty.jpg").touch()
+    (root / ".hidden.jpg").write_bytes(jpeg(3))
+    (tmp_path / "secret.jpg").write_bytes(jpeg(4))
+    return root
+
+
+def test_a_folder_becomes_rows_with_paths_below_it(spark: SparkSession, folder: Path) -> None:
+    paths, root = list_images(spark, str(folder))
+    images = read_images(paths, root, Limits())
+    assert images.columns == list(IMAGES.columns)
+    rows = {row["image_id"]: row for row in images.collect()}
+    assert {i: row["status"] for i, row in rows.items()} == {
+        "a.jpg": "ok",
+        "sub/b ü.jpeg": "ok",
+        "sub/notes.txt": "not_an_image",
+        "empty.jpg": "empty",
+    }
+    b = rows["sub/b ü.jpeg"]
+    content = (folder / "sub" / "b ü.jpeg").read_bytes()
+    assert (b["width_px"], b["height_px"], b["format"], b["n_bytes"]) == (64, 48, "JPEG", len(content))
+    assert bytes(b["content"]) == content
+    assert b["sha256"] == codecs.sha256(content)
+    assert rows["sub/notes.txt"]["content"] is None
+
+
+def test_a_glob_lists_what_matches(spark: SparkSession, folder: Path) -> None:
+    paths, root = list_images(spark, f"{folder}/*/*.jpeg")
+    assert root == str(folder)
+    assert [row["image_id"] for row in paths.collect()] == ["sub/b ü.jpeg"]
+
+
+def test_nothing_there_is_an_error(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(PathError, match="There is nothing to ingest"):
+        list_images(spark, str(tmp_path / "absent"))
+
+
+def test_paths_from_a_table_stay_in_their_root(spark: SparkSession, folder: Path) -> None:
+    (folder / "link.jpg").symlink_to(folder.parent / "secret.jpg")
+    os.mkfifo(folder / "pipe.jpg")
+    ids = [
+        "pipe.jpg",
+        "a.jpg",
+        "gone.jpg",
+        "../secret.jpg",
+        str(folder.parent / "secret.jpg"),
+        "link.jpg",
+        "sub",
+        "a.jpg",
+        None,
+    ]
+    rows = read_images(spark.createDataFrame([(i,) for i in ids], "image_id string"), str(folder), Limits()).collect()
+    assert {row["image_id"]: row["status"] for row in rows} == {
+        "a.jpg": "ok",
+        "gone.jpg": "missing",
+        "../secret.jpg": "outside_root",
+        str(folder.parent / "secret.jpg"): "outside_root",
+        "link.jpg": "outside_root",
+        "sub": "missing",
+        "pipe.jpg": "missing",
+    }
+    assert len(rows) == 7
+    assert all(row["content"] is None for row in rows if row["status"] != "ok")
+
+
+def test_an_image_removed_after_it_was_listed_is_a_row_with_the_reason(spark: SparkSession, folder: Path) -> None:
+    paths, root = list_images(spark, str(folder))
+    expected = {row["image_id"]: row for row in read_images(paths, root, Limits()).collect()}
+    (folder / "a.jpg").unlink()
+    found = {row["image_id"]: row for row in read_images(paths, root, Limits()).collect()}
+    gone = found.pop("a.jpg")
+    assert (gone["status"], gone["error"], gone["content"]) == ("missing", "there is no such file", None)
+    assert expected.pop("a.jpg")["status"] == "ok"
+    assert found == expected
+
+
+def test_limits_hold_before_reading_and_before_decoding(spark: SparkSession, folder: Path) -> None:
+    paths, root = list_images(spark, f"{folder}/*.jpg")
+    small = read_images(paths, root, Limits(max_bytes=100)).collect()
+    assert {r["image_id"]: r["status"] for r in small} == {"a.jpg": "too_large", "empty.jpg": "empty"}
+    flat = {r["image_id"]: r for r in read_images(paths, root, Limits(max_pixels=100)).collect()}
+    assert flat["a.jpg"]["status"] == "too_many_pixels"
+    assert flat["a.jpg"]["error"] == "40 x 30 pixels; the limit is 100 in all"
+
+
+def test_many_small_files_go_into_few(spark: SparkSession, tmp_path: Path) -> None:
+    for n in range(40):
+        (tmp_path / f"{n}.jpg").write_bytes(jpeg(n, (8, 8)))
+    paths, root = list_images(spark, str(tmp_path))
+    read_images(paths, root, Limits()).write.parquet(str(tmp_path / "_images"))
+    assert len(list((tmp_path / "_images").glob("*.parquet"))) <= 3

@@ -1,0 +1,33 @@
+"""The shipped posts are what the shipped settings make of the shipped photographs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jobs.simulate_posts import Config
+from popspark.runtime.config import load_config
+from popspark.simulation.pictures import measure_pictures
+from popspark.simulation.simulation import simulate_posts
+from popspark.storage.tables import IMAGES, POSTS
+from popspark.storage.warehouse import read_table
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_the_command_gives_the_shipped_posts_again(spark):
+    config = load_config(Config, ROOT / "conf" / "simulate_posts.yaml", ROOT / "conf" / "env" / "local.yaml")
+    rows = [
+        (photo.name, photo.read_bytes(), None, None, None, None, "JPEG", "ok", None)
+        for photo in sorted((ROOT / "sample" / "photos").iterdir())
+    ]
+    pictures = measure_pictures(spark.createDataFrame(rows, IMAGES.schema))
+    again = simulate_posts(spark, config.simulation, pictures).orderBy("post_id").collect()
+    shipped = read_table(spark, POSTS, str(ROOT / "sample" / "posts")).orderBy("post_id").collect()
+    assert [row.asDict() for row in again] == [row.asDict() for row in shipped]
+
+
+def test_every_image_but_the_missing_one_is_shipped(spark):
+    posts = read_table(spark, POSTS, str(ROOT / "sample" / "posts")).select("image_id", "is_simulated").toPandas()
+    shipped = {photo.name for photo in (ROOT / "sample" / "photos").iterdir()}
+    assert set(posts.image_id.dropna()) - shipped == {"no_such_photograph.jpg"}
+    assert posts.is_simulated.all()

@@ -1,0 +1,60 @@
+"""Tables read and written against their declarations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as f
+
+from popspark.runtime.errors import PathError, SchemaError
+from popspark.storage.tables import IMAGE_FEATURES, IMAGES, SCORES
+from popspark.storage.warehouse import count_by_status, find_table, read_table, validate, write_table
+
+
+def test_all_differences_are_reported_at_once(spark: SparkSession) -> None:
+    rows = spark.createDataFrame([("p", "high")], "post_id string, score string")
+    with pytest.raises(SchemaError) as caught:
+        validate(rows, SCORES, "warehouse/scores")
+    message = str(caught.value)
+    assert message.startswith("These are not rows of table scores.\n  where: warehouse/scores\n  got: ")
+    for difference in ("missing column percentile double", "missing column status string", "column score is string"):
+        assert difference in message
+
+
+def test_an_absent_table_and_another_table(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(PathError, match="Cannot read the images table"):
+        read_table(spark, IMAGES, str(tmp_path / "absent"))
+    assert find_table(spark, IMAGES, str(tmp_path / "absent")) is None
+    spark.range(3).write.parquet(str(tmp_path / "other"))
+    with pytest.raises(SchemaError):
+        find_table(spark, IMAGES, str(tmp_path / "other"))
+
+
+def test_a_written_table_reads_back_without_undeclared_columns(spark: SparkSession, tmp_path: Path) -> None:
+    row = ("i", b"x", "s", 1, 2, 3, "JPEG", "ok", None, "more")
+    wide = spark.createDataFrame([row], IMAGES.schema.simpleString()[7:-1].replace(":", " ") + ", more string")
+    write_table(wide, IMAGES, str(tmp_path / "images"))
+    back = read_table(spark, IMAGES, str(tmp_path / "images"))
+    assert back.columns == list(IMAGES.columns)
+    assert back.count() == 1
+
+
+def test_statuses_are_counted_ok_first(spark: SparkSession) -> None:
+    rows = spark.createDataFrame([(s,) for s in ("b", "ok", "a", "b")], "status string")
+    assert list(count_by_status(rows).items()) == [("ok", 1), ("b", 2), ("a", 1)]
+
+
+def test_the_files_that_a_task_writes_for_several_families_hold_images_in_one_order(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    families = f.explode(f.array(f.lit("color"), f.lit("lbp"), f.lit("gist"))).alias("family")
+    rows = spark.range(0, 300, 1, 2).select(f.col("id").cast("string").alias("image_id"), families).orderBy(f.rand(1))
+    known = {"image_id": f.col("image_id"), "family": f.col("family"), "status": f.lit("ok")}
+    columns = (known.get(n, f.lit(None)).cast(kind).alias(n) for n, kind in IMAGE_FEATURES.columns.items())
+    write_table(rows.coalesce(2).select(*columns), IMAGE_FEATURES, str(tmp_path))
+    found = [pq.ParquetFile(file).read().column("image_id").to_pylist() for file in tmp_path.glob("family=*/*.parquet")]
+    assert all(ids == sorted(ids) for ids in found)
+    assert sum(map(len, found)) == 900

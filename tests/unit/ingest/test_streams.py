@@ -1,0 +1,156 @@
+"""Files to records without Spark: containers, JSON in every state, CSV with and without its quotes."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from popspark.ingest.readers import json_records, streams
+from popspark.ingest.readers.streams import Layout, iter_records
+
+JSON, ROWS, LINES, CSV = Layout("json"), Layout("json_rows"), Layout("separated"), Layout("csv")
+
+
+def read(path: Path, layout: Layout) -> list[tuple[int, str, str | None]]:
+    return [(line, raw, fault) for _, line, raw, _, fault in iter_records(str(path), layout)]
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+@pytest.fixture(params=[7, 1 << 20])
+def _chunk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks that cut every record, and chunks that hold every file."""
+    monkeypatch.setattr(streams, "CHUNK_BYTES", request.param)
+    monkeypatch.setattr(json_records, "RESYNC_CHARS", max(request.param, 64))
+
+
+pytestmark = pytest.mark.usefixtures("_chunk")
+OBJECTS = [{"Uid": "1@N1", "Title": 'a "b" }, {"Uid'}, {"Uid": "2", "Title": "two\nlines é ☀", "n": 1.5}, {"Uid": "3"}]
+
+
+@pytest.mark.parametrize("indent", [None, 0, 2])
+def test_an_array_gives_its_objects(tmp_path: Path, indent: int | None) -> None:
+    path = write(tmp_path / "a.json", json.dumps(OBJECTS, indent=indent, ensure_ascii=False))
+    found = read(path, JSON)
+    assert [json.loads(raw) for _, raw, _ in found] == OBJECTS
+    assert {fault for _, _, fault in found} == {None}
+    lines = path.read_text().splitlines()
+    assert all(lines[line - 1].strip(" ,[").startswith("{") for line, _, _ in found)
+    assert [place for place, _, _ in read(path, ROWS)] == [1, 2, 3]
+
+
+def test_json_lines_and_a_page_over_many_lines(tmp_path: Path) -> None:
+    text = "\n".join(json.dumps(o) for o in OBJECTS) + "\n\n" + json.dumps(OBJECTS[0], indent=1) + "\n"
+    found = read(write(tmp_path / "a.json", "\ufeff" + text), JSON)
+    assert [json.loads(raw) for _, raw, _ in found] == [*OBJECTS, OBJECTS[0]]
+    assert [line for line, _, _ in found] == [1, 2, 3, 5]
+
+
+def test_a_bad_line_is_one_reject(tmp_path: Path) -> None:
+    text = '{"a": 1}\n{"a": "open}\n{"a": 3}\n{"a": 4'
+    assert read(write(tmp_path / "a.json", text), JSON) == [
+        (1, '{"a": 1}', None),
+        (2, '{"a": "open}', "not_json"),
+        (3, '{"a": 3}', None),
+        (4, '{"a": 4', "truncated_json"),
+    ]
+
+
+def test_a_bad_object_in_an_array_is_one_reject(tmp_path: Path) -> None:
+    text = '[{"a": 1}, {"a": oops}, {"a": 3}]'
+    found = read(write(tmp_path / "a.json", text), JSON)
+    assert [(raw, fault) for _, raw, fault in found] == [
+        ('{"a": 1}', None),
+        ('{"a": oops}', "not_json"),
+        ('{"a": 3}', None),
+    ]
+
+
+def test_a_truncated_array_loses_nothing(tmp_path: Path) -> None:
+    whole = json.dumps(OBJECTS)
+    for cut in range(1, len(whole)):
+        found = read(write(tmp_path / "a.json", whole[:cut]), JSON)
+        assert found[-1][2] == "truncated_json"
+        assert [fault for _, _, fault in found[:-1]] == [None] * (len(found) - 1)
+        kept = "".join(raw for _, raw, _ in found)
+        assert len(kept.replace(" ", "")) >= len(whole[1:cut].replace(" ", "")) - 2 * len(found)  # commas between
+
+
+def test_a_table_by_columns_gives_its_cells(tmp_path: Path) -> None:
+    table = {"Uid": {"0": "a", "1": "b}, {"}, "ispro": {"0": 1, "1": 0}}
+    found = read(write(tmp_path / "a.json", json.dumps(table)), ROWS)
+    assert [(place, json.loads(raw), fault) for place, raw, fault in found] == [
+        (1, {"uid": "a"}, None),
+        (2, {"uid": "b}, {"}, None),
+        (1, {"ispro": 1}, None),
+        (2, {"ispro": 0}, None),
+    ]
+    cut = json.dumps(table)[:-12]
+    assert read(write(tmp_path / "a.json", cut), ROWS)[-1][2] == "truncated_json"
+
+
+def test_csv_rows(tmp_path: Path) -> None:
+    text = 'id,text\r\n1,"two\r\nlines, ""quoted"""\r\n2,an "unescaped" one\r\n\r\n3,"open\r\n4,fine\r\n5,a,b\r\n6,last'
+    found = read(write(tmp_path / "a.csv", text), CSV)
+    assert [(line, fault) for line, _, fault in found] == [
+        (2, None),
+        (4, None),
+        (6, "wrong_field_count"),
+        (7, None),
+        (8, "wrong_field_count"),
+        (9, None),
+    ]
+    rows = [json.loads(raw)["values"] for _, raw, fault in found if not fault]
+    assert rows == [
+        {"id": "1", "text": 'two\r\nlines, "quoted"'},
+        {"id": "2", "text": 'an "unescaped" one'},
+        {"id": "4", "text": "fine"},
+        {"id": "6", "text": "last"},
+    ]
+    assert [raw for _, raw, fault in found if fault] == ['3,"open', "5,a,b"]
+
+
+def test_bytes_that_are_not_utf8_are_kept(tmp_path: Path) -> None:
+    raw = b'{"a": "caf\xe9"}'
+    ((_, line, text, encoded, fault),) = iter_records(str(write(tmp_path / "a.json", raw)), JSON)
+    assert (line, text, fault) == (1, '{"a": "caf\ufffd"}', None)
+    assert base64.b64decode(str(encoded)) == raw
+
+
+@pytest.mark.parametrize("layout", [JSON, ROWS, LINES, CSV])
+def test_an_empty_file_has_no_records(tmp_path: Path, layout: Layout) -> None:
+    assert read(write(tmp_path / "a", b""), layout) == []
+
+
+def test_zip_entries_without_macos_and_hidden_ones(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as container:
+        for name in ("x/train_data.txt", "__MACOSX/x/._train_data.txt", "x/.DS_Store"):
+            container.writestr(name, "one\ntwo\n")
+    assert [(name, line, raw) for name, line, raw, _, _ in iter_records(str(path), LINES)] == [
+        (f"{path}!/x/train_data.txt", 1, "one"),
+        (f"{path}!/x/train_data.txt", 2, "two"),
+    ]
+
+
+def test_a_cut_gzip_gives_what_is_there_and_says_so(tmp_path: Path) -> None:
+    text = "".join(f"{i * 7919 % 10007}\n" for i in range(9000))
+    packed = gzip.compress(text.encode())
+    assert [raw for _, raw, _ in read(write(tmp_path / "a.gz", packed), LINES)] == text.split()
+    *rows, last = read(write(tmp_path / "b.gz", packed[:-2000]), LINES)
+    assert text.startswith("\n".join(raw for _, raw, _ in rows))
+    assert last[2] == "bad_container: Compressed file ended before the end-of-stream marker was reached"
+
+
+def test_a_cut_zip_is_a_reject(tmp_path: Path) -> None:
+    assert read(write(tmp_path / "a.zip", b"PK\x03\x04cut"), LINES) == [
+        (0, "", "bad_container: File is not a zip file")
+    ]

@@ -1,0 +1,149 @@
+"""The command line of a job, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+JOB = '''"""Counts things, 100 % of them.
+
+    python jobs/count_things.py
+"""
+
+from popspark.runtime.command import run
+from popspark.runtime.config import JobConfig
+from popspark.runtime.errors import BundleError
+
+
+class Config(JobConfig):
+    things: str
+    fate: str = "done"
+
+
+def main(config):
+    if config.fate == "refused":
+        raise BundleError("The bundle is broken.", where=config.things)
+    if config.fate == "unforeseen":
+        raise ZeroDivisionError("by zero")
+    print(config.things)
+
+
+if __name__ == "__main__":
+    run(__file__, __doc__, Config, main)
+'''
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "jobs").mkdir()
+    (folder / "conf" / "env").mkdir(parents=True)
+    (folder / "conf" / "env" / "local.yaml").write_text("warehouse: here\n")
+    (folder / "conf" / "env" / "cluster.yaml").write_text("warehouse: s3://there\n")
+    (folder / "conf" / "count_things.yaml").write_text("things: ${env.warehouse}/things\n")
+    (folder / "mine.yaml").write_text("things: my own\n")
+    (folder / "jobs" / "count_things.py").write_text(JOB)
+    return folder / "jobs" / "count_things.py"
+
+
+def call(job: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(job), *arguments],
+        cwd=job.parent.parent,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "printed"),
+    [
+        ([], "here/things"),
+        (["--env", "cluster"], "s3://there/things"),
+        (["--env", "conf/env/cluster.yaml"], "s3://there/things"),
+        (["--config", "mine.yaml"], "my own"),
+        (["things=a=b", "--env", "cluster", "fate=done"], "a=b"),
+    ],
+)
+def test_done(job: Path, arguments: list[str], printed: str) -> None:
+    ended = call(job, *arguments)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"{printed}\n", "")
+
+
+def test_a_fault_foreseen_is_a_message_without_a_traceback(job: Path) -> None:
+    ended = call(job, "fate=refused")
+    assert (ended.returncode, ended.stdout) == (65, "")
+    assert ended.stderr == "count_things: BundleError: The bundle is broken.\n  where: here/things\n"
+
+
+def test_a_bad_setting_ends_before_the_job_starts(job: Path) -> None:
+    ended = call(job, "fates=refused")
+    assert (ended.returncode, ended.stdout) == (78, "")
+    assert ended.stderr.startswith("count_things: ConfigError: This configuration cannot be used.\n")
+    assert ended.stderr.endswith("unknown key fates; legal keys: env, run_id, things, fate. Did you mean 'fate'?\n")
+
+
+def test_a_missing_env_file(job: Path) -> None:
+    ended = call(job, "--env", "moon")
+    assert ended.returncode == 66
+    assert ended.stderr.startswith("count_things: PathError: No such config file.\n")
+
+
+def test_what_nobody_foresaw_keeps_its_traceback(job: Path) -> None:
+    ended = call(job, "fate=unforeseen")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Traceback (most recent call last):\n")
+    assert ended.stderr.endswith("ZeroDivisionError: by zero\n")
+
+
+def test_log_lines_as_json_carry_the_run_and_no_secrets(job: Path) -> None:
+    ended = call(job, "fate=refused", "things=s3a://me:mine@bucket/things", "env.log_format=json", "run_id=night-7")
+    assert ended.returncode == 65
+    line = json.loads(ended.stderr)
+    assert {k: line[k] for k in ("level", "job", "run_id", "exit_code")} == {
+        "level": "error",
+        "job": "count_things",
+        "run_id": "night-7",
+        "exit_code": 65,
+    }
+    assert line["message"].endswith("BundleError: The bundle is broken.\n  where: s3a://***@bucket/things")
+
+
+def test_json_keeps_the_traceback_of_what_nobody_foresaw_in_one_line(job: Path) -> None:
+    ended = call(job, "fate=unforeseen", "env.log_format=json")
+    assert ended.returncode == 1
+    assert json.loads(ended.stderr)["message"].endswith("ZeroDivisionError: by zero")
+
+
+def test_a_bad_override_does_not_print_the_secrets_of_the_others(job: Path) -> None:
+    ended = call(job, "fates=refused", "env.spark.spark.hadoop.fs.s3a.secret.key=mine")
+    assert ended.returncode == 78
+    assert "mine" not in ended.stderr
+    assert "secret.key=***" in ended.stderr
+
+
+@pytest.mark.parametrize("run_id", ["../up", "a b", ".hidden", ""])
+def test_a_run_id_that_is_no_file_name(job: Path, run_id: str) -> None:
+    assert call(job, f"run_id='{run_id}'").returncode == 78
+
+
+def test_an_unusable_command_line(job: Path) -> None:
+    ended = call(job, "--evn", "cluster")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("usage: count_things [-h] [--env ENV] [--config CONFIG]")
+
+
+def test_help_is_the_job_s_docstring(job: Path) -> None:
+    ended = call(job, "--help")
+    assert ended.returncode == 0
+    assert "Counts things, 100 % of them.\n\n    python jobs/count_things.py\n" in ended.stdout
+    assert "instead of conf/count_things.yaml" in ended.stdout

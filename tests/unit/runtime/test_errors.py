@@ -1,0 +1,50 @@
+"""The grammar of messages, the exit codes, and the hint for a misspelt name."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from popspark.runtime import errors
+from popspark.runtime.errors import ConfigError, PopsparkError, closest
+
+EXIT_CODES = {  # sysexits.h, as the os module has it where the platform does
+    "PopsparkError": 1,
+    "ConfigError": os.EX_CONFIG,
+    "PathError": os.EX_NOINPUT,
+    "SchemaError": os.EX_DATAERR,
+    "AccountingError": os.EX_DATAERR,
+    "RefusalError": 79,
+    "LockError": os.EX_TEMPFAIL,
+    "LeakError": os.EX_DATAERR,
+    "WeightsError": os.EX_NOINPUT,
+    "BundleError": os.EX_DATAERR,
+    "DeviceError": os.EX_UNAVAILABLE,
+    "TrainingError": os.EX_DATAERR,
+}
+
+
+def test_each_kind_of_fault_has_its_exit_code() -> None:
+    kinds = {k.__name__: k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, PopsparkError)}
+    assert {name: kind.exit_code for name, kind in kinds.items()} == EXIT_CODES
+    for name, kind in kinds.items():
+        assert kind.__doc__
+        assert name == "PopsparkError" or kind.__doc__.startswith("Raised when "), name
+
+
+def test_all_parts_stand_in_order_each_on_its_line() -> None:
+    error = ConfigError("Wrong.", fix="set it to 2", legal=2, got=1, where="conf/x.yaml")
+    assert str(error) == "Wrong.\n  where: conf/x.yaml\n  got: 1\n  legal: 2\n  fix: set it to 2"
+
+
+@pytest.mark.parametrize(("got", "line"), [(0, "\n  got: 0"), ("", "\n  got: "), (False, "\n  got: False"), (None, "")])
+def test_only_none_is_left_out(got: object, line: str) -> None:
+    assert str(ConfigError("Wrong.", got=got)) == f"Wrong.{line}"
+
+
+def test_closest_names_the_nearest_or_nothing() -> None:
+    assert closest("vissual", ["social", "visual"]) == "Did you mean 'visual'?"
+    assert closest("visual", iter(["social", "visual"])) == "Did you mean 'visual'?"
+    assert closest("zzz", ["social", "visual"]) == ""
+    assert closest("visual", []) == ""

@@ -1,0 +1,102 @@
+"""The record of a run, whatever its end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from popspark.runtime.config import Env, ScheduledConfig
+from popspark.runtime.errors import RefusalError
+from popspark.storage.places import snapshot
+from popspark.storage.runs import Run, installed_versions
+
+
+def config(folder: Path, run_id: str = "r1") -> ScheduledConfig:
+    return ScheduledConfig(
+        env=Env(warehouse=str(folder)),
+        run_id=run_id,
+        runs=f"{folder}/runs",
+        metrics=f"{folder}/metrics.json",
+        lock_wait_seconds=0,
+    )
+
+
+def rows(folder: Path) -> list[dict]:
+    return sorted(pq.read_table(folder / "runs").to_pylist(), key=lambda row: row["run_id"])
+
+
+def test_a_run_that_succeeds(tmp_path: Path) -> None:
+    with Run("score_posts", config(tmp_path)) as run:
+        assert [row["outcome"] for row in rows(tmp_path)] == ["running"]
+        assert not (tmp_path / "metrics.json").exists()
+        run.model_name, run.model_version = "small", "1"
+        run.read_from({"posts": "s3a://me:mine@lake/posts", "images": None})
+        run.input_rows, run.counts = {"posts": 3}, {"ok": 2, "corrupt": 1}
+        run.stages.done("session")
+    (row,) = rows(tmp_path)
+    assert (row["run_id"], row["job"], row["outcome"], row["exit_code"], row["error"]) == (
+        "r1", "score_posts", "succeeded", 0, None,
+    )  # fmt: skip
+    assert dict(row["inputs"]) == {"posts": "s3a://***@lake/posts"}
+    assert dict(row["counts"]) == {"ok": 2, "corrupt": 1}
+    assert set(dict(row["stage_seconds"])) == {"session"}
+    assert dict(row["versions"]) == installed_versions()
+    assert {"popspark", "python", "pyspark", "torch", "numpy"} <= installed_versions().keys()
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert (metrics["outcome"], metrics["counts"], metrics["input_rows"]) == (
+        "succeeded",
+        dict(row["counts"]),
+        {"posts": 3},
+    )
+
+
+def test_a_snapshot_changes_with_the_files_that_are_read(tmp_path: Path) -> None:
+    posts = tmp_path / "posts"
+    posts.mkdir()
+    assert snapshot(str(posts)) is snapshot("table:lake.posts") is snapshot(str(tmp_path / "absent")) is None
+    (posts / "part-0.parquet").write_text("some")
+    with Run("score_posts", config(tmp_path)) as run:
+        run.read_from({"posts": str(posts), "images": "table:lake.images"})
+    first = snapshot(str(posts))
+    (row,) = rows(tmp_path)
+    assert dict(row["snapshots"]) == {"posts": first}
+    (posts / "_SUCCESS").touch()
+    assert snapshot(str(posts)) == first
+    (posts / "part-1.parquet").write_text("more")
+    assert snapshot(str(posts)) != first
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (RefusalError("Too many."), 79, "RefusalError: Too many."),
+        (ZeroDivisionError("token=mine"), 1, "ZeroDivisionError: token=***"),
+        (SystemExit(143), 143, "SystemExit: 143"),
+    ],
+)
+def test_a_run_that_fails(tmp_path: Path, error: BaseException, code: int, text: str) -> None:
+    with pytest.raises(type(error)), Run("score_posts", config(tmp_path)):
+        raise error
+    (row,) = rows(tmp_path)
+    assert (row["outcome"], row["exit_code"], row["error"]) == ("failed", code, text)
+    assert json.loads((tmp_path / "metrics.json").read_text())["exit_code"] == code
+
+
+def test_the_next_run_says_which_one_was_killed(tmp_path: Path) -> None:
+    killed = Run("score_posts", config(tmp_path, "r1"))
+    killed.__enter__()
+    with Run("score_posts", config(tmp_path, "r2")) as run:
+        run.mark_killed({"run_id": "r1"})
+        run.mark_killed({"run_id": "unknown"})
+        run.mark_killed(None)
+    assert [(row["run_id"], row["outcome"]) for row in rows(tmp_path)] == [("r1", "killed"), ("r2", "succeeded")]
+
+
+def test_no_runs_table_and_no_metrics(tmp_path: Path) -> None:
+    silent = config(tmp_path).model_copy(update={"runs": None, "metrics": None})
+    with Run("score_posts", silent) as run:
+        run.mark_killed({"run_id": "r0"})
+    assert not list(tmp_path.iterdir())
