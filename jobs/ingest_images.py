@@ -1,54 +1,6 @@
-"""Reads image files into an images table: many small files become few large ones.
+"""The entry of popspark.jobs.ingest_images for spark-submit."""
 
-    python jobs/ingest_images.py source=path/to/photographs
-    python jobs/ingest_images.py source='photos/2024-*/*.jpg' images=warehouse/images
-    python jobs/ingest_images.py posts=warehouse/posts root=path/to/photographs
-
-Reads: a folder or glob (`source`), or the paths in column image_id of a posts table (`posts`), below `root`.
-Writes: images; every file has a row, refused ones with their status.
-"""
-
-from __future__ import annotations
-
-from popspark.images.decode import Limits
-from popspark.images.index import list_images, read_images
+from popspark.jobs import ingest_images as job
 from popspark.runtime.command import run
-from popspark.runtime.config import JobConfig
-from popspark.runtime.errors import ConfigError
-from popspark.runtime.session import get_session
-from popspark.storage.tables import IMAGES, POSTS
-from popspark.storage.warehouse import count_by_status, read_table, write_table
 
-
-class Config(JobConfig):
-    """source: folder or glob; or posts: a posts table, and root: the folder that its image paths must stay in."""
-
-    images: str
-    source: str | None
-    posts: str | None
-    root: str | None
-    limits: Limits = Limits()
-
-
-def main(config: Config) -> None:
-    if (config.source is None) == (config.posts is None) or (config.posts is not None and config.root is None):
-        raise ConfigError(
-            "Set either source, or posts with root.",
-            where="conf/ingest_images.yaml",
-            got=f"source={config.source}, posts={config.posts}, root={config.root}",
-        )
-    spark = get_session("ingest_images", config.env.spark)
-    if config.source is not None:
-        paths, root = list_images(spark, config.source)
-    else:
-        paths, root = read_table(spark, POSTS, str(config.posts)).select("image_id"), str(config.root)
-    write_table(read_images(paths, root, config.limits), IMAGES, config.images)
-
-    counts = count_by_status(read_table(spark, IMAGES, config.images))
-    print(f"Ingested {sum(counts.values()):,} images into {config.images}")
-    for status, n in counts.items():
-        print(f"  {status:<16}{n:>10,}")
-
-
-if __name__ == "__main__":
-    run(__file__, __doc__, Config, main)
+run(__file__, job.__doc__, job.Config, job.main)

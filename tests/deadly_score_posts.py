@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from jobs import score_posts
 from popspark.features.extraction import Extraction
+from popspark.jobs import score_posts
 from popspark.runtime.command import run
 from tests.killing_decoder import decode_or_die
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.fetch_images import Config, main
 from popspark.images.decode import Limits
 from popspark.images.download import Politeness
+from popspark.jobs.fetch_images import Config, main
 from popspark.runtime.config import Env
 from popspark.storage.tables import DOWNLOADS, IMAGES, POSTS
 from popspark.storage.warehouse import read_table, write_table

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from pyspark.sql import Row, SparkSession
 
-from jobs.ingest_posts import Config, main
 from popspark.ingest.readers import side_by_side
+from popspark.jobs.ingest_posts import Config, main
 from popspark.runtime.config import Env
 from popspark.runtime.errors import ConfigError, PathError, SchemaError
 from popspark.storage.tables import POSTS, REJECTS

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.validate_export import Config, main
+from popspark.jobs.validate_export import Config, main
 from popspark.runtime.config import Env
 
 EXPORTS = Path(__file__).resolve().parents[1] / "exports"

@@ -47,7 +47,7 @@ SPARK_SIDE = [
     for room in ("runtime", "storage", "ingest", "images", "models", "features", "pairs", "posts", "scoring")
     for name in modules(f"popspark/{room}")
 ]
-SPARK_JOBS = [name for name in modules("jobs") if name.partition(".")[2] not in TRAINING_JOBS]
+SPARK_JOBS = [name for name in modules("popspark/jobs") if name.rpartition(".")[2] not in TRAINING_JOBS]
 HEAVY = {"torch", "torchvision", "petastorm", "sklearn", "efficientnet_lite_pytorch"}
 
 

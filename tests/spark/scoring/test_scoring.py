@@ -170,7 +170,7 @@ def test_stored_features_give_the_same_parts_from_their_files_as_by_spark(
     found = project_stored(features, collect_few(wanted), *_named(bundle))
     by_spark = project_features(tables[1].where("image_id <> 'i1'") if few else tables[1], *_named(bundle))
     gathered = _gathered(found, bundle[0])
-    assert gathered == _gathered(by_spark, bundle[0])
+    assert gathered == _about(_gathered(by_spark, bundle[0]))
     assert len(gathered) == (8 if few else 9)
     if layout == "by_family":
         assert found.select(f.spark_partition_id().alias("n")).distinct().count() > 2
@@ -212,7 +212,7 @@ def test_files_that_do_not_match_lose_nothing(
     if trouble == "refused with values":
         assert gathered.pop("i2") == (None, "failed", None)
         expected.pop("i2")
-    assert gathered == expected
+    assert gathered == _about(expected)
 
 
 def test_projected_images_are_not_broadcast(
@@ -226,16 +226,30 @@ def test_projected_images_are_not_broadcast(
     found = score_posts(inputs, project_stored(kept, collect_few(posts), *_named(bundle)), *_named(bundle), "r1")
     plan = found._jdf.queryExecution().executedPlan().toString()
     assert "SortMergeJoin [image_id" in plan
-    assert sorted(map(str, found.drop("scored_at").collect())) == sorted(map(str, scores.drop("scored_at").collect()))
+    assert _rows(found) == _about(_rows(scores))
+
+
+def _rows(scores: DataFrame) -> dict[str, tuple]:
+    """By post."""
+    return {row["post_id"]: tuple(row) for row in scores.drop("scored_at").collect()}
 
 
 def _gathered(parts: DataFrame, bundle: Bundle) -> dict[str, tuple]:
-    """By image: its parts' sum, to the last bit, or None; status and error."""
+    """By image: its parts' sum, or None; status and error."""
     rows = gather_parts(parts, bundle).collect()
     k = bundle.reductions["visual"].dim
     with np.errstate(invalid="ignore"):
-        sums = {row["image_id"]: row["visual"] and sum_parts([row["visual"]], k).tobytes() for row in rows}
+        sums = {row["image_id"]: row["visual"] and sum_parts([row["visual"]], k)[0].tolist() for row in rows}
     return {row["image_id"]: (sums[row["image_id"]], row["status"], row["error"]) for row in rows}
+
+
+def _about(rows: dict[str, tuple]) -> dict[str, tuple]:
+    """The same with numbers that may differ in their last bits: some processors' products depend on the batch."""
+
+    def about(value: object) -> object:
+        return pytest.approx(value, rel=1e-4, abs=1e-5, nan_ok=True) if isinstance(value, list | float) else value
+
+    return {key: tuple(map(about, row)) for key, row in rows.items()}
 
 
 def _named(bundle: tuple[Bundle, Path]) -> tuple[Bundle, str]:

@@ -1,0 +1,75 @@
+"""Computes the visual features of images, each image decoded once, and only what is not there yet.
+
+    python jobs/extract_features.py
+    python jobs/extract_features.py features.families='[color, vgg19]' features.weights.vgg19=/weights/vgg19.pth
+
+Reads: images, and image_features as far as they are there.
+Writes: image_features, by appending rows for new images, changed images (by sha256), and new families or versions; and
+a row of runs.
+
+A run that is killed leaves whole files or none: the rows in them are there, and the next run adds the others, none
+twice. One run at a time, by a lock in the table's folder.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from pyspark.sql import DataFrame
+
+from popspark.features.extraction import Extraction
+from popspark.features.extractor import FeatureSettings, plan_features
+from popspark.features.lacking_features import extract_missing
+from popspark.images.decode import Limits
+from popspark.runtime.config import ScheduledConfig
+from popspark.runtime.session import get_session, ship_file
+from popspark.storage.locking import TableLock
+from popspark.storage.runs import Run
+from popspark.storage.tables import IMAGE_FEATURES, IMAGES
+from popspark.storage.warehouse import find_table, read_table, write_table
+
+
+class Config(ScheduledConfig):
+    """images, image_features: tables. features: families, weights, device. limits: for decoding."""
+
+    images: str
+    image_features: str
+    features: FeatureSettings
+    limits: Limits = Limits()
+
+
+def main(config: Config) -> None:
+    with Run("extract_features", config) as record:
+        _extract(config, record)
+
+
+def _extract(config: Config, record: Run) -> None:
+    planned = plan_features(config.features)
+    record.read_from({"images": config.images})
+    record.versions |= {f"feature {family.name}": family.version for family in planned}
+    spark = get_session("extract_features", config.env.spark)
+    record.stages.done("session")
+    for family in planned:
+        if family.weights_path:
+            ship_file(spark, family.weights_path)
+    images = read_table(spark, IMAGES, config.images)
+    extraction = Extraction(planned, config.features.device, config.features.batch_size, config.limits)
+    with TableLock(config.image_features, config.run_id, config.lock_wait_seconds) as lock:
+        record.mark_killed(lock.broken)
+        stored = find_table(spark, IMAGE_FEATURES, config.image_features)
+        before = _count(stored) if stored is not None else Counter()
+        write_table(extract_missing(images, stored, extraction), IMAGE_FEATURES, config.image_features, "append")
+        after = _count(read_table(spark, IMAGE_FEATURES, config.image_features))
+    record.stages.done("extraction")
+
+    for (_, _, status), n in (after - before).items():
+        record.counts[status] = record.counts.get(status, 0) + n
+    print(f"Added {sum(record.counts.values()):,} rows to {config.image_features}, which now holds")
+    for (name, version, status), n in sorted(after.items()):
+        print(f"  {name:<20}{version:<34}{status:<16}{n:>10,}")
+
+
+def _count(rows: DataFrame) -> Counter[tuple[str, str, str]]:
+    """Rows by family, version and status."""
+    groups = rows.groupBy("family", "version", "status").count().collect()
+    return Counter({(row["family"], row["version"], row["status"]): row["count"] for row in groups})

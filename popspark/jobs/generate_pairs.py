@@ -1,0 +1,62 @@
+"""Pairs posts of one user that differ in popularity and in little else but the picture.
+
+    spark-submit --py-files dist/popspark.zip jobs/generate_pairs.py
+    spark-submit ... jobs/generate_pairs.py preset=ding rules.min_probability=0.9 rules.max_pairs_per_user=1000
+
+Reads: posts.
+Writes: pair_posts (each post as the rules see it), pairs, and pair_audit (what each rule removed).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from popspark.pairs.pairing import audit_pairs, generate_pairs, pair_posts
+from popspark.pairs.rules import PRESETS, PairRules
+from popspark.runtime.config import JobConfig
+from popspark.runtime.session import get_session
+from popspark.runtime.stages import Stages
+from popspark.storage.tables import PAIR_AUDIT, PAIR_POSTS, PAIRS, POSTS
+from popspark.storage.warehouse import read_table, write_table
+
+
+class Config(JobConfig):
+    """Tables; preset: twitter or ding. rules: those of the preset, with what the config replaces."""
+
+    posts: str
+    pair_posts: str
+    pairs: str
+    pair_audit: str
+    preset: Literal["twitter", "ding"]
+    rules: PairRules
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, values: dict[str, Any]) -> dict[str, Any]:
+        rules = {**PRESETS.get(values.get("preset", ""), {}), **(values.get("rules") or {})}
+        return {**values, "rules": rules}
+
+
+def main(config: Config) -> None:
+    stages = Stages()
+    spark = get_session("generate_pairs", config.env.spark)
+    stages.done("session")
+    write_table(pair_posts(read_table(spark, POSTS, config.posts), config.rules), PAIR_POSTS, config.pair_posts)
+    stages.done("posts judged")
+    rows = read_table(spark, PAIR_POSTS, config.pair_posts)
+    write_table(generate_pairs(rows, config.rules, config.preset), PAIRS, config.pairs)
+    stages.done("pairs")
+    pairs = read_table(spark, PAIRS, config.pairs)
+    write_table(audit_pairs(rows, pairs, config.rules, config.preset), PAIR_AUDIT, config.pair_audit)
+    stages.done("audit")
+
+    print(f"{'':<8}{'rule':<26}{'found':>15}{'removed':>15}{'left':>15}")
+    for line in read_table(spark, PAIR_AUDIT, config.pair_audit).orderBy("place").collect():
+        if line.n_removed or line.rule == "max_days":
+            print(f"{line.of:<8}{line.rule:<26}{line.n_before:>15,}{line.n_removed:>15,}{line.n_after:>15,}")
+    counts = {(r["split"], r["rule"]): r["count"] for r in pairs.groupBy("split", "rule").count().collect()}
+    print(f"Wrote {sum(counts.values()):,} pairs to {config.pairs} in {stages.total:.1f} s")
+    for (split, rule), n in sorted(counts.items()):
+        print(f"  {split:<8}{rule:<26}{n:>15,}")

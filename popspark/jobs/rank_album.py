@@ -1,0 +1,64 @@
+"""Puts the photographs of a folder in order: which of these to post. No Spark.
+
+    python jobs/rank_album.py source=~/Pictures/2024 bundle=models/mine
+    python jobs/rank_album.py source='trip/*.jpg' bundle=models/mine album=trip/order
+
+Reads: a folder, or a glob, of photographs; a ranker's bundle.
+Writes: <album>.csv and <album>.html, the same order with thumbnails.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from popspark.features.extractor import Device, plan_bundle
+from popspark.images.decode import Limits, decode
+from popspark.models.bundle import load_bundle
+from popspark.report.figures import thumbnail
+from popspark.report.page import render_page
+from popspark.runtime.config import JobConfig
+from popspark.scoring.album import find_photographs, rank_album
+
+N_PICTURES, N_PRINTED = 500, 20
+
+
+class Config(JobConfig):
+    """source: folder or glob. bundle: folder or zip. album: path of what is written, without its ending."""
+
+    source: str
+    bundle: str
+    album: str
+    device: Device
+    batch_size: int
+    weights: dict[str, str]
+    limits: Limits
+
+
+def main(config: Config) -> None:
+    bundle = load_bundle(Path(config.bundle))
+    planned = plan_bundle(bundle, Path(config.bundle), config.device, config.batch_size, config.weights)
+    paths = find_photographs(config.source)
+    album = rank_album(paths, bundle, planned, config.device, config.batch_size, config.limits)
+    pictures = [(one, thumbnail(decode(one.path.read_bytes()))) for one in album.ranked[:N_PICTURES]]
+    page = render_page(
+        "popspark.scoring",
+        "album.html",
+        title=f"Album {Path(config.source).name}",
+        manifest=bundle.manifest,
+        album=album,
+        pictures=pictures,
+        random_families=", ".join(x["name"] for x in bundle.manifest["features"] if x["weights"] == "random"),
+    )
+    out = Path(config.album)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    table, written = out.with_name(f"{out.name}.csv"), out.with_name(f"{out.name}.html")
+    table.write_text(album.to_csv())
+    written.write_text(page)
+
+    print(f"{'place':>5}  {'score':>8}  {'beats the next':>14}  photograph")
+    for one in album.ranked[:N_PRINTED]:
+        last = "" if one.beats_next is None else f"{one.beats_next:.0%}"
+        print(f"{one.place:>5}  {one.score:>8.3f}  {last:>14}  {one.path}")
+    if len(album.ranked) > N_PRINTED:
+        print(f"  ... {len(album.ranked) - N_PRINTED} more")
+    print(f"{len(album.ranked)} photographs ranked, {len(album.refused)} files refused\n{table}\n{written}")

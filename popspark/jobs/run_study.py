@@ -1,0 +1,78 @@
+"""Runs the VSCNN study: tables I, II, IV to VII and figures 6 to 11 of the paper, for the posts given.
+
+    python jobs/run_study.py
+    python jobs/run_study.py --config conf/run_study_sample.yaml
+    python jobs/run_study.py posts=smp_t1/posts images=smp_t1/images label.rule=given features.families='[vgg19, gist]'
+
+Reads: posts, images, image_features; on a file system that the driver can open, since the models are fitted there.
+Writes: `report`: study.html, a CSV of each table, a PNG of each figure; and `work`, from which a killed study goes on.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from popspark.features.extractor import FeatureSettings
+from popspark.posts.examples import LabelSettings
+from popspark.runtime.config import JobConfig
+from popspark.runtime.session import get_session
+from popspark.runtime.stages import Stages
+from popspark.storage.tables import IMAGE_FEATURES, IMAGES, POSTS
+from popspark.storage.warehouse import read_table
+from popspark.study.data import build_cells, read_photographs
+from popspark.study.facts import gather_facts
+from popspark.study.fits import StudySettings
+from popspark.study.page import N_PICTURES, StudyReport, best_and_worst, write_study
+from popspark.study.study import Study
+
+
+class Config(JobConfig):
+    """Tables, and how examples are made from them. main: the split strategy and feature mode of tables IV to VII."""
+
+    posts: str
+    images: str
+    image_features: str
+    work: str
+    report: str
+    features: FeatureSettings
+    label: LabelSettings
+    seed: int
+    group_by: str | None
+    main: tuple[str, str]
+    study: StudySettings
+
+
+def main(config: Config) -> None:
+    stages = Stages()
+    spark = get_session("run_study", config.env.spark)
+    posts = read_table(spark, POSTS, config.posts)
+    images = read_table(spark, IMAGES, config.images)
+    cells = list(
+        build_cells(
+            posts,
+            images,
+            read_table(spark, IMAGE_FEATURES, config.image_features),
+            Path(config.work) / "examples",
+            features=config.features,
+            label=config.label,
+            seed=config.seed,
+            group_by=config.group_by,
+            tell=print,
+        )
+    )
+    stages.done("examples of every split and feature mode")
+    chosen = next(cell for cell in cells if (cell.strategy, cell.mode) == config.main)
+    others = [cell for cell in cells if cell is not chosen]
+    results = Study(config.study, Path(config.work), print).run(chosen, others)
+    stages.done("models fitted and measured")
+
+    facts = gather_facts(chosen, others, results, config.study)
+    best, worst = best_and_worst(facts.predictions["vscnn"]) if "vscnn" in facts.predictions else ([], [])
+    report = StudyReport(
+        facts=facts,
+        best=read_photographs(posts, images, best, N_PICTURES),
+        worst=read_photographs(posts, images, worst, N_PICTURES),
+        settings=config.study.model_dump(),
+        stages=stages.seconds,
+    )
+    print(write_study(report, Path(config.report)))

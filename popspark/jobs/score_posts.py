@@ -1,0 +1,107 @@
+"""Scores posts with a bundle: the main job. It takes what is new or changed, so it can run every night.
+
+    spark-submit --py-files dist/popspark.zip jobs/score_posts.py bundle=models/demo-vscnn
+    spark-submit ... jobs/score_posts.py posts=s3a://lake/posts images=s3a://lake/images scores=s3a://lake/scores
+    spark-submit ... jobs/score_posts.py update.mode=full update.posted_from=2024-03-01
+
+Reads: images; posts (null: each image is a post of which nothing else is known); image_features where that names
+a table, whose gaps are computed on the way; and scores, as far as they are there.
+Writes: scores, exactly one row per post_id, refused posts with the reason, by replacing the months that changed; a row
+of runs; and a report page, where `report` names a file.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from pyspark.sql import DataFrame
+
+from popspark.features.extraction import Extraction
+from popspark.features.extractor import Device, plan_bundle
+from popspark.features.lacking_features import extract_wanted
+from popspark.features.projection import project_features
+from popspark.features.stored_files import collect_few
+from popspark.features.stored_parts import project_stored
+from popspark.images.decode import Limits
+from popspark.models.bundle import load_bundle, zip_bundle
+from popspark.posts.social import social_features
+from popspark.runtime.config import ScheduledConfig
+from popspark.runtime.session import get_session, ship_file
+from popspark.scoring.inputs import posts_of_images, scoring_inputs
+from popspark.scoring.scoring import score_posts
+from popspark.scoring.summary import render_summary, write_report
+from popspark.scoring.update import Update, update_scores
+from popspark.storage.runs import Run
+from popspark.storage.slices import open_slices
+from popspark.storage.tables import IMAGE_FEATURES, IMAGES, POSTS, SCORES
+from popspark.storage.warehouse import find_table, read_table
+
+
+class Config(ScheduledConfig):
+    """Tables; bundle: folder or zip. weights: of deep families, as in conf/extract_features.yaml. report: or null.
+
+    scores: a path, or table:NAME in the session's catalog. update: which posts, and how many may be refused.
+    """
+
+    posts: str | None
+    images: str
+    image_features: str | None
+    bundle: str
+    scores: str
+    report: str | None
+    update: Update
+    device: Device = "auto"
+    batch_size: int = 16
+    weights: dict[str, str] = {}
+    limits: Limits = Limits()
+
+
+def main(config: Config) -> None:
+    with Run("score_posts", config) as record:
+        _score(config, record)
+
+
+def _score(config: Config, record: Run) -> None:
+    stages = record.stages
+    bundle = load_bundle(Path(config.bundle))
+    planned = plan_bundle(bundle, Path(config.bundle), config.device, config.batch_size, config.weights)
+    record.model_name, record.model_version = bundle.name, bundle.version
+    record.versions |= {f"feature {name}": version for name, version in bundle.feature_versions.items()}
+    tables = {"posts": config.posts, "images": config.images, "image_features": config.image_features}
+    record.read_from({**tables, "bundle": config.bundle})
+    stages.done("bundle and weights checked")
+
+    spark = get_session("score_posts", config.env.spark)
+    stages.done("session")
+    archive = Path(tempfile.mkdtemp()) / f"{bundle.name}-{bundle.version}.zip"
+    archive.write_bytes(zip_bundle(Path(config.bundle)))
+    ship_file(spark, archive)
+    for family in planned:
+        if family.weights_path:
+            ship_file(spark, family.weights_path)
+    images = read_table(spark, IMAGES, config.images)
+    posts = read_table(spark, POSTS, config.posts) if config.posts else posts_of_images(images)
+    stored = find_table(spark, IMAGE_FEATURES, config.image_features) if config.image_features else None
+    extraction = Extraction(planned, config.device, config.batch_size, config.limits)
+    needs_social = set(bundle.reductions) != {"visual"}
+    social = social_features(spark, posts, bundle.manifest["social"]["mode"]) if needs_social else None
+
+    def score(inputs: DataFrame) -> DataFrame:
+        ids = collect_few(inputs) if stored is not None else None
+        parts = project_features(extract_wanted(inputs, images, stored, extraction, ids), bundle, archive.name)
+        if stored is not None:
+            parts = parts.unionByName(project_stored(stored, ids, bundle, archive.name))
+        return score_posts(inputs, parts, bundle, archive.name, config.run_id)
+
+    with open_slices(spark, SCORES, config.scores, config.run_id, config.lock_wait_seconds) as slices:
+        record.mark_killed(slices.lock.broken)
+        inputs = scoring_inputs(posts, images, social, bundle)
+        outcome = update_scores(slices, inputs, score, bundle, config.update, stages)
+    record.counts = outcome.counts()
+    record.input_rows = {"posts": outcome.n_rows}
+    if config.report:
+        scores = read_table(spark, SCORES, config.scores)
+        write_report(config.report, posts, images, scores, bundle.manifest, outcome, stages)
+        stages.done("report")
+    print(render_summary(outcome, stages, config.scores, config.report))

@@ -1,0 +1,46 @@
+"""Makes posts whose counts are simulated from stated effects, over given pictures or over none.
+
+    python jobs/simulate_posts.py
+    python jobs/simulate_posts.py --config conf/simulate_posts_smpd.yaml
+
+Reads: images (may be null: each post then names a picture of its own that does not exist).
+Writes: posts, marked is_simulated; the true effects and the expected popularity are in `extra`.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import functions as F
+
+from popspark.runtime.config import JobConfig
+from popspark.runtime.session import get_session
+from popspark.simulation.pictures import measure_pictures
+from popspark.simulation.simulation import Simulation, simulate_posts
+from popspark.storage.tables import IMAGES, POSTS
+from popspark.storage.warehouse import read_table, write_table
+
+
+class Config(JobConfig):
+    """images: the table whose pictures are posted, or null. posts: where to write. simulation: sizes and effects."""
+
+    images: str | None
+    posts: str
+    simulation: Simulation
+
+
+def main(config: Config) -> None:
+    spark = get_session("simulate_posts", config.env.spark)
+    pictures = measure_pictures(read_table(spark, IMAGES, config.images)).persist() if config.images else None
+    write_table(simulate_posts(spark, config.simulation, pictures), POSTS, config.posts)
+
+    posts = read_table(spark, POSTS, config.posts)
+    n = posts.agg(
+        F.count("*").alias("posts"),
+        F.count_distinct("user_id").alias("users"),
+        F.count_distinct("image_id").alias("images"),
+        F.median("n_views").alias("views"),
+    ).first()
+    assert n is not None
+    print(
+        f"Simulated {n['posts']:,} posts of {n['users']:,} users over {n['images']:,} images; "
+        f"median views {n['views']:,.0f}.\nWrote {config.posts}"
+    )

@@ -1,0 +1,55 @@
+"""Trains a ranker on the driver from the pair_examples table and releases it as a bundle.
+
+    python jobs/train_ranker.py
+    python jobs/train_ranker.py --config conf/train_ranker_cpu.yaml bundle=models/mine name=mine version=1
+    python jobs/train_ranker.py ranker.backbone=resnet50_iipa ranker.weights=model-resnet50.pth
+
+Reads: pair_examples and <pair_examples>.json, on a file system that the driver can open (local, or mounted).
+Writes: the bundle; the report, one HTML page; and in `work` a checkpoint, from which a killed run goes on.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from popspark.runtime.config import JobConfig
+from popspark.runtime.errors import PathError
+from popspark.runtime.stages import Stages
+from popspark.training.ranker.page import write_ranker_report
+from popspark.training.ranker.ranker_release import release_ranker
+from popspark.training.ranker.ranking import RankerSettings, train_ranker
+from popspark.training.ranker.ranking_evaluation import evaluate
+
+
+class Config(JobConfig):
+    """pair_examples: folder. work: for what a killed run goes on from. bundle: folder to write. report: page."""
+
+    pair_examples: str
+    work: str
+    bundle: str
+    report: str
+    name: str
+    version: str
+    ranker: RankerSettings
+
+
+def main(config: Config) -> None:
+    made = Path(f"{config.pair_examples.rstrip('/')}.json")
+    if not made.is_file():
+        raise PathError("There are no pair examples.", where=str(made), fix="run jobs/build_pair_examples.py first")
+    making = json.loads(made.read_text())
+    stages = Stages()
+    fitted = train_ranker(Path(config.pair_examples), Path(config.work), config.ranker)
+    stages.done("ranker fitted")
+    facts = evaluate(fitted)
+    release_ranker(fitted, facts, making, config.name, config.version, Path(config.bundle))
+    stages.done("measured and released")
+    settings = config.ranker.model_dump()
+    write_ranker_report(Path(config.report), facts, making, config.name, config.version, settings, stages.seconds)
+
+    print(f"Wrote {config.name} {config.version} to {config.bundle}")
+    for line in [*facts.splits.values(), *facts.baselines]:
+        found = line.accuracy
+        print(f"  {line.label:<42}{line.n_pairs:>8,} pairs  {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]")
+    print(f"report  {config.report}")

@@ -1,0 +1,65 @@
+"""Trains VSCNN on the driver from the examples table and releases it as a bundle.
+
+    python jobs/train_vscnn.py
+    python jobs/train_vscnn.py model.architecture=vcnn model.fit.n_epochs=20 bundle=models/mine name=mine version=1
+
+Reads: examples and <examples>.json, on a file system that the driver can open (local, or mounted).
+Writes: the bundle; and in `work` the reduced rows and a checkpoint, from which a killed run goes on.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import popspark
+from popspark.images.decode import VERSION as DECODER_VERSION
+from popspark.models.bundle import Bundle, quantiles, write_bundle
+from popspark.report.card import render_card
+from popspark.runtime.config import JobConfig
+from popspark.runtime.errors import PathError
+from popspark.training.cnn import CnnSettings, train_cnn
+
+
+class Config(JobConfig):
+    """examples: folder. work: for what a killed run goes on from. bundle: folder to write. name, version: of it."""
+
+    examples: str
+    work: str
+    bundle: str
+    name: str
+    version: str
+    model: CnnSettings
+
+
+def main(config: Config) -> None:
+    from popspark.networks.vscnn import TOWERS
+
+    made = Path(f"{config.examples.rstrip('/')}.json")
+    if not made.is_file():
+        raise PathError("There are no examples.", where=str(made), fix="run jobs/build_examples.py first")
+    making = json.loads(made.read_text())
+    fitted = train_cnn(Path(config.examples), Path(config.work), config.model)
+    manifest = {
+        "name": config.name,
+        "version": config.version,
+        "kind": config.model.architecture,
+        "popspark": popspark.__version__,
+        "decoder": DECODER_VERSION,
+        "network": {"towers": TOWERS[config.model.architecture]},
+        **making,
+        "training": {
+            "settings": config.model.model_dump(),
+            "rows": dict(fitted.n_rows),
+            "metrics": {split: {n: asdict(e) for n, e in found.items()} for split, found in fitted.metrics.items()},
+            "curves": [asdict(line) for line in fitted.curves],
+        },
+    }
+    network = {name: value.cpu().numpy() for name, value in fitted.network.state_dict().items()}
+    bundle = Bundle(manifest, network, fitted.reductions, quantiles(fitted.scores))
+    write_bundle(bundle, Path(config.bundle), render_card(manifest))
+    print(f"Wrote {config.name} {config.version} to {config.bundle}")
+    for split, found in fitted.metrics.items():
+        values = ", ".join(f"{n} {e.value:.3f} [{e.low:.3f}, {e.high:.3f}]" for n, e in found.items())
+        print(f"  {split:<6}{fitted.n_rows[split]:>8,} rows  {values}")
