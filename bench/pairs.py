@@ -44,7 +44,8 @@ from popspark.simulation.simulation import Simulation, simulate_posts
 from popspark.storage.tables import PAIR_POSTS, POSTS
 from popspark.storage.warehouse import read_table, write_table
 from popspark.training.ranker.pair_images import read_crops
-from popspark.training.ranker.ranking_fit import RankFit, make_optimizer
+from popspark.training.ranker.ranking_fit import make_optimizer
+from popspark.training.ranker.settings import RankerFitSettings
 
 SECTIONS = ("shapes", "growth", "heavy", "memory", "feed")
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -252,7 +253,7 @@ def step_of(name: str, is_frozen: bool) -> Callable[[list[Any]], None]:
 
     backbone = BACKBONES[name]
     network = start_ranker(backbone, None, 0).train(not is_frozen).to(memory_format=torch.channels_last)
-    optimizer = make_optimizer(network, RankFit())
+    optimizer = make_optimizer(network, RankerFitSettings())
 
     def step(crops: list[Any]) -> None:
         inputs = to_input(crops, backbone, torch.device("cpu"), torch.float32)

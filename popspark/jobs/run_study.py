@@ -21,8 +21,8 @@ from popspark.storage.tables import IMAGE_FEATURES, IMAGES, POSTS
 from popspark.storage.warehouse import read_table
 from popspark.study.data import build_cells, read_photographs
 from popspark.study.facts import gather_facts
-from popspark.study.fits import StudySettings
 from popspark.study.page import N_PICTURES, StudyReport, best_and_worst, write_study
+from popspark.study.settings import StudySettings
 from popspark.study.study import Study
 
 
