@@ -37,10 +37,11 @@ from popspark.images.decode import decode, shrink
 from popspark.networks.backbones import BACKBONES, to_input
 from popspark.networks.ranker import pair_logits, start_ranker
 from popspark.pairs.pairing import generate_pairs, pair_posts
-from popspark.pairs.rules import PairRules, preset_rules
+from popspark.pairs.settings import PairRules, preset_rules
 from popspark.runtime.queries import load_sql
 from popspark.runtime.session import get_session
-from popspark.simulation.simulation import Simulation, simulate_posts
+from popspark.simulation.settings import Simulation
+from popspark.simulation.simulation import simulate_posts
 from popspark.storage.tables import PAIR_POSTS, POSTS
 from popspark.storage.warehouse import read_table, write_table
 from popspark.training.ranker.pair_images import read_crops

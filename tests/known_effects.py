@@ -19,7 +19,8 @@ from popspark.posts.labels import popularity_labels
 from popspark.posts.social import social_features
 from popspark.posts.splits import assign_splits
 from popspark.simulation.pictures import measure_pictures
-from popspark.simulation.simulation import Simulation, simulate_posts
+from popspark.simulation.settings import Simulation
+from popspark.simulation.simulation import simulate_posts
 from popspark.storage.tables import EXAMPLES, IMAGE_FEATURES, IMAGES
 from popspark.storage.warehouse import write_table
 from popspark.training.fitting import FitSettings

@@ -13,7 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from popspark.features.extractor import FeatureSettings
-from popspark.posts.examples import LabelSettings
+from popspark.posts.settings import LabelSettings, SplitGroup
 from popspark.runtime.config import JobConfig
 from popspark.runtime.session import get_session
 from popspark.runtime.stages import Stages
@@ -37,7 +37,7 @@ class Config(JobConfig):
     features: FeatureSettings
     label: LabelSettings
     seed: int
-    group_by: str | None
+    group_by: SplitGroup | None
     main: tuple[str, str]
     study: StudySettings
 
