@@ -11,7 +11,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from popspark.images import decode as codecs
-from popspark.images.download import Downloader, Politeness
+from popspark.images.download import Downloader
+from popspark.images.settings import Politeness
 from popspark.storage.tables import DOWNLOADS
 
 BATCH_BYTES = 64 * 1024 * 1024

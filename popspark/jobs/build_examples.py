@@ -10,7 +10,8 @@ Writes: examples, and beside it <examples>.json: what a model trained on them mu
 from __future__ import annotations
 
 from popspark.features.extractor import FeatureSettings
-from popspark.posts.examples import LabelSettings, SplitSettings, write_examples
+from popspark.posts.examples import write_examples
+from popspark.posts.settings import LabelSettings, SocialMode, SplitSettings
 from popspark.runtime.config import JobConfig
 from popspark.runtime.session import get_session
 from popspark.storage.tables import IMAGE_FEATURES, IMAGES, POSTS
@@ -25,7 +26,7 @@ class Config(JobConfig):
     image_features: str
     examples: str
     features: FeatureSettings
-    social_mode: str
+    social_mode: SocialMode
     label: LabelSettings
     split: SplitSettings
 

@@ -13,7 +13,8 @@ import json
 from pathlib import Path
 
 from popspark.images import decode as codecs
-from popspark.pairs.examples import PairLimits, join_pair_examples, make_thumbnails, picture_pairs
+from popspark.pairs.examples import join_pair_examples, make_thumbnails, picture_pairs
+from popspark.pairs.settings import PairLimits
 from popspark.runtime.config import JobConfig
 from popspark.runtime.session import get_session
 from popspark.storage.tables import IMAGES, PAIR_AUDIT, PAIR_EXAMPLES, PAIR_POSTS, PAIRS, POSTS, THUMBNAILS

@@ -9,12 +9,12 @@ Writes: pair_posts (each post as the rules see it), pairs, and pair_audit (what 
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import model_validator
 
 from popspark.pairs.pairing import audit_pairs, generate_pairs, pair_posts
-from popspark.pairs.rules import PRESETS, PairRules
+from popspark.pairs.settings import PRESETS, PairPreset, PairRules
 from popspark.runtime.config import JobConfig
 from popspark.runtime.session import get_session
 from popspark.runtime.stages import Stages
@@ -29,7 +29,7 @@ class Config(JobConfig):
     pair_posts: str
     pairs: str
     pair_audit: str
-    preset: Literal["twitter", "ding"]
+    preset: PairPreset
     rules: PairRules
 
     @model_validator(mode="before")

@@ -13,7 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from popspark.features.extractor import FeatureSettings
-from popspark.posts.examples import LabelSettings
+from popspark.posts.settings import LabelSettings, SplitGroup
 from popspark.runtime.config import JobConfig
 from popspark.runtime.session import get_session
 from popspark.runtime.stages import Stages
@@ -21,8 +21,8 @@ from popspark.storage.tables import IMAGE_FEATURES, IMAGES, POSTS
 from popspark.storage.warehouse import read_table
 from popspark.study.data import build_cells, read_photographs
 from popspark.study.facts import gather_facts
-from popspark.study.fits import StudySettings
 from popspark.study.page import N_PICTURES, StudyReport, best_and_worst, write_study
+from popspark.study.settings import StudySettings
 from popspark.study.study import Study
 
 
@@ -37,7 +37,7 @@ class Config(JobConfig):
     features: FeatureSettings
     label: LabelSettings
     seed: int
-    group_by: str | None
+    group_by: SplitGroup | None
     main: tuple[str, str]
     study: StudySettings
 

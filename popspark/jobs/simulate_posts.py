@@ -14,7 +14,8 @@ from pyspark.sql import functions as F
 from popspark.runtime.config import JobConfig
 from popspark.runtime.session import get_session
 from popspark.simulation.pictures import measure_pictures
-from popspark.simulation.simulation import Simulation, simulate_posts
+from popspark.simulation.settings import Simulation
+from popspark.simulation.simulation import simulate_posts
 from popspark.storage.tables import IMAGES, POSTS
 from popspark.storage.warehouse import read_table, write_table
 

@@ -18,8 +18,9 @@ from popspark.runtime.errors import PathError
 from popspark.runtime.stages import Stages
 from popspark.training.ranker.page import write_ranker_report
 from popspark.training.ranker.ranker_release import release_ranker
-from popspark.training.ranker.ranking import RankerSettings, train_ranker
+from popspark.training.ranker.ranking import train_ranker
 from popspark.training.ranker.ranking_evaluation import evaluate
+from popspark.training.ranker.settings import RankerSettings
 
 
 class Config(JobConfig):

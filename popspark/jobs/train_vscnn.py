@@ -19,7 +19,8 @@ from popspark.models.bundle import Bundle, quantiles, write_bundle
 from popspark.report.card import render_card
 from popspark.runtime.config import JobConfig
 from popspark.runtime.errors import PathError
-from popspark.training.cnn import CnnSettings, train_cnn
+from popspark.training.cnn import train_cnn
+from popspark.training.settings import CnnSettings
 
 
 class Config(JobConfig):

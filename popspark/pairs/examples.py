@@ -9,28 +9,19 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pandas as pd
-from pydantic import PositiveInt
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.pandas.functions import pandas_udf
 
 from popspark.images import decode as codecs
-from popspark.runtime.config import Section
+from popspark.pairs.settings import PairLimits
 from popspark.runtime.queries import load_sql
 from popspark.storage.tables import PAIR_EXAMPLES, THUMBNAILS
 
 SHRUNK = T.StructType([T.StructField(n, THUMBNAILS.columns[n]) for n in ("thumbnail", "brightness", "status", "error")])
 PAIRS_PER_FILE = 4000
 """Of pair_examples: some 150 MB."""
-
-
-class PairLimits(Section):
-    """Pairs that each split keeps, about. A pair takes some 40 kB."""
-
-    train: PositiveInt = 50_000
-    valid: PositiveInt = 5_000
-    test: PositiveInt = 5_000
 
 
 def _shrink(content: bytes, limits: codecs.Limits) -> dict[str, Any]:
