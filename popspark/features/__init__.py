@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from popspark.runtime.errors import ConfigError, closest
+from popspark.runtime.errors import unknown
 
 Image = npt.NDArray[np.uint8]
 """One decoded image: uint8, shape (H, W, 3), RGB."""
@@ -75,9 +75,7 @@ REGISTRY: Mapping[str, str] = {
 def get_family(name: str) -> Family:
     """The family of that name; raises `ConfigError` listing the known ones for any other."""
     if name not in REGISTRY:
-        raise ConfigError(
-            "Unknown feature family.", got=repr(name), legal=", ".join(REGISTRY), fix=closest(name, REGISTRY) or None
-        )
+        raise unknown("feature family", name, REGISTRY)
     module: Any = import_module(REGISTRY[name])
     family: Family = module.FAMILY
     return family
