@@ -9,7 +9,7 @@ Writes: examples, and beside it <examples>.json: what a model trained on them mu
 
 from __future__ import annotations
 
-from popspark.features.extractor import FeatureSettings
+from popspark.features.settings import FeatureSettings
 from popspark.posts.examples import LabelSettings, SplitSettings, write_examples
 from popspark.runtime.config import JobConfig
 from popspark.runtime.session import get_session

@@ -13,6 +13,7 @@ import json
 from pathlib import Path
 
 from popspark.images import decode as codecs
+from popspark.images.limits import Limits
 from popspark.pairs.examples import PairLimits, join_pair_examples, make_thumbnails, picture_pairs
 from popspark.runtime.config import JobConfig
 from popspark.runtime.session import get_session
@@ -32,7 +33,7 @@ class Config(JobConfig):
     pair_examples: str
     limits: PairLimits
     seed: int
-    image_limits: codecs.Limits
+    image_limits: Limits
 
 
 def main(config: Config) -> None:

@@ -18,9 +18,10 @@ from collections import Counter
 from pyspark.sql import DataFrame
 
 from popspark.features.extraction import Extraction
-from popspark.features.extractor import FeatureSettings, plan_features
 from popspark.features.lacking_features import extract_missing
-from popspark.images.decode import Limits
+from popspark.features.plan import plan_features
+from popspark.features.settings import FeatureSettings
+from popspark.images.limits import Limits
 from popspark.runtime.config import ScheduledConfig
 from popspark.runtime.session import get_session, ship_file
 from popspark.storage.locking import TableLock

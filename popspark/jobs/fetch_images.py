@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from pydantic import Field
 from pyspark.sql import DataFrame, SparkSession
 
-from popspark.images.decode import Limits
 from popspark.images.download import Politeness
 from popspark.images.fetching import fetch_images
+from popspark.images.limits import Limits
 from popspark.runtime.config import JobConfig
 from popspark.runtime.queries import load_sql
 from popspark.runtime.session import get_session

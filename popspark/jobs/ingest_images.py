@@ -10,8 +10,8 @@ Writes: images; every file has a row, refused ones with their status.
 
 from __future__ import annotations
 
-from popspark.images.decode import Limits
 from popspark.images.index import list_images, read_images
+from popspark.images.limits import Limits
 from popspark.runtime.config import JobConfig
 from popspark.runtime.errors import ConfigError
 from popspark.runtime.session import get_session

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from popspark.features.extractor import Device, plan_bundle
-from popspark.images.decode import Limits, decode
+from popspark.features.plan import plan_bundle
+from popspark.features.settings import Device
+from popspark.images.decode import decode
+from popspark.images.limits import Limits
 from popspark.models.bundle import load_bundle
 from popspark.report.figures import thumbnail
 from popspark.report.page import render_page

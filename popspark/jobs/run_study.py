@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from popspark.features.extractor import FeatureSettings
+from popspark.features.settings import FeatureSettings
 from popspark.posts.examples import LabelSettings
 from popspark.runtime.config import JobConfig
 from popspark.runtime.session import get_session

@@ -18,20 +18,22 @@ from pathlib import Path
 from pyspark.sql import DataFrame
 
 from popspark.features.extraction import Extraction
-from popspark.features.extractor import Device, plan_bundle
 from popspark.features.lacking_features import extract_wanted
+from popspark.features.plan import plan_bundle
 from popspark.features.projection import project_features
+from popspark.features.settings import Device
 from popspark.features.stored_files import collect_few
 from popspark.features.stored_parts import project_stored
-from popspark.images.decode import Limits
+from popspark.images.limits import Limits
 from popspark.models.bundle import load_bundle, zip_bundle
 from popspark.posts.social import social_features
 from popspark.runtime.config import ScheduledConfig
 from popspark.runtime.session import get_session, ship_file
 from popspark.scoring.inputs import posts_of_images, scoring_inputs
 from popspark.scoring.scoring import score_posts
+from popspark.scoring.settings import Update
 from popspark.scoring.summary import render_summary, write_report
-from popspark.scoring.update import Update, update_scores
+from popspark.scoring.update import update_scores
 from popspark.storage.runs import Run
 from popspark.storage.slices import open_slices
 from popspark.storage.tables import IMAGE_FEATURES, IMAGES, POSTS, SCORES

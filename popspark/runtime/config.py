@@ -5,6 +5,7 @@ The merge and the interpolation (`${env.warehouse}/posts`, `${oc.env:HOME}`) are
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -130,6 +131,9 @@ def _explain(error: ValidationError, model: type[BaseModel], where: str) -> Conf
             lines.append(f"unknown key {name}; legal keys: {', '.join(legal)}. {hint}".rstrip())
         elif fault["type"] == "missing":
             lines.append(f"missing key {name}; set it in the file or as {name}=VALUE")
+        elif fault["type"] == "literal_error":
+            hint = closest(str(fault["input"]), re.findall("'([^']*)'", fault["ctx"]["expected"]))
+            lines.append(f"{name} = {fault['input']!r}: {fault['msg']}. {hint}".removesuffix(". "))
         else:
             lines.append(f"{name} = {fault['input']!r}: {fault['msg']}")
     return ConfigError("This configuration cannot be used.", where=where, got="\n       ".join(lines))
