@@ -28,9 +28,10 @@ from skimage.feature import local_binary_pattern
 from table import Row
 from threadpoolctl import threadpool_limits
 
-from popspark.features import Calculate, get_family
 from popspark.features.families import aesthetic, color, lbp
 from popspark.features.families._subject_region import region
+from popspark.features.family import Calculate
+from popspark.features.registry import get_family
 from popspark.images.decode import decode
 from tests.references import gist as literal_gist
 from tests.references.subject_region import sharpness, shifted_window_sums

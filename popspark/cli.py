@@ -16,8 +16,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from popspark import __version__
-from popspark.runtime.command import run_job
-from popspark.runtime.config import default_values, section_of
+from popspark.runtime.errors import closest
 
 JOBS = {
     "Scores": {
@@ -73,8 +72,11 @@ class Setting(NamedTuple):
 
 def list_settings(model: Any, values: Mapping[str, Any] | None = None, prefix: str = "") -> Iterator[Setting]:
     """The settings of a Config, those of sections as `section.name`. values: defaults that win over the model's."""
+    from popspark.runtime.config import default_values, section_of
+
     values = {**default_values(model), **(values or {})}
-    for name, field in model.model_fields.items():
+    own_first = sorted(model.model_fields.items(), key=lambda field: field[0] not in model.__annotations__)
+    for name, field in own_first:
         section = section_of(field.annotation)
         if section is not None and values.get(name, {}) is not None:
             yield from list_settings(section, values.get(name), f"{prefix}{name}.")
@@ -101,6 +103,8 @@ class _Job(click.Command):
     """A job as a subcommand: --env, --config and its settings."""
 
     def __init__(self, name: str) -> None:
+        from popspark.runtime.command import run_job
+
         module_name = name.replace("-", "_")
         job = import_module(f"popspark.jobs.{module_name}")
         self._model = job.Config
@@ -116,9 +120,7 @@ class _Job(click.Command):
                 click.Option(
                     ["--env"], help="Where it runs: cluster, databricks, or a .yaml file; on this machine if not given."
                 ),
-                click.Option(
-                    ["--config"], help=f"Settings from conf/{module_name}, by name, or from a .yaml file."
-                ),
+                click.Option(["--config"], help=f"Settings from conf/{module_name}, by name, or from a .yaml file."),
                 _Settings(job.Config),
             ],
         )
@@ -127,7 +129,7 @@ class _Job(click.Command):
         super().format_options(ctx, formatter)
         with formatter.section("Settings"):
             rows = [(f"{name}={default}", meaning) for name, default, meaning in list_settings(self._model)]
-            formatter.write_dl(rows, col_max=44)
+            formatter.write_dl(rows, col_max=8)  # the meaning below the name
 
 
 class _Jobs(click.Group):
@@ -138,7 +140,9 @@ class _Jobs(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         name = cmd_name.replace("_", "-")
-        return _Job(name) if name in self.list_commands(ctx) else None
+        if name not in self.list_commands(ctx):
+            ctx.fail(f"There is no job {cmd_name!r}. {closest(name, self.list_commands(ctx))}".rstrip())
+        return _Job(name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, jobs in JOBS.items():

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from popspark.images import decode as codecs
-from popspark.images.decode import ImageRefused, Limits
+from popspark.images.decode import ImageRefused
+from popspark.images.limits import Limits
 
 DEADLY = b"deadly"
 

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
 
 from popspark.evaluation.metrics import spearman_rho
-from popspark.features import get_family
+from popspark.features.registry import get_family
 from popspark.images.decode import decode
 from popspark.posts.examples import join_examples
 from popspark.posts.labels import popularity_labels

@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 import pyspark
 from PIL import Image
 
-from popspark.features.extractor import FeatureSettings, plan_features
+from popspark.features.plan import plan_features
+from popspark.features.settings import FeatureSettings
 from popspark.models.bundle import Bundle, Reduction, write_bundle
 from popspark.storage.publishing import settle
 from tests.killing_decoder import DEADLY

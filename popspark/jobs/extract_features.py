@@ -48,8 +48,8 @@ def main(config: Config) -> None:
 
 def _extract(config: Config, record: Run) -> None:
     from popspark.features.extraction import Extraction
-    from popspark.features.extractor import plan_features
     from popspark.features.lacking_features import extract_missing
+    from popspark.features.plan import plan_features
     from popspark.runtime.session import get_session, ship_file
     from popspark.storage.locking import TableLock
     from popspark.storage.tables import IMAGE_FEATURES, IMAGES

@@ -40,7 +40,7 @@ class Config(JobConfig):
 
 
 def main(config: Config) -> None:
-    from popspark.features.extractor import plan_bundle
+    from popspark.features.plan import plan_bundle
     from popspark.images.decode import decode
     from popspark.models.bundle import load_bundle
     from popspark.report.figures import thumbnail

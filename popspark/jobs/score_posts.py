@@ -65,8 +65,8 @@ def _score(config: Config, record: Run) -> None:
     from pyspark.sql import DataFrame
 
     from popspark.features.extraction import Extraction
-    from popspark.features.extractor import plan_bundle
     from popspark.features.lacking_features import extract_wanted
+    from popspark.features.plan import plan_bundle
     from popspark.features.projection import project_features
     from popspark.features.stored_files import collect_few
     from popspark.features.stored_parts import project_stored

@@ -7,6 +7,7 @@ Each default stands in the field that it belongs to. The merge and the interpola
 from __future__ import annotations
 
 import io
+import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -167,6 +168,9 @@ def _explain(error: ValidationError, model: type[BaseModel], where: str) -> Conf
             lines.append(f"unknown key {name}; legal keys: {', '.join(legal)}. {hint}".rstrip())
         elif fault["type"] == "missing":
             lines.append(f"missing key {name}; set it as {name}=VALUE")
+        elif fault["type"] == "literal_error":
+            hint = closest(str(fault["input"]), re.findall("'([^']*)'", fault["ctx"]["expected"]))
+            lines.append(f"{name} = {fault['input']!r}: {fault['msg']}. {hint}".removesuffix(". "))
         else:
             lines.append(f"{name} = {fault['input']!r}: {fault['msg']}")
     return ConfigError("This configuration cannot be used.", where=where, got="\n       ".join(lines))

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from popspark.features.extractor import Extractor, PlannedFamily
-from popspark.images.decode import Limits
+from popspark.features.extractor import Extractor
+from popspark.features.plan import PlannedFamily
+from popspark.images.limits import Limits
 from popspark.models.bundle import Bundle
 from popspark.models.predictor import Predictor
 from popspark.networks.devices import choose_device

@@ -18,8 +18,9 @@ from PIL import Image
 from torch import nn
 from torchvision import models
 
-from popspark.features.extractor import plan_bundle
-from popspark.images.decode import DEFAULT_LIMITS, decode, shrink
+from popspark.features.plan import plan_bundle
+from popspark.images.decode import decode, shrink
+from popspark.images.limits import DEFAULT_LIMITS
 from popspark.models.bundle import load_bundle
 from popspark.models.predictor import Predictor
 from popspark.networks.ranker import Ranker
