@@ -1,6 +1,6 @@
 """All visual features: exactness costs nothing if it is fast. Ratios in one run.
 
-    PYTHONPATH=. python bench/extraction.py [--images 60] [--memory-images 10000] [--json FILE]
+    python -m bench.extraction [--images 60] [--memory-images 10000] [--json FILE]
 
 Reads ../shared/data/photos where present, else sample/photos. VGG19 and ResNet-50 run with random weights: the same
 arithmetic, features that mean nothing.
@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from classical import (
+
+from bench.classical import (
     classical_rows,
     make_12_megapixels,
     read_photographs,
     reduced_decode_effects,
     reduced_decode_rows,
 )
-from table import Row, finish
-from timing import best_seconds, in_processes, timed
+from bench.table import Row, finish
+from bench.timing import best_seconds, in_processes, timed
 
 FAMILIES = ("color", "lbp", "gist", "aesthetic", "vgg19", "resnet50", "efficientnet_lite0")
 RANDOM = ("vgg19", "resnet50")

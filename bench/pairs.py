@@ -1,7 +1,7 @@
 """Pairs at scale: against a plain Spark self-join, against DuckDB with the same SQL, growth, and bounded memory; and
 the ranker's feed against what networks consume.
 
-    python bench/pairs.py [--posts-share 1.0] [--only shapes growth ...] [--json FILE]
+    python -m bench.pairs [--posts-share 1.0] [--only shapes growth ...] [--json FILE]
 
 Simulated posts in the shapes of conf/simulate_posts_{smp_t1,smpd}.yaml, preset twitter without its caps.
 Outputs are compared by count and by a sum of hashes, of the ids where nothing is timed and of the popularity, which is
@@ -31,8 +31,8 @@ import sqlglot
 import yaml
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from table import Row, finish
 
+from bench.table import Row, finish
 from popspark.images.decode import decode, shrink
 from popspark.networks.backbones import BACKBONES, to_input
 from popspark.networks.ranker import pair_logits, start_ranker

@@ -1,6 +1,6 @@
 """What a nightly increment costs, by the job itself: a full run, then one with a hundredth more posts.
 
-    PYTHONPATH=. python bench/scheduled.py [--posts 1000000] [--json FILE]
+    python -m bench.scheduled [--posts 1000000] [--json FILE]
 
 Posts of 50,000 users over three years, one photograph each, scored by models/demo-vscnn: five families, 1,894 values,
 and point-in-time social values. Each run is a process of its own on two cores, and its time that of the whole process.
@@ -24,9 +24,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from scoring import BUNDLE, N_TASKS, ROOT, made_up_features, torch_scoring
-from table import Row, finish
-from timing import in_processes, timed
+from bench.scoring import BUNDLE, N_TASKS, ROOT, made_up_features, torch_scoring
+from bench.table import Row, finish
+from bench.timing import in_processes, timed
 
 SHARE = 0.01
 OPTIONS = {
@@ -36,9 +36,7 @@ OPTIONS = {
     "spark.driver.memory": "5g",
 }
 START = """
-import sys
-sys.path.insert(0, "jobs")
-import score_posts
+from popspark.jobs import score_posts
 spark = score_posts.get_session("start", {options})
 spark.range(1).count()
 """

@@ -1,6 +1,6 @@
 """Training against its references: the feed, the step, the paper's full run, and the reduction.
 
-    python bench/training.py [--full] [--json FILE]
+    python -m bench.training [--full] [--json FILE]
 
 --full measures the reduction on 100,000 x 4,710 values (1.9 GB as Parquet, in a temporary folder) instead of
 20,000 x 1,000.
@@ -20,10 +20,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from table import Row, finish
 from torch import nn
 from tqdm import tqdm
 
+from bench.table import Row, finish
 from popspark.networks.vscnn import CHANNELS, HIDDEN, TOWERS, PopularityCNN, merged_size
 from popspark.training.feed import Batch, read_epoch
 from popspark.training.fitting import make_optimizer, train_epoch

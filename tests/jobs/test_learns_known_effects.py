@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import pytest
 
+from bench.known_effects import EFFECTS, FIT, NOISE, read_photographs, write_examples
 from popspark.training.cnn import CnnSettings, train_cnn
-from tests.known_effects import EFFECTS, FIT, NOISE, read_photographs, write_examples
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
