@@ -137,7 +137,6 @@ def main() -> None:
 
         start = [sys.executable, "-c", START.format(options=OPTIONS)]
         fixed = timed(lambda: subprocess.run(start, cwd=ROOT, env=environment(), check=True))
-        print(f"fixed start (imports, session, first task): {fixed:.1f} s", flush=True)
         extend(range(n_posts), range(1095), thumbnails, with_features=True)
         full = run_job(warehouse, "full run from stored features")
         extend(range(n_posts, n_posts + n_more), range(1095, 1096), thumbnails, with_features=True)
@@ -159,7 +158,7 @@ def main() -> None:
         Row(f"{what}: from stored features", cost_of_stored, full["process_seconds"], "s", 0.03, False),
         Row(f"{n_posts:,} posts scored from stored features, against torch", *rates, "rows/s", 0.7, True),
     ]
-    finish("Scheduled", rows, args.json)
+    finish("Scheduled", rows, args.json, [f"The fixed start (imports, session, first task) takes {fixed:.1f} s."])
 
 
 if __name__ == "__main__":
