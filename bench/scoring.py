@@ -1,6 +1,6 @@
 """Deep extraction inside the job, scoring from stored features, and a worker's memory: ratios in one run.
 
-    python bench/scoring.py [--photos FOLDER] [--posts 100000] [--json FILE]
+    python -m bench.scoring [--photos FOLDER] [--posts 100000] [--json FILE]
 
 All on two threads: two Spark tasks of one thread, against plain torch in two processes of one thread.
 Scoring's times are the shortest of three, of which the first ones still find the JVM compiling.
@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from table import Row, finish
-from timing import best_seconds, in_processes, timed
+
+from bench.table import Row, finish
+from bench.timing import best_seconds, in_processes, timed
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "models" / "demo-vscnn"

@@ -168,5 +168,5 @@ def test_help_is_the_job_s_docstring_and_its_settings(job: Path) -> None:
     assert [line.strip() for line in ended.stdout.partition("Settings:\n")[2].splitlines()[:3]] == [
         "things=${env.warehouse}/things",
         "What to count. (str)",
-        "fate=done (str)",
+        "fate=done",
     ]

@@ -1,4 +1,4 @@
-"""Nightly runs that are hurt on purpose: what the tests and bench/faults.py share.
+"""Nightly runs that are hurt on purpose: what bench/faults.py counts and a slow test asserts.
 
 A trial copies the table that the first night left, runs the second night, strikes once, looks at the table (it must be
 that of the first night or that of the second), and runs again, as a scheduler would.
@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.dataset import partitioning
 
-from tests.nights import N_IMAGES, Warehouse, read
+from bench.nights import N_IMAGES, Warehouse, read
 
 VICTIMS = {"worker": "pyspark.daemon", "executor": "CoarseGrainedExecutorBackend"}
 KINDS = ("worker", "executor", "driver", "machine", "disk", "decoder", "extraction")

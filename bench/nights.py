@@ -19,11 +19,11 @@ import pyarrow.parquet as pq
 import pyspark
 from PIL import Image
 
+from bench.deadly_decoder import DEADLY
 from popspark.features.plan import plan_features
 from popspark.features.settings import FeatureSettings
 from popspark.models.bundle import Bundle, Reduction, write_bundle
 from popspark.storage.publishing import settle
-from tests.killing_decoder import DEADLY
 
 ROOT = Path(__file__).resolve().parents[1]
 SUBMIT = Path(pyspark.__file__).parent / "bin" / "spark-submit"
@@ -117,7 +117,7 @@ class Warehouse:
 
     def start(self, scores: Path, night: int = 2, images: str | None = None) -> subprocess.Popen:
         """score_posts in a process group of its own; its lines go to run.log. images: those that kill decoders."""
-        job = "tests/deadly_score_posts.py" if images else "jobs/score_posts.py"
+        job = "bench/deadly_score_posts.py" if images else "jobs/score_posts.py"
         overrides = [f"bundle={self.folder}/bundle", f"scores={scores}", f"posts={self.folder}/posts{night}"]
         return self._submit(job, *overrides, f"images={self.folder}/{images or f'images{night}'}", "report=null")
 
