@@ -46,7 +46,7 @@ def main(config: Config) -> None:
 
     made = Path(f"{config.pair_examples.rstrip('/')}.json")
     if not made.is_file():
-        raise PathError("There are no pair examples.", where=str(made), fix="run jobs/build_pair_examples.py first")
+        raise PathError("There are no pair examples.", where=str(made), fix="run popspark build-pair-examples first")
     making = json.loads(made.read_text())
     stages = Stages()
     fitted = train_ranker(Path(config.pair_examples), Path(config.work), config.ranker)

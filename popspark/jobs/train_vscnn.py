@@ -45,7 +45,7 @@ def main(config: Config) -> None:
 
     made = Path(f"{config.examples.rstrip('/')}.json")
     if not made.is_file():
-        raise PathError("There are no examples.", where=str(made), fix="run jobs/build_examples.py first")
+        raise PathError("There are no examples.", where=str(made), fix="run popspark build-examples first")
     making = json.loads(made.read_text())
     fitted = train_cnn(Path(config.examples), Path(config.work), config.model)
     manifest = {

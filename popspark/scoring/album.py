@@ -83,7 +83,7 @@ def rank_album(
     if bundle.manifest["kind"] != "ranker":
         raise BundleError(
             f"Bundle {bundle.name} {bundle.version} is no ranker.", got=bundle.manifest["kind"], legal="ranker",
-            fix="train one with jobs/train_ranker.py; jobs/score_posts.py runs any bundle",
+            fix="train one with popspark train-ranker; popspark score-posts runs any bundle",
         )  # fmt: skip
     import torch
 
