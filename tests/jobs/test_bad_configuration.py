@@ -38,9 +38,9 @@ def run(job: str, *arguments: str) -> subprocess.CompletedProcess:
         (["update.max_refused_share=5"], 78, "update.max_refused_share = 5: Input should be less than or equal to 1"),
         (["run_id=../x"], 78, "run_id = '../x': String should match pattern"),
         (["device=gpu"], 78, "device = 'gpu': Input should be 'auto', 'cpu' or 'cuda'"),
-        (["--env", "nowhere"], 66, "No such config file."),
+        (["--env", "nowhere"], 66, "There is no 'nowhere' in conf/env."),
         (["bundle=models/absent"], 66, "There is no bundle."),
-        (["--nonsense"], 2, "unrecognized arguments: --nonsense"),
+        (["--nonsense"], 2, "No such option '--nonsense'."),
     ],
 )
 def test_score_posts_refuses(arguments: list[str], code: int, message: str, tmp_path: Path) -> None:
