@@ -30,9 +30,10 @@ from threadpoolctl import threadpool_limits
 from bench.references import gist as literal_gist
 from bench.references.subject_region import sharpness, shifted_window_sums
 from bench.table import Row
-from popspark.features import Calculate, get_family
 from popspark.features.families import aesthetic, color, lbp
 from popspark.features.families._subject_region import region
+from popspark.features.family import Calculate
+from popspark.features.registry import get_family
 from popspark.images.decode import decode
 
 FAMILIES = ("color", "lbp", "gist", "aesthetic")

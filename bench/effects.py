@@ -16,7 +16,8 @@ from pathlib import Path
 from bench.known_effects import EFFECTS, FIT, NOISE, read_photographs, write_examples
 from bench.table import Row, finish
 from popspark.runtime.session import get_session
-from popspark.training.cnn import CnnSettings, train_cnn
+from popspark.training.cnn import train_cnn
+from popspark.training.settings import CnnSettings
 
 
 def main() -> None:

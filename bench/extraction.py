@@ -75,7 +75,8 @@ def vgg19_rows(contents: Sequence[bytes], n_threads: int) -> tuple[list[Row], st
 
 
 def _plan(families: tuple[str, ...]) -> Any:
-    from popspark.features.extractor import FeatureSettings, plan_features
+    from popspark.features.plan import plan_features
+    from popspark.features.settings import FeatureSettings
 
     weights = {name: "random" for name in RANDOM if name in families}
     return plan_features(FeatureSettings(families=families, weights=weights, device="cpu"))
@@ -126,9 +127,10 @@ def store_images(spark: Any, contents: Sequence[bytes], n_images: int, work: Pat
 
 def memory_row(spark: Any, contents: Sequence[bytes], n_images: int, work: Path) -> Row:
     """The peak of the workers, which they keep: after 100 images, and after many."""
-    from popspark.features import Family
     from popspark.features.extraction import Extraction, extract_features
-    from popspark.features.extractor import FeatureSettings, PlannedFamily, plan_features
+    from popspark.features.family import Family
+    from popspark.features.plan import PlannedFamily, plan_features
+    from popspark.features.settings import FeatureSettings
 
     def load() -> Callable[..., Any]:
         import resource
@@ -149,7 +151,8 @@ def memory_row(spark: Any, contents: Sequence[bytes], n_images: int, work: Path)
 
 def bfloat16_effect(contents: Sequence[bytes]) -> str:
     """What bfloat16 moves: the cosine of the features, and the released bundle's score of the same posts."""
-    from popspark.features.extractor import FeatureSettings, plan_features
+    from popspark.features.plan import plan_features
+    from popspark.features.settings import FeatureSettings
     from popspark.images.decode import decode
     from popspark.models.bundle import load_bundle
     from popspark.models.predictor import Predictor
@@ -182,7 +185,8 @@ def main() -> None:
     args = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
 
-    from popspark.features.extractor import FeatureSettings, plan_features
+    from popspark.features.plan import plan_features
+    from popspark.features.settings import FeatureSettings
     from popspark.runtime.session import get_session
 
     work = Path(tempfile.mkdtemp())

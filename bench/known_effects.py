@@ -12,22 +12,23 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
 
 from popspark.evaluation.metrics import spearman_rho
-from popspark.features import get_family
+from popspark.features.registry import get_family
 from popspark.images.decode import decode
 from popspark.posts.examples import join_examples
 from popspark.posts.labels import popularity_labels
 from popspark.posts.social import social_features
 from popspark.posts.splits import assign_splits
 from popspark.simulation.pictures import measure_pictures
-from popspark.simulation.simulation import Simulation, simulate_posts
+from popspark.simulation.settings import Simulation
+from popspark.simulation.simulation import simulate_posts
 from popspark.storage.tables import EXAMPLES, IMAGE_FEATURES, IMAGES
 from popspark.storage.warehouse import write_table
-from popspark.training.fitting import FitSettings
+from popspark.training.settings import CnnFitSettings
 
 PHOTOS = sorted((Path(__file__).resolve().parents[1] / "sample" / "photos").iterdir())
 FAMILIES = ("color", "aesthetic")
 EFFECTS = {"user": 0.6, "hashtags": 0.0, "time": 0.15, "picture": 0.6, "noise": 0.4}
-FIT = FitSettings(n_epochs=20, batch_size=64, lr_step_epochs=8, device="cpu")
+FIT = CnnFitSettings(n_epochs=20, batch_size=64, lr_step_epochs=8, device="cpu")
 NOISE = {"user": 0.0, "hashtags": 0.0, "time": 0.0, "picture": 0.0, "noise": 1.0}
 
 

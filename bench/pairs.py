@@ -37,14 +37,16 @@ from popspark.images.decode import decode, shrink
 from popspark.networks.backbones import BACKBONES, to_input
 from popspark.networks.ranker import pair_logits, start_ranker
 from popspark.pairs.pairing import generate_pairs, pair_posts
-from popspark.pairs.rules import PairRules, preset_rules
+from popspark.pairs.settings import PairRules, preset_rules
 from popspark.runtime.queries import load_sql
 from popspark.runtime.session import get_session
-from popspark.simulation.simulation import Simulation, simulate_posts
+from popspark.simulation.settings import Simulation
+from popspark.simulation.simulation import simulate_posts
 from popspark.storage.tables import PAIR_POSTS, POSTS
 from popspark.storage.warehouse import read_table, write_table
 from popspark.training.ranker.pair_images import read_crops
-from popspark.training.ranker.ranking_fit import RankFit, make_optimizer
+from popspark.training.ranker.ranking_fit import make_optimizer
+from popspark.training.ranker.settings import RankerFitSettings
 
 SECTIONS = ("shapes", "growth", "heavy", "memory", "feed")
 ROOT = Path(__file__).resolve().parents[1]
@@ -254,7 +256,7 @@ def step_of(name: str, is_frozen: bool) -> Callable[[list[Any]], None]:
 
     backbone = BACKBONES[name]
     network = start_ranker(backbone, None, 0).train(not is_frozen).to(memory_format=torch.channels_last)
-    optimizer = make_optimizer(network, RankFit())
+    optimizer = make_optimizer(network, RankerFitSettings())
 
     def step(crops: list[Any]) -> None:
         inputs = to_input(crops, backbone, torch.device("cpu"), torch.float32)

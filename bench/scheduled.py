@@ -36,8 +36,8 @@ OPTIONS = {
     "spark.driver.memory": "5g",
 }
 START = """
-from popspark.jobs import score_posts
-spark = score_posts.get_session("start", {options})
+from popspark.runtime.session import get_session
+spark = get_session("start", {options})
 spark.range(1).count()
 """
 

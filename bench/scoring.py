@@ -92,9 +92,10 @@ def _load_peak() -> Callable[..., Any]:
 
 def extraction_rows(spark: Any, contents: list[bytes], work: Path) -> list[Row]:
     """The job against the plain loop; and the workers' peak, which a reused worker keeps, so the small table first."""
-    from popspark.features import Family
     from popspark.features.extraction import Extraction, extract_features
-    from popspark.features.extractor import FeatureSettings, PlannedFamily, plan_features
+    from popspark.features.family import Family
+    from popspark.features.plan import PlannedFamily, plan_features
+    from popspark.features.settings import FeatureSettings
     from popspark.images import decode as codecs
     from popspark.storage.tables import IMAGES
 

@@ -8,7 +8,8 @@ import signal
 import numpy as np
 import numpy.typing as npt
 
-from popspark.images.decode import ImageRefused, Limits
+from popspark.images.decode import ImageRefused
+from popspark.images.limits import Limits
 
 
 def decode(content: bytes, limits: Limits) -> npt.NDArray[np.uint8]:

@@ -15,10 +15,12 @@ from pyspark.sql import functions as f
 from pyspark.sql import types as t
 from pyspark.sql.pandas.functions import pandas_udf
 
-from popspark.features.extractor import Extractor, PlannedFamily
+from popspark.features.extractor import Extractor
+from popspark.features.plan import PlannedFamily
 from popspark.features.stored_files import sha_key
 from popspark.images import decode as codecs
 from popspark.images.isolation import Decode, IsolatedDecode
+from popspark.images.limits import DEFAULT_LIMITS, Limits
 from popspark.runtime.workers import prepare_worker
 from popspark.storage.tables import FLOATS, IMAGE_FEATURES, STRING
 
@@ -30,7 +32,7 @@ class Extraction:
     planned: tuple[PlannedFamily, ...]
     device: str
     batch_size: int
-    limits: codecs.Limits = codecs.DEFAULT_LIMITS
+    limits: Limits = DEFAULT_LIMITS
     decode: Decode = codecs.decode
 
     @property

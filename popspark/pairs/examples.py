@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pandas as pd
-from pydantic import PositiveInt
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.pandas.functions import pandas_udf
 
 from popspark.images import decode as codecs
-from popspark.runtime.config import Section
+from popspark.images.limits import Limits
+from popspark.pairs.settings import PairLimits
 from popspark.runtime.queries import load_sql
 from popspark.storage.tables import PAIR_EXAMPLES, THUMBNAILS
 
@@ -25,15 +25,7 @@ PAIRS_PER_FILE = 4000
 """Of pair_examples: some 150 MB."""
 
 
-class PairLimits(Section):
-    """Pairs that each split keeps, about. A pair takes some 40 kB."""
-
-    train: PositiveInt = 50_000
-    valid: PositiveInt = 5_000
-    test: PositiveInt = 5_000
-
-
-def _shrink(content: bytes, limits: codecs.Limits) -> dict[str, Any]:
+def _shrink(content: bytes, limits: Limits) -> dict[str, Any]:
     try:
         image = codecs.decode(content, limits)
     except codecs.ImageRefused as refusal:
@@ -41,7 +33,7 @@ def _shrink(content: bytes, limits: codecs.Limits) -> dict[str, Any]:
     return {"thumbnail": codecs.shrink(image), "brightness": float(image.mean() / 255), "status": "ok", "error": None}
 
 
-def _build_shrink(limits: codecs.Limits) -> Callable[..., Column]:
+def _build_shrink(limits: Limits) -> Callable[..., Column]:
     def shrink(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
         for batch in batches:
             yield pd.DataFrame([_shrink(content, limits) for content in batch], columns=SHRUNK.names)
@@ -49,7 +41,7 @@ def _build_shrink(limits: codecs.Limits) -> Callable[..., Column]:
     return pandas_udf(shrink, SHRUNK).asNondeterministic()  # type: ignore[call-overload]
 
 
-def make_thumbnails(images: DataFrame, pairs: DataFrame, posts: DataFrame, limits: codecs.Limits) -> DataFrame:
+def make_thumbnails(images: DataFrame, pairs: DataFrame, posts: DataFrame, limits: Limits) -> DataFrame:
     """`popspark.storage.tables.THUMBNAILS` of the images that stand in a pair. Worth writing: it is read several times.
 
     posts: pair_posts. An image that ingest refused keeps its status.

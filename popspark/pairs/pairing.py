@@ -25,7 +25,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 from pyspark.sql.types import StringType
 
-from popspark.pairs.rules import PAIR_RULES, POST_RULES, PairRules
+from popspark.pairs.settings import PairRules
 from popspark.runtime.queries import load_sql
 from popspark.storage.tables import PAIR_AUDIT, PAIR_POSTS, PAIRS
 
@@ -33,6 +33,37 @@ MARKS = r"^[\s#@]+|\s+$"
 SEPARATOR = "\x01"  # of tags in a text: a tag that holds it counts as two
 PLAIN = r"^[\x01!-\"$-?A-~]*\z"  # printable ASCII without a space, # or @: only its case is to be folded
 FEW_TAGS = 8  # that are hashed by compiled code
+
+POST_RULES = (
+    "unique_post_id",
+    "posted_at_known",
+    "counts_not_negative",
+    "counts_known",
+    "log_defined",
+    "hashtags_known",
+    "mentions_known",
+    "caption_known",
+    "max_caption_words",
+    "one_image",
+    "min_likes",
+    "min_age_days",
+    "each_image_once",
+    "max_candidates_per_user",
+)
+"""What can remove a post, in the order of application."""
+
+PAIR_RULES = (
+    "max_days",
+    "different_images",
+    "max_word_difference",
+    "hashtags",
+    "min_probability",
+    "different_popularity",
+    "strict_share",
+    "max_pairs_per_user",
+    "each_image_once",
+)
+"""What can remove a pair, in the order of application."""
 
 
 @lru_cache(maxsize=100_000)

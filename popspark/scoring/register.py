@@ -31,8 +31,9 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from popspark.features.extraction import Extraction, build_udf
-from popspark.features.extractor import Device, FeatureSettings, PlannedFamily, plan_bundle, plan_features
-from popspark.images.decode import DEFAULT_LIMITS, Limits
+from popspark.features.plan import PlannedFamily, plan_bundle, plan_features
+from popspark.features.settings import BATCH_SIZE, Device, FeatureSettings
+from popspark.images.limits import DEFAULT_LIMITS, Limits
 from popspark.models.bundle import load_bundle, zip_bundle
 from popspark.models.predictor import Predictor
 from popspark.runtime.config import validate_section
@@ -40,10 +41,7 @@ from popspark.runtime.errors import BundleError, ConfigError, closest
 from popspark.runtime.session import ship_file, ship_package
 from popspark.scoring.functions import build_beats, build_contributions, build_score
 
-__all__ = ["FAMILIES", "register"]
-
-FAMILIES = ("color", "lbp", "gist", "aesthetic", "efficientnet_lite0")
-"""Those whose weights come with the installation."""
+FAMILIES = FeatureSettings().families
 
 
 def register(
@@ -51,7 +49,7 @@ def register(
     bundles: Mapping[str, str | Path] | None = None,
     families: tuple[str, ...] = FAMILIES,
     device: Device = "auto",
-    batch_size: int = 16,
+    batch_size: int = BATCH_SIZE,
     weights: Mapping[str, str] | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> tuple[str, ...]:

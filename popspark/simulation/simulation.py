@@ -18,20 +18,19 @@ from __future__ import annotations
 import math
 from datetime import date
 
-from pydantic import Field, NonNegativeFloat, PositiveInt
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from popspark.runtime.config import Section
 from popspark.runtime.errors import ConfigError
 from popspark.simulation import simulated_text as text
 from popspark.simulation.calibration import GRID, expected_popularity_of, look_up, popularity_of
 from popspark.simulation.hashing import normal, power_law_cdf, power_law_rank, uniform
+from popspark.simulation.settings import BURST_DAYS, Simulation
 from popspark.storage.tables import POSTS
 from popspark.storage.warehouse import validate
 
 DAY_S = 86_400
-POSTS_IN_A_BURST, BURST_DAYS = 4, 9  # so that pairs of one user within ten days exist
+POSTS_IN_A_BURST = 4
 ROWS_PER_PARTITION = 50_000
 MISSING_IMAGE = "no_such_photograph.jpg"
 
@@ -40,42 +39,6 @@ MISSING_IMAGE = "no_such_photograph.jpg"
 QUARTER_EFFECTS = (-1.3, -0.2, 0.4, 1.1)
 WEEKDAY_EFFECTS = (-0.5, -0.4, -0.3, -0.2, 0.2, 0.5, 0.7)
 MONTH_EFFECTS = (-0.6, -0.5, -0.1, 0.3, 0.7, 0.8, 0.5, 0.2, 0.1, -0.2, -0.5, -0.7)
-
-
-class Weights(Section):
-    """Of each effect in the score; any may be 0, not all."""
-
-    user: NonNegativeFloat
-    hashtags: NonNegativeFloat
-    time: NonNegativeFloat
-    picture: NonNegativeFloat
-    noise: NonNegativeFloat
-
-    @property
-    def norm(self) -> float:
-        """Root of the summed squares."""
-        return math.sqrt(sum(value**2 for value in self.model_dump().values()))
-
-
-class Simulation(Section):
-    """What to simulate.
-
-    user_skew, hashtag_skew: exponent of the power law of posts per user and of uses per hashtag; 0 is even.
-    starts_on, n_days: when posts go up; all are collected when it ends, so that the last ones are fresh.
-    share_without_image: of posts that name no image. n_with_missing_image: posts that name one that does not exist.
-    """
-
-    seed: int
-    n_posts: PositiveInt
-    n_users: PositiveInt
-    user_skew: float = Field(ge=0, lt=1)
-    n_hashtags: PositiveInt
-    hashtag_skew: float = Field(ge=0, lt=1)
-    starts_on: date
-    n_days: int = Field(ge=BURST_DAYS + 1)
-    share_without_image: float = Field(ge=0, le=1)
-    n_with_missing_image: int = Field(ge=0)
-    weights: Weights
 
 
 def _standardised(values: tuple[float, ...]) -> Column:

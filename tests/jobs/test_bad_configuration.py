@@ -86,12 +86,12 @@ def test_an_unknown_family() -> None:
 
 
 @pytest.mark.parametrize(
-    ("job", "before"), [("train_vscnn", "build_examples"), ("train_ranker", "build_pair_examples")]
+    ("job", "before"), [("train_vscnn", "build-examples"), ("train_ranker", "build-pair-examples")]
 )
 def test_training_without_examples(job: str, before: str, tmp_path: Path) -> None:
     done = run(job, f"env.warehouse={tmp_path}")
     assert done.returncode == 66
-    assert f"fix: run jobs/{before}.py first" in done.stderr
+    assert f"fix: run popspark {before} first" in done.stderr
     assert not (tmp_path / "models").exists()
 
 

@@ -5,7 +5,7 @@ The network, its preprocessing and its weights: `popspark.networks.backbones` an
 
 from __future__ import annotations
 
-from popspark.features import Calculate, Family
+from popspark.features.family import Calculate, Family
 
 
 def load(weights: str | None, sha256: str, device: str, dtype: str, batch_size: int) -> Calculate:

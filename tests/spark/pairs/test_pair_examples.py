@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 from pyspark.sql import DataFrame, Row, SparkSession
 
-from popspark.images.decode import DEFAULT_LIMITS, decode, sha256
-from popspark.pairs.examples import PairLimits, join_pair_examples, make_thumbnails, picture_pairs
+from popspark.images.decode import decode, sha256
+from popspark.images.limits import DEFAULT_LIMITS
+from popspark.pairs.examples import join_pair_examples, make_thumbnails, picture_pairs
+from popspark.pairs.settings import PairLimits
 from popspark.storage.tables import IMAGES, PAIR_EXAMPLES, PAIR_POSTS, PAIRS, THUMBNAILS
 
 SPLITS = ("train", "valid", "test")

@@ -11,7 +11,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from popspark.pairs.pairing import audit_pairs, generate_pairs, normalize_tag, pair_posts
-from popspark.pairs.rules import PairRules, preset_rules
+from popspark.pairs.settings import PairRules, preset_rules
 from popspark.storage.tables import PAIR_AUDIT, PAIR_POSTS, PAIRS, POSTS
 from tests.references import pairs as oracle
 

@@ -14,8 +14,9 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
 
-from popspark.features.extractor import FeatureSettings, check_features, plan_features
+from popspark.features.plan import check_features, plan_features
 from popspark.features.projection import project_features
+from popspark.features.settings import FeatureSettings
 from popspark.features.stored_files import collect_few
 from popspark.features.stored_parts import project_stored
 from popspark.models.bundle import Bundle, Reduction, load_bundle, quantiles, write_bundle, zip_bundle

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jobs.simulate_posts import Config
+from popspark.jobs.simulate_posts import Config
 from popspark.runtime.config import load_config
 from popspark.simulation.pictures import measure_pictures
 from popspark.simulation.simulation import simulate_posts

@@ -15,7 +15,8 @@ from popspark.runtime.errors import ConfigError
 from popspark.simulation import simulation as module
 from popspark.simulation.calibration import LEVELS, QUANTILES
 from popspark.simulation.hashing import normal, power_law_cdf, power_law_rank, uniform
-from popspark.simulation.simulation import MISSING_IMAGE, Simulation, Weights, simulate_posts
+from popspark.simulation.settings import EffectWeights, Simulation
+from popspark.simulation.simulation import MISSING_IMAGE, simulate_posts
 from popspark.storage.tables import POSTS
 
 WEIGHTS = {"user": 0.6, "hashtags": 0.3, "time": 0.2, "picture": 0.4, "noise": 0.5}
@@ -30,7 +31,7 @@ SIMULATION = Simulation(
     n_days=1096,
     share_without_image=0.1,
     n_with_missing_image=3,
-    weights=Weights(**WEIGHTS),
+    weights=EffectWeights(**WEIGHTS),
 )
 
 

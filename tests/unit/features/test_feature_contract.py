@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import popspark.features.families
-from popspark.features import REGISTRY, Calculate, Family, get_family
+from popspark.features.family import Calculate, Family
+from popspark.features.registry import REGISTRY, get_family
 from popspark.runtime.errors import ConfigError
 from tests.golden.pictures import golden_pictures
 from tests.golden.regenerate import FOLDER, read_golden

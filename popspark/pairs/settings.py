@@ -1,4 +1,4 @@
-"""The rules that make pairs, by their names, and the two published sets of them.
+"""The rules that make pairs, by their names; the two published sets of them; and how many pairs become examples.
 
 `twitter` (Agrawal, Khan and Mohan, section V) and `ding` (Ding, Ma and Wang 2019, section 3) are the presets. What the
 papers leave open is decided here:
@@ -11,10 +11,12 @@ papers leave open is decided here:
 | twitter: a probability | as in ding, with S = ln(1 + popularity), since its popularity may be 0; no threshold |
 | ding: the base of the logarithm | natural |
 | ding: "in at most one pair" | see `pairing.match_pairs`; of several posts of one image the earliest counts |
-| ties in popularity | say nothing about the pictures: removed, `different_popularity` |
+| ties in popularity | say nothing about the images: removed, `different_popularity` |
 | one image in both posts | says nothing either: removed, `different_images` |
 | captions in words | whatever whitespace separates; for ding without those that start with # or @ |
 | unknown values (NULL) | a post whose rule cannot be checked is removed, under a name of its own (`caption_known`) |
+
+Imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -29,79 +31,67 @@ from popspark.runtime.config import Section
 
 DAY_US = 86_400_000_000
 
-POST_RULES = (
-    "unique_post_id",
-    "posted_at_known",
-    "counts_not_negative",
-    "counts_known",
-    "log_defined",
-    "hashtags_known",
-    "mentions_known",
-    "caption_known",
-    "max_caption_words",
-    "one_image",
-    "min_likes",
-    "min_age_days",
-    "each_image_once",
-    "max_candidates_per_user",
-)
-"""What can remove a post, in the order of application."""
-
-PAIR_RULES = (
-    "max_days",
-    "different_images",
-    "max_word_difference",
-    "hashtags",
-    "min_probability",
-    "different_popularity",
-    "strict_share",
-    "max_pairs_per_user",
-    "each_image_once",
-)
-"""What can remove a pair, in the order of application."""
+PairPreset = Literal["twitter", "ding"]
+"""The published sets of rules."""
 
 
 class PairRules(Section):
-    """One set of rules. A post has popularity p = shares_weight * n_shares + likes_weight * n_likes, and
-    S = log(p + log_offset); the first of a pair is better with probability Phi(margin / (sqrt(2) sigma)), where the
-    margin is the difference of S.
+    """One set of rules, by default those of `twitter`.
 
-    hashtags: `shared` (one in common), `identical` (all of them), `any`; mentions: `identical` or `any`.
-    max_caption_words, max_word_difference: null for no limit. count_tag_words: whether words with # or @ count.
-    one_image: n_media is 1. min_age_days: from posting to collection. min_likes, min_age_days: 0 for no limit.
-    strict_share: of pairs that must also differ in shares and have one above strict_min_shares.
-    min_probability: T of Ding et al.; 0.5 for none.
-    each_image_once: an image stands in one pair at most.
-    max_candidates_per_user: bounds the work, see thinned_posts.sql; null for no bound, which saves looking for busy
-    users. max_pairs_per_user: those with the smallest hash; null for all of them, which saves a sort of all pairs.
-    seed: of all draws, the split's among them. train_share, valid_share: of the users; the rest is test.
+    A post has popularity p = shares_weight * n_shares + likes_weight * n_likes, and S = log(p + log_offset); the first
+    of a pair is better with probability Phi(margin / (sqrt(2) sigma)), where the margin is the difference of S.
     """
 
-    shares_weight: NonNegativeFloat
-    likes_weight: NonNegativeFloat
+    shares_weight: NonNegativeFloat = 0.7
+    """Of a share in the popularity."""
+    likes_weight: NonNegativeFloat = 0.3
+    """Of a like in the popularity."""
     log_base: Literal["e"] | float = "e"
-    log_offset: NonNegativeFloat
+    """Of the logarithm of the popularity: e or a number above 1."""
+    log_offset: NonNegativeFloat = 1
+    """Added to the popularity before its logarithm; with 0, a post of popularity 0 is removed."""
     max_days: PositiveFloat = 10
-    hashtags: Literal["shared", "identical", "any"]
-    mentions: Literal["identical", "any"]
-    max_caption_words: NonNegativeInt | None
-    max_word_difference: NonNegativeInt | None
-    count_tag_words: bool
-    one_image: bool
-    min_likes: NonNegativeInt
-    min_age_days: NonNegativeFloat
+    """Days between the two posts at most."""
+    hashtags: Literal["shared", "identical", "any"] = "shared"
+    """`shared`: one in common; `identical`: all of them; `any`: no rule."""
+    mentions: Literal["identical", "any"] = "any"
+    """`identical`: the same in both posts; `any`: no rule."""
+    max_caption_words: NonNegativeInt | None = None
+    """Words of each caption at most; null for no limit."""
+    max_word_difference: NonNegativeInt | None = 5
+    """Words by which the captions differ in length at most; null for no limit."""
+    count_tag_words: bool = True
+    """Whether words that start with # or @ count as words of a caption."""
+    one_image: bool = False
+    """Whether both posts must have one medium and no more."""
+    min_likes: NonNegativeInt = 0
+    """Likes of each post at least; 0 for no limit."""
+    min_age_days: NonNegativeFloat = 0
+    """Days from posting to collection at least; 0 for no limit."""
     different_images: bool = True
+    """Whether the two posts must name different images."""
     different_popularity: bool = True
-    strict_share: float = Field(ge=0, le=1)
+    """Whether ties are removed."""
+    strict_share: float = Field(1 / 3, ge=0, le=1)
+    """Share of the pairs that must also differ in shares and have one post above `strict_min_shares`."""
     strict_min_shares: NonNegativeInt = 20
+    """Shares that one post of such a pair has more than."""
     sigma: PositiveFloat = 0.3
-    min_probability: float = Field(ge=0.5, lt=1)
-    each_image_once: bool
+    """Spread of S, in its units, between images of one quality."""
+    min_probability: float = Field(0.5, ge=0.5, lt=1)
+    """T of Ding et al.: how sure the better one must be; 0.5 for any."""
+    each_image_once: bool = False
+    """Whether an image stands in one pair at most."""
     max_candidates_per_user: PositiveInt | None = 100_000_000
+    """Bounds the work, see thinned_posts.sql; null for no bound, which saves looking for busy users."""
     max_pairs_per_user: PositiveInt | None = 100_000
+    """Those with the smallest hash are kept; null for all of them, which saves a sort of all pairs."""
     seed: int = 0
+    """Of all draws, the split's among them."""
     train_share: float = Field(0.6, ge=0, le=1)
+    """Share of the users whose pairs train."""
     valid_share: float = Field(0.2, ge=0, le=1)
+    """Share of the users whose pairs validate; the rest tests."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -128,23 +118,8 @@ class PairRules(Section):
         }
 
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "twitter": {
-        "shares_weight": 0.7,
-        "likes_weight": 0.3,
-        "log_offset": 1,
-        "hashtags": "shared",
-        "mentions": "any",
-        "max_caption_words": None,
-        "max_word_difference": 5,
-        "count_tag_words": True,
-        "one_image": False,
-        "min_likes": 0,
-        "min_age_days": 0,
-        "strict_share": 1 / 3,
-        "min_probability": 0.5,
-        "each_image_once": False,
-    },
+PRESETS: dict[PairPreset, dict[str, Any]] = {
+    "twitter": {},
     "ding": {
         "shares_weight": 0,
         "likes_weight": 1,
@@ -162,9 +137,20 @@ PRESETS: dict[str, dict[str, Any]] = {
         "each_image_once": True,
     },
 }
-"""What the papers state, by preset; what `PairRules` has a default for is common to both."""
+"""What differs from the defaults of `PairRules`, by preset."""
 
 
-def preset_rules(preset: Literal["twitter", "ding"], **overrides: Any) -> PairRules:
+def preset_rules(preset: PairPreset, **overrides: Any) -> PairRules:
     """The rules of a preset, some of them replaced."""
     return PairRules.model_validate({**PRESETS[preset], **overrides})
+
+
+class PairLimits(Section):
+    """Pairs that each split keeps, about. A pair takes some 40 kB."""
+
+    train: PositiveInt = 50_000
+    """Pairs to fit on."""
+    valid: PositiveInt = 5_000
+    """Pairs to stop by."""
+    test: PositiveInt = 5_000
+    """Pairs to measure on."""
