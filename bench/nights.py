@@ -129,7 +129,7 @@ class Warehouse:
     def _submit(self, job: str, *overrides: str) -> subprocess.Popen:
         environment = {name: value for name, value in os.environ.items() if name != "SPARK_HOME"}
         paths = {"PYTHONPATH": str(ROOT), "PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
-        log4j = f"spark.driver.extraJavaOptions=-Dlog4j2.configurationFile={ROOT}/conf/log4j2.properties"
+        log4j = f"spark.driver.extraJavaOptions=-Dlog4j2.configurationFile={ROOT}/popspark/runtime/log4j2.properties"
         options = [
             log4j,
             "spark.ui.enabled=false",

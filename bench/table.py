@@ -129,7 +129,8 @@ def finish(title: str, rows: Sequence[Row], json_path: str | None, notes: Sequen
     print(f"\n{title}")
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-    print("\n".join(notes))
+    for note in notes:
+        print(note)
     found = circumstances_now(sys.argv)
     if json_path:
         table = [{**row.__dict__, "ratio": row.ratio, "met": row.met} for row in rows]
