@@ -20,7 +20,8 @@ from popspark.features.stored_files import sha_key
 from popspark.images import decode as codecs
 from popspark.images.isolation import Decode, IsolatedDecode
 from popspark.runtime.workers import prepare_worker
-from popspark.storage.tables import FLOATS, IMAGE_FEATURES, STRING
+from popspark.storage.schemas.table import FLOATS, STRING
+from popspark.storage.tables import IMAGE_FEATURES
 
 
 @dataclass(frozen=True)

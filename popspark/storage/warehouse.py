@@ -10,7 +10,7 @@ from pyspark.sql import types as t
 from popspark.runtime.errors import PathError, SchemaError
 from popspark.storage.places import locate
 from popspark.storage.publishing import settle
-from popspark.storage.tables import Table
+from popspark.storage.schemas.table import Table
 
 
 def _differences(actual: t.StructType, table: Table) -> list[str]:
