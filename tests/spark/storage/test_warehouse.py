@@ -33,6 +33,17 @@ def test_an_absent_table_and_another_table(spark: SparkSession, tmp_path: Path) 
         find_table(spark, IMAGES, str(tmp_path / "other"))
 
 
+def test_only_what_is_not_there_counts_as_nothing_yet(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "locked" / "_lock").write_text("{}")
+    assert find_table(spark, IMAGES, str(tmp_path / "locked")) is None
+    assert find_table(spark, SCORES, "table:no_such_table") is None
+    for folder in ("a=1", "b=1/c=1"):
+        spark.range(1).write.parquet(str(tmp_path / "mixed" / folder))
+    with pytest.raises(SchemaError, match=r"^Cannot read the images table\.\n  where: .*mixed\n  got: \[CONFLICTING"):
+        find_table(spark, IMAGES, str(tmp_path / "mixed"))
+
+
 def test_a_written_table_reads_back_without_undeclared_columns(spark: SparkSession, tmp_path: Path) -> None:
     row = ("i", b"x", "s", 1, 2, 3, "JPEG", "ok", None, "more")
     wide = spark.createDataFrame([row], IMAGES.schema.simpleString()[7:-1].replace(":", " ") + ", more string")
