@@ -1,9 +1,9 @@
-"""Makes posts whose counts are simulated from stated effects, over given pictures or over none.
+"""Makes posts whose counts are simulated from stated effects, over given images or over none.
 
     python jobs/simulate_posts.py
     python jobs/simulate_posts.py --config conf/simulate_posts_smpd.yaml
 
-Reads: images (may be null: each post then names a picture of its own that does not exist).
+Reads: images (may be null: each post then names an image of its own that does not exist).
 Writes: posts, marked is_simulated; the true effects and the expected popularity are in `extra`.
 """
 
@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from popspark.runtime.config import JobConfig
 from popspark.runtime.session import get_session
-from popspark.simulation.pictures import measure_pictures
+from popspark.simulation.image_effects import measure_images
 from popspark.simulation.settings import Simulation
 from popspark.simulation.simulation import simulate_posts
 from popspark.storage.tables import IMAGES, POSTS
@@ -21,7 +21,7 @@ from popspark.storage.warehouse import read_table, write_table
 
 
 class Config(JobConfig):
-    """images: the table whose pictures are posted, or null. posts: where to write. simulation: sizes and effects."""
+    """images: the table whose images are posted, or null. posts: where to write. simulation: sizes and effects."""
 
     images: str | None
     posts: str
@@ -30,8 +30,8 @@ class Config(JobConfig):
 
 def main(config: Config) -> None:
     spark = get_session("simulate_posts", config.env.spark)
-    pictures = measure_pictures(read_table(spark, IMAGES, config.images)).persist() if config.images else None
-    write_table(simulate_posts(spark, config.simulation, pictures), POSTS, config.posts)
+    images = measure_images(read_table(spark, IMAGES, config.images)).persist() if config.images else None
+    write_table(simulate_posts(spark, config.simulation, images), POSTS, config.posts)
 
     posts = read_table(spark, POSTS, config.posts)
     n = posts.agg(

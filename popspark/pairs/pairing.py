@@ -1,4 +1,4 @@
-"""Posts to pairs of posts that differ in popularity and in little else but the picture.
+"""Posts to pairs of posts that differ in popularity and in little else but the image.
 
 posts -> `pair_posts` (measured and judged one by one) -> `generate_pairs` -> `audit_pairs` (what each rule removed).
 
@@ -185,7 +185,7 @@ def audit_pairs(rows: DataFrame, pairs: DataFrame, rules: PairRules, preset: str
     removed["max_pairs_per_user"] = kept - capped
     removed["each_image_once"] = capped - pairs.count()
     lines += _waterfall("pairs", PAIR_RULES, n_pairs, removed)
-    return spark.createDataFrame([(place, *line) for place, line in enumerate(lines)], PAIR_AUDIT.schema)
+    return spark.createDataFrame([(position, *line) for position, line in enumerate(lines)], PAIR_AUDIT.schema)
 
 
 def _counts(rows: DataFrame) -> dict[str | None, int]:

@@ -40,7 +40,7 @@ PAIRS = Table(
         "popularity_l": DOUBLE,
         "popularity_r": DOUBLE,
         "margin": DOUBLE,  # difference of the logarithms, l - r
-        "probability": DOUBLE,  # that l is the more popular picture
+        "probability": DOUBLE,  # that l is the more popular one
         "rule": STRING,
         "split": STRING,
     },
@@ -50,13 +50,13 @@ PAIRS = Table(
 
 PAIR_AUDIT = Table(
     "pair_audit",
-    {"place": INT, "of": STRING, "rule": STRING, "n_before": LONG, "n_removed": LONG, "n_after": LONG},
-    key=("place",),
+    {"position": INT, "of": STRING, "rule": STRING, "n_before": LONG, "n_removed": LONG, "n_after": LONG},
+    key=("position",),
     required=("of", "rule", "n_before", "n_removed", "n_after"),
 )
 
 THUMBNAILS = Table(
-    "thumbnails",  # the photographs of pairs, small enough to train from
+    "thumbnails",  # the images of pairs, small enough to train from
     {
         "image_id": STRING,
         "sha256": STRING,  # of the whole file, as n_bytes
