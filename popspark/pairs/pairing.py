@@ -74,7 +74,10 @@ def normalize_tag(tag: str) -> str:
 
 
 def _normalize_texts(texts: pd.Series) -> pd.Series:
-    """On an executor. As objects, for Spark cannot take the strings of pandas 3, where they lie in several chunks."""
+    """Texts of tags in normal form; on executors.
+
+    As objects, for Spark cannot take the strings of pandas 3, where they lie in several chunks.
+    """
     normal = texts.map(lambda text: SEPARATOR.join(map(normalize_tag, text.split(SEPARATOR))), na_action="ignore")
     return normal.astype(object)
 
@@ -148,7 +151,7 @@ def match_pairs(pairs: DataFrame) -> DataFrame:
 
 
 def _match(pairs: pd.DataFrame) -> pd.DataFrame:
-    """On an executor."""
+    """The pairs of one user that the matching takes; on executors."""
     ordered = pairs.sort_values(["draw", "post_id_l", "post_id_r"])
     taken: set[str] = set()
     is_matched = []
