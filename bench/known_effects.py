@@ -18,7 +18,7 @@ from popspark.posts.examples import join_examples
 from popspark.posts.labels import popularity_labels
 from popspark.posts.social import social_features
 from popspark.posts.splits import assign_splits
-from popspark.simulation.pictures import measure_pictures
+from popspark.simulation.image_effects import measure_images
 from popspark.simulation.settings import Simulation
 from popspark.simulation.simulation import simulate_posts
 from popspark.storage.tables import EXAMPLES, IMAGE_FEATURES, IMAGES
@@ -27,16 +27,16 @@ from popspark.training.settings import CnnFitSettings
 
 PHOTOS = sorted((Path(__file__).resolve().parents[1] / "sample" / "photos").iterdir())
 FAMILIES = ("color", "aesthetic")
-EFFECTS = {"user": 0.6, "hashtags": 0.0, "time": 0.15, "picture": 0.6, "noise": 0.4}
+EFFECTS = {"user": 0.6, "hashtags": 0.0, "time": 0.15, "image": 0.6, "noise": 0.4}
 FIT = CnnFitSettings(n_epochs=20, batch_size=64, lr_step_epochs=8, device="cpu")
-NOISE = {"user": 0.0, "hashtags": 0.0, "time": 0.0, "picture": 0.0, "noise": 1.0}
+NOISE = {"user": 0.0, "hashtags": 0.0, "time": 0.0, "image": 0.0, "noise": 1.0}
 
 
 @dataclass(frozen=True)
 class Photographs:
-    """pictures: image_id with what the simulator measures. features: rows of image_features."""
+    """images: image_id with what the simulator measures. features: rows of image_features."""
 
-    pictures: DataFrame
+    images: DataFrame
     features: DataFrame
 
 
@@ -50,8 +50,8 @@ def read_photographs(spark: SparkSession) -> Photographs:
             (photo.name, None, name, "1", [float(v) for v in row], "ok", None)
             for photo, row in zip(PHOTOS, values, strict=True)
         ]
-    pictures = measure_pictures(spark.createDataFrame(rows, IMAGES.schema)).persist()
-    return Photographs(pictures, spark.createDataFrame(features, IMAGE_FEATURES.schema).persist())
+    images = measure_images(spark.createDataFrame(rows, IMAGES.schema)).persist()
+    return Photographs(images, spark.createDataFrame(features, IMAGE_FEATURES.schema).persist())
 
 
 def write_examples(
@@ -73,7 +73,7 @@ def write_examples(
             "weights": weights,
         }
     )
-    posts = simulate_posts(spark, simulation, photographs.pictures).persist()
+    posts = simulate_posts(spark, simulation, photographs.images).persist()
     rows = join_examples(
         posts,
         photographs.features,
@@ -93,7 +93,7 @@ def write_examples(
     perfect = {
         "vscnn": [row["expected_popularity"] for row in effects],
         "scnn": [weights["user"] * row["user_effect"] + weights["time"] * row["time_effect"] for row in effects],
-        "vcnn": [row["picture_effect"] for row in effects],
+        "vcnn": [row["image_effect"] for row in effects],
     }
     labels = np.array(test["label"])
     return {name: float(spearman_rho(labels, np.array(values))) for name, values in perfect.items()}

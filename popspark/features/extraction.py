@@ -22,7 +22,8 @@ from popspark.images import decode as codecs
 from popspark.images.isolation import Decode, IsolatedDecode
 from popspark.images.limits import DEFAULT_LIMITS, Limits
 from popspark.runtime.workers import prepare_worker
-from popspark.storage.tables import FLOATS, IMAGE_FEATURES, STRING
+from popspark.storage.schemas.table import FLOATS, STRING
+from popspark.storage.tables import IMAGE_FEATURES
 
 
 @dataclass(frozen=True)

@@ -135,10 +135,10 @@ class Downloader:
         deadline = time.monotonic() + self._politeness.total_timeout_s
         for _ in range(self._politeness.max_redirects + 1):
             try:
-                parts = urlsplit(url)
-                if parts.scheme not in ("http", "https") or not parts.hostname:
+                target = urlsplit(url)
+                if target.scheme not in ("http", "https") or not target.hostname:
                     return Download("bad_url", f"not an http address: {url[:200]}"), None
-                self._wait_for(parts.hostname)
+                self._wait_for(target.hostname)
                 response = self._pool.request("GET", url, headers=headers, preload_content=False, redirect=False)
                 try:
                     if response.status in REDIRECTS and response.headers.get("Location"):

@@ -23,14 +23,14 @@ from popspark.storage.tables import IMAGES
 
 FILE = t.StructType([t.StructField(name, kind) for name, kind in IMAGES.columns.items() if name != "image_id"])
 ROWS_PER_FILE, MIN_ROWS_PER_FILE = 1000, 16
-"""Of the images table: many small files go into few large ones; 1,000 photographs of 100 kB make 100 MB. A small table
+"""Of the images table: many small files go into few large ones; 1,000 images of 100 kB make 100 MB. A small table
 has smaller files, for a file is read by one task, and one file would keep all cores but one idle."""
 
 
 def _root_of(source: str) -> str:
     """The folder that comes before the first wildcard of a path or glob."""
-    parts = source.rstrip("/").split("/")
-    return "/".join(parts[: next((i for i, part in enumerate(parts) if set(part) & set("*?[{")), len(parts))])
+    steps = source.rstrip("/").split("/")
+    return "/".join(steps[: next((i for i, step in enumerate(steps) if set(step) & set("*?[{")), len(steps))])
 
 
 def _open_root(root: str) -> tuple[Any, str]:
@@ -54,7 +54,7 @@ def list_images(spark: SparkSession, source: str) -> tuple[DataFrame, str]:
     is_glob = root != source.rstrip("/")
     found = tree.glob(base + source[len(root) :]) if is_glob else tree.find(base)
     names = [path[len(base.rstrip("/")) + 1 :] for path in found]
-    seen = [name for name in names if not any(part.startswith((".", "_")) for part in name.split("/"))]
+    seen = [name for name in names if not any(step.startswith((".", "_")) for step in name.split("/"))]
     if not seen:
         raise PathError("There is nothing to ingest.", where=source, legal="a folder or a glob with files in it")
     return spark.createDataFrame(pd.DataFrame({"image_id": seen}), "image_id string"), root
@@ -95,6 +95,7 @@ def _read_file(filesystem: Any, root: str, image_id: str | None, limits: Limits)
 
 def _build_reader(root: str, limits: Limits) -> Callable[..., Column]:
     def read(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
+        """Files with their status; on executors."""
         prepare_worker()
         filesystem, base = _open_root(root)
         for batch in batches:

@@ -44,7 +44,7 @@ class Config(JobConfig):
 
 def main(config: Config) -> None:
     from popspark.images import decode as codecs
-    from popspark.pairs.examples import join_pair_examples, make_thumbnails, picture_pairs
+    from popspark.pairs.examples import join_pair_examples, judge_pairs, make_thumbnails
     from popspark.runtime.session import get_session
     from popspark.storage.tables import IMAGES, PAIR_AUDIT, PAIR_EXAMPLES, PAIR_POSTS, PAIRS, POSTS, THUMBNAILS
     from popspark.storage.warehouse import count_by_status, read_table, write_table
@@ -55,14 +55,14 @@ def main(config: Config) -> None:
     images = read_table(spark, IMAGES, config.images)
     write_table(make_thumbnails(images, pairs, posts, config.image_limits), THUMBNAILS, config.thumbnails)
     thumbnails = read_table(spark, THUMBNAILS, config.thumbnails)
-    pictured = picture_pairs(pairs, posts, thumbnails, config.seed).persist()
-    examples = join_pair_examples(pictured, thumbnails, config.limits, config.seed)
+    judged = judge_pairs(pairs, posts, thumbnails, config.seed).persist()
+    examples = join_pair_examples(judged, thumbnails, config.limits, config.seed)
     write_table(examples, PAIR_EXAMPLES, config.pair_examples)
 
-    counts = count_by_status(pictured)
-    pictured.unpersist()
+    counts = count_by_status(judged)
+    judged.unpersist()
     by_split = read_table(spark, PAIR_EXAMPLES, config.pair_examples).groupBy("split").count().collect()
-    audit = read_table(spark, PAIR_AUDIT, config.pair_audit).orderBy("place").collect()
+    audit = read_table(spark, PAIR_AUDIT, config.pair_audit).orderBy("position").collect()
     making = {
         "is_simulated": read_table(spark, POSTS, config.posts).where("is_simulated").limit(1).count() > 0,
         "decoder": codecs.VERSION,

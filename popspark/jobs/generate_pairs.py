@@ -60,7 +60,7 @@ def main(config: Config) -> None:
     stages.done("audit")
 
     print(f"{'':<8}{'rule':<26}{'found':>15}{'removed':>15}{'left':>15}")
-    for line in read_table(spark, PAIR_AUDIT, config.pair_audit).orderBy("place").collect():
+    for line in read_table(spark, PAIR_AUDIT, config.pair_audit).orderBy("position").collect():
         if line.n_removed or line.rule == "max_days":
             print(f"{line.of:<8}{line.rule:<26}{line.n_before:>15,}{line.n_removed:>15,}{line.n_after:>15,}")
     counts = {(r["split"], r["rule"]): r["count"] for r in pairs.groupBy("split", "rule").count().collect()}

@@ -1,9 +1,9 @@
-"""Makes posts whose counts are simulated from stated effects, over given pictures or over none.
+"""Makes posts whose counts are simulated from stated effects, over given images or over none.
 
     popspark simulate-posts
     popspark simulate-posts --config smpd
 
-Reads: images (may be null: each post then names a picture of its own that does not exist).
+Reads: images (may be null: each post then names an image of its own that does not exist).
 Writes: posts, marked is_simulated; the true effects and the expected popularity are in `extra`.
 """
 
@@ -28,14 +28,14 @@ def main(config: Config) -> None:
     from pyspark.sql import functions as F
 
     from popspark.runtime.session import get_session
-    from popspark.simulation.pictures import measure_pictures
+    from popspark.simulation.image_effects import measure_images
     from popspark.simulation.simulation import simulate_posts
     from popspark.storage.tables import IMAGES, POSTS
     from popspark.storage.warehouse import read_table, write_table
 
     spark = get_session("simulate_posts", config.env.spark)
-    pictures = measure_pictures(read_table(spark, IMAGES, config.images)).persist() if config.images else None
-    write_table(simulate_posts(spark, config.simulation, pictures), POSTS, config.posts)
+    images = measure_images(read_table(spark, IMAGES, config.images)).persist() if config.images else None
+    write_table(simulate_posts(spark, config.simulation, images), POSTS, config.posts)
 
     posts = read_table(spark, POSTS, config.posts)
     n = posts.agg(

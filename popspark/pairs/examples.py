@@ -1,6 +1,6 @@
-"""Pairs of posts to pairs of small photographs: the table that a ranker is trained on.
+"""Pairs of posts to pairs of thumbnails: the table that a ranker is trained on.
 
-pairs, images -> `make_thumbnails` -> `picture_pairs` (each pair judged) -> `join_pair_examples`.
+pairs, images -> `make_thumbnails` -> `judge_pairs` (whether a ranker can learn from each) -> `join_pair_examples`.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ def _shrink(content: bytes, limits: Limits) -> dict[str, Any]:
 
 def _build_shrink(limits: Limits) -> Callable[..., Column]:
     def shrink(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
+        """Thumbnails, each with its status; on executors."""
         for batch in batches:
             yield pd.DataFrame([_shrink(content, limits) for content in batch], columns=SHRUNK.names)
 
@@ -57,21 +58,21 @@ def make_thumbnails(images: DataFrame, pairs: DataFrame, posts: DataFrame, limit
     return rows.select(*THUMBNAILS.columns).unionByName(refused.select(*THUMBNAILS.columns))
 
 
-def picture_pairs(pairs: DataFrame, posts: DataFrame, thumbnails: DataFrame, seed: int) -> DataFrame:
-    """One row per pair, with its status: see `pictured_pairs.sql`. posts: pair_posts."""
+def judge_pairs(pairs: DataFrame, posts: DataFrame, thumbnails: DataFrame, seed: int) -> DataFrame:
+    """One row per pair, with its status: see `judged_pairs.sql`. posts: pair_posts."""
     small = thumbnails.drop("thumbnail")
     args = {"seed": seed}
     return pairs.sparkSession.sql(
-        load_sql(__package__, "pictured_pairs"), args=args, pairs=pairs, posts=posts, thumbnails=small
+        load_sql(__package__, "judged_pairs"), args=args, pairs=pairs, posts=posts, thumbnails=small
     )
 
 
-def join_pair_examples(pictured: DataFrame, thumbnails: DataFrame, limits: PairLimits, seed: int) -> DataFrame:
+def join_pair_examples(judged: DataFrame, thumbnails: DataFrame, limits: PairLimits, seed: int) -> DataFrame:
     """`popspark.storage.tables.PAIR_EXAMPLES`, in a random order that is the same every time."""
     args = {"seed": seed, **limits.model_dump()}
-    rows = pictured.sparkSession.sql(
-        load_sql(__package__, "pair_examples"), args=args, pairs=pictured, thumbnails=thumbnails
+    rows = judged.sparkSession.sql(
+        load_sql(__package__, "pair_examples"), args=args, pairs=judged, thumbnails=thumbnails
     )
     draw = F.xxhash64("post_id_r", "post_id_l", F.lit(seed))
-    n_files = max(1, -(-pictured.where("status = 'ok'").count() // PAIRS_PER_FILE))
+    n_files = max(1, -(-judged.where("status = 'ok'").count() // PAIRS_PER_FILE))
     return rows.repartition(n_files, draw).sortWithinPartitions("split", draw).select(*PAIR_EXAMPLES.columns)

@@ -1,4 +1,4 @@
-"""Posts to pairs of posts that differ in popularity and in little else but the picture.
+"""Posts to pairs of posts that differ in popularity and in little else but the image.
 
 posts -> `pair_posts` (measured and judged one by one) -> `generate_pairs` -> `audit_pairs` (what each rule removed).
 
@@ -74,7 +74,10 @@ def normalize_tag(tag: str) -> str:
 
 
 def _normalize_texts(texts: pd.Series) -> pd.Series:
-    """On an executor. As objects, for Spark cannot take the strings of pandas 3, where they lie in several chunks."""
+    """Texts of tags in normal form; on executors.
+
+    As objects, for Spark cannot take the strings of pandas 3, where they lie in several chunks.
+    """
     normal = texts.map(lambda text: SEPARATOR.join(map(normalize_tag, text.split(SEPARATOR))), na_action="ignore")
     return normal.astype(object)
 
@@ -148,7 +151,7 @@ def match_pairs(pairs: DataFrame) -> DataFrame:
 
 
 def _match(pairs: pd.DataFrame) -> pd.DataFrame:
-    """On an executor."""
+    """The pairs of one user that the matching takes; on executors."""
     ordered = pairs.sort_values(["draw", "post_id_l", "post_id_r"])
     taken: set[str] = set()
     is_matched = []
@@ -185,7 +188,7 @@ def audit_pairs(rows: DataFrame, pairs: DataFrame, rules: PairRules, preset: str
     removed["max_pairs_per_user"] = kept - capped
     removed["each_image_once"] = capped - pairs.count()
     lines += _waterfall("pairs", PAIR_RULES, n_pairs, removed)
-    return spark.createDataFrame([(place, *line) for place, line in enumerate(lines)], PAIR_AUDIT.schema)
+    return spark.createDataFrame([(position, *line) for position, line in enumerate(lines)], PAIR_AUDIT.schema)
 
 
 def _counts(rows: DataFrame) -> dict[str | None, int]:

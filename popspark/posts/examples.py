@@ -18,7 +18,9 @@ from popspark.posts.labels import popularity_labels
 from popspark.posts.settings import LabelSettings, SocialMode, SplitSettings
 from popspark.posts.social import count_unknown, social_features
 from popspark.posts.splits import assign_splits
-from popspark.storage.tables import EXAMPLES, FLOATS, SOCIAL_NAMES
+from popspark.storage.schemas.table import FLOATS
+from popspark.storage.social_values import SOCIAL_NAMES
+from popspark.storage.tables import EXAMPLES
 from popspark.storage.warehouse import count_by_status, write_table
 
 

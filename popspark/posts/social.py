@@ -36,9 +36,7 @@ from pyspark.sql import DataFrame, SparkSession
 from popspark.posts.settings import SocialMode
 from popspark.runtime.errors import ConfigError, closest
 from popspark.runtime.queries import load_sql
-from popspark.storage.tables import SOCIAL_FEATURES, SOCIAL_GROUPS, SOCIAL_NAMES
-
-__all__ = ["MODES", "SOCIAL_GROUPS", "SOCIAL_NAMES", "count_unknown", "social_features"]
+from popspark.storage.tables import SOCIAL_FEATURES
 
 MODES: tuple[SocialMode, ...] = get_args(SocialMode)
 

@@ -25,7 +25,9 @@ from popspark.models.bundle import load_bundle
 from popspark.models.contributions import contributions
 from popspark.models.predictor import Predictor
 from popspark.runtime.errors import ConfigError
-from popspark.storage.tables import DOUBLE, SOCIAL_FEATURES, SOCIAL_GROUPS, SOCIAL_NAMES, STRING
+from popspark.storage.schemas.table import DOUBLE, STRING
+from popspark.storage.social_values import SOCIAL_COLUMNS, SOCIAL_NAMES
+from popspark.storage.tables import SOCIAL_FEATURES
 
 STATE = {"status": STRING, "error": STRING}
 SCORE = {"score": DOUBLE, "percentile": DOUBLE, **STATE}
@@ -182,9 +184,7 @@ def build_contributions(extraction: Extraction, file: str, function: str, needs_
 
     Parts: the families; and the groups of social values, null where none were given.
     """
-    groups, start = {}, 0
-    for name, names in SOCIAL_GROUPS.items() if needs_social else ():
-        groups[name] = slice(start, start := start + len(names))
+    groups = SOCIAL_COLUMNS if needs_social else {}
     parts = [*(family.name for family in extraction.planned), *groups]
     schema = {"score": DOUBLE, "baseline": DOUBLE, **dict.fromkeys(parts, DOUBLE), **STATE}
 

@@ -22,7 +22,7 @@ class EffectWeights(Section):
     """Of the post's hashtags."""
     time: NonNegativeFloat = 0.3
     """Of the quarter of the day, the weekday and the month."""
-    picture: NonNegativeFloat = 0.6
+    image: NonNegativeFloat = 0.6
     """Of the image: its brightness, saturation and contrast."""
     noise: NonNegativeFloat = 0.4
     """Of what nothing explains."""

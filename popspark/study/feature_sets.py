@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from popspark.networks.vscnn import TOWERS
+from popspark.storage.social_values import SOCIAL_GROUPS
 from popspark.training.cnn import MODALITIES, Part
 
 CLASSICAL = {"color": "Color", "gist": "Gist", "lbp": "LBP", "aesthetic": "Aesthetic"}
-GROUPS = {"user": 5, "post": 5, "time": 24}
-"""The social values by the paper's groups, in their order in an example."""
+GROUPS = {group: len(names) for group, names in SOCIAL_GROUPS.items()}
+"""How many social values each of the paper's groups has, in their order in an example."""
 
 LENGTHS = {m: length for a in ("vscnn", "vscnn_ef") for m, (length, _) in TOWERS[a].items()}
 KERNELS = {m: kernel for a in ("vscnn", "vscnn_ef") for m, (_, kernel) in TOWERS[a].items()}

@@ -1,4 +1,4 @@
-"""The wheel in an environment of its own: `popspark` scores a folder of photographs from anywhere, without a checkout."""
+"""The wheel in an environment of its own: `popspark` scores a folder of photographs from anywhere."""
 
 from __future__ import annotations
 

@@ -11,10 +11,9 @@ import pytest
 
 from popspark.report.figures import thumbnail
 from popspark.runtime.errors import TrainingError
-from popspark.storage.tables import SOCIAL_GROUPS
 from popspark.study.cells import Cell
 from popspark.study.facts import gather_facts
-from popspark.study.feature_sets import GROUPS, feature_sets
+from popspark.study.feature_sets import feature_sets
 from popspark.study.fits import read_rows
 from popspark.study.page import StudyReport, best_and_worst, write_study
 from popspark.study.page_facts import StudyFacts
@@ -31,10 +30,6 @@ SETTINGS = StudySettings.model_validate(
     }
 )
 REFUSED = Cell("chronological", "paper", refused="Social features of mode paper know the later views.\n  where: there")
-
-
-def test_the_groups_are_the_social_table_s():
-    assert {name: len(values) for name, values in SOCIAL_GROUPS.items()} == GROUPS
 
 
 def test_every_feature_set_reads_its_own_values():

@@ -97,7 +97,7 @@ def paired(spark: SparkSession, posts: list[dict[str, Any]], rules: PairRules, p
     assert rows.columns == list(PAIR_POSTS.columns)
     pairs = generate_pairs(rows, rules, preset).localCheckpoint()
     assert pairs.columns == list(PAIRS.columns)
-    audit = audit_pairs(rows, pairs, rules, preset).orderBy("place")
+    audit = audit_pairs(rows, pairs, rules, preset).orderBy("position")
     assert audit.columns == list(PAIR_AUDIT.columns)
     return pairs.collect(), audit.collect(), {row.post_id: row.post_hash for row in rows.collect()}
 

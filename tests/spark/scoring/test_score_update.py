@@ -21,7 +21,8 @@ from popspark.scoring.settings import Update
 from popspark.scoring.update import Outcome, update_scores
 from popspark.storage.locking import TableLock
 from popspark.storage.slices import open_slices
-from popspark.storage.tables import POSTS, SCORES, SOCIAL_NAMES
+from popspark.storage.social_values import SOCIAL_NAMES
+from popspark.storage.tables import POSTS, SCORES
 from popspark.storage.warehouse import read_table
 
 Post = tuple[str, str, datetime, str | None, int]

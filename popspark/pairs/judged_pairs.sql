@@ -1,8 +1,8 @@
--- Each pair with what is known of its two photographs; status is 'ok', or why a ranker cannot learn from the pair.
+-- Each pair with what is known of its two images; status is 'ok', or why a ranker cannot learn from the pair.
 --
--- A photograph that users of several splits have posted belongs to one of them, drawn by its hash, each split as likely
--- as its share of the photograph's pairs; in the others its pairs are left out. So what a ranker is tested on are users
--- and photographs that it never saw.
+-- An image that users of several splits have posted belongs to one of them, drawn by its hash, each split as likely as
+-- its share of the image's pairs; in the others its pairs are left out. So what a ranker is tested on are users and
+-- images that it never saw.
 --
 -- {pairs}  pairs
 -- {posts}  pair_posts
@@ -17,7 +17,7 @@ WITH usable_posts AS (
     WHERE removed_by IS NULL
 ),
 
-pictured_posts AS (
+posts_with_images AS (
     SELECT
         usable_posts.post_id,
         usable_posts.image_id,
@@ -34,7 +34,7 @@ pictured_posts AS (
     LEFT JOIN {thumbnails} AS thumbnails ON usable_posts.image_id = thumbnails.image_id
 ),
 
-pictured AS (
+pairs_with_images AS (
     SELECT
         pairs.*,
         l.image_id AS image_id_l,
@@ -50,11 +50,11 @@ pictured AS (
         CASE
             WHEN l.status <> 'ok' THEN l.status
             WHEN r.status <> 'ok' THEN r.status
-            WHEN l.sha256 = r.sha256 THEN 'same_photograph'
+            WHEN l.sha256 = r.sha256 THEN 'same_image'
         END AS fault
     FROM {pairs} AS pairs
-    INNER JOIN pictured_posts AS l ON pairs.post_id_l = l.post_id
-    INNER JOIN pictured_posts AS r ON pairs.post_id_r = r.post_id
+    INNER JOIN posts_with_images AS l ON pairs.post_id_l = l.post_id
+    INNER JOIN posts_with_images AS r ON pairs.post_id_r = r.post_id
 ),
 
 uses AS (
@@ -62,7 +62,7 @@ uses AS (
         sha256,
         split,
         count(*) AS n_pairs
-    FROM (SELECT explode(array(sha256_l, sha256_r)) AS sha256, split FROM pictured WHERE fault IS NULL)
+    FROM (SELECT explode(array(sha256_l, sha256_r)) AS sha256, split FROM pairs_with_images WHERE fault IS NULL)
     GROUP BY sha256, split
 ),
 
@@ -76,12 +76,12 @@ homes AS (
 )
 
 SELECT
-    pictured.*,
+    pairs_with_images.*,
     CASE
-        WHEN pictured.fault IS NOT NULL THEN pictured.fault
-        WHEN home_l.split <> pictured.split OR home_r.split <> pictured.split THEN 'photograph_of_other_split'
+        WHEN pairs_with_images.fault IS NOT NULL THEN pairs_with_images.fault
+        WHEN home_l.split <> pairs_with_images.split OR home_r.split <> pairs_with_images.split THEN 'image_of_other_split'
         ELSE 'ok'
     END AS status
-FROM pictured
-LEFT JOIN homes AS home_l ON pictured.sha256_l = home_l.sha256
-LEFT JOIN homes AS home_r ON pictured.sha256_r = home_r.sha256
+FROM pairs_with_images
+LEFT JOIN homes AS home_l ON pairs_with_images.sha256_l = home_l.sha256
+LEFT JOIN homes AS home_r ON pairs_with_images.sha256_r = home_r.sha256

@@ -1,4 +1,4 @@
-"""What of a simulated count can be seen in the picture."""
+"""What of a simulated count can be seen in the image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from popspark.simulation.pictures import measure, measure_pictures
+from popspark.simulation.image_effects import measure, measure_images
 from popspark.storage.tables import IMAGES
 
 
@@ -40,17 +40,17 @@ def test_statistics_of_plain_images(image, brightness, saturation, contrast):
     assert measure(image) == {"brightness": brightness, "saturation": saturation, "contrast": contrast}
 
 
-def test_two_pictures_stand_one_deviation_either_side(spark):
-    rows = measure_pictures(images(spark, {"red": png(flat(255, 0, 0)), "black": png(flat(0, 0, 0))}))
+def test_two_images_stand_one_deviation_either_side(spark):
+    rows = measure_images(images(spark, {"red": png(flat(255, 0, 0)), "black": png(flat(0, 0, 0))}))
     assert rows.orderBy("image_id").collect() == [("black", 0, -1.0), ("red", 1, 1.0)]
 
 
-def test_pictures_all_alike_have_no_effect(spark):
-    rows = measure_pictures(images(spark, {"a": png(flat(9, 9, 9)), "b": png(flat(9, 9, 9))}))
-    assert [row.picture_effect for row in rows.collect()] == [0.0, 0.0]
+def test_images_all_alike_have_no_effect(spark):
+    rows = measure_images(images(spark, {"a": png(flat(9, 9, 9)), "b": png(flat(9, 9, 9))}))
+    assert [row.image_effect for row in rows.collect()] == [0.0, 0.0]
 
 
 def test_what_is_refused_or_does_not_decode_is_left_out(spark):
-    table = images(spark, {"good": png(flat(9, 9, 9)), "broken": b"not a picture"})
+    table = images(spark, {"good": png(flat(9, 9, 9)), "broken": b"not an image"})
     table = table.union(images(spark, {"refused": png(flat(1, 1, 1))}, status="too_large"))
-    assert [row.image_id for row in measure_pictures(table).collect()] == ["good"]
+    assert [row.image_id for row in measure_images(table).collect()] == ["good"]

@@ -1,4 +1,4 @@
-"""The picture's part in a simulated count: a stated function of three statistics that anyone can see in the pixels."""
+"""The effect of an image on a simulated count: a stated function of three statistics that anyone can see in it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pyspark.sql import functions as F
 
 from popspark.images.decode import ImageRefused, decode
 
-WEIGHTS = {"brightness": 0.5, "saturation": 0.7, "contrast": 0.5}
-"""Of the standardised statistics in the picture effect, which is then standardised itself."""
+STATISTIC_WEIGHTS = {"brightness": 0.5, "saturation": 0.7, "contrast": 0.5}
+"""Of the standardised statistics in the image effect, which is then standardised itself."""
 
 
 def measure(image: npt.NDArray[np.uint8]) -> dict[str, float]:
@@ -28,25 +28,25 @@ def measure(image: npt.NDArray[np.uint8]) -> dict[str, float]:
 
 
 def _measure_all(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-    """On an executor: one row an image that decodes."""
+    """One row an image that decodes; on executors."""
     for batch in batches:
         rows = []
         for image_id, content in zip(batch["image_id"], batch["content"], strict=True):
             try:
                 rows.append({"image_id": image_id, **measure(decode(content))})
             except ImageRefused:
-                continue  # a refused picture moves nobody: posts that show it get effect 0
-        yield pd.DataFrame(rows, columns=["image_id", *WEIGHTS])
+                continue  # a refused image moves nobody: posts that show it get effect 0
+        yield pd.DataFrame(rows, columns=["image_id", *STATISTIC_WEIGHTS])
 
 
-def measure_pictures(images: DataFrame) -> DataFrame:
-    """image_id, picture_number (0.. in the order of the ids), picture_effect (mean 0, deviation 1 over the images).
+def measure_images(images: DataFrame) -> DataFrame:
+    """image_id, image_number (0.. in the order of the ids), image_effect (mean 0, deviation 1 over the images).
 
     images: the images table. Images of a status other than ok, and those that do not decode, are left out. Where all
-    pictures are alike, the effect is 0.
+    images are alike, the effect is 0.
     """
     usable = images.where("status = 'ok'").select("image_id", "content")
-    schema = "image_id string, " + ", ".join(f"{name} double" for name in WEIGHTS)
+    schema = "image_id string, " + ", ".join(f"{name} double" for name in STATISTIC_WEIGHTS)
     by_id = Window.orderBy("image_id")  # a few numbers an image: a million fit one task
     all_of_them = by_id.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
 
@@ -57,8 +57,8 @@ def measure_pictures(images: DataFrame) -> DataFrame:
 
     measured = usable.mapInPandas(_measure_all, schema)
     total = F.lit(0.0)
-    for name, weight in WEIGHTS.items():
+    for name, weight in STATISTIC_WEIGHTS.items():
         total = total + weight * standardised(name)
     summed = measured.select("image_id", total.alias("total"))
     number = (F.row_number().over(by_id) - 1).cast("long")
-    return summed.select("image_id", number.alias("picture_number"), standardised("total").alias("picture_effect"))
+    return summed.select("image_id", number.alias("image_number"), standardised("total").alias("image_effect"))
