@@ -38,7 +38,7 @@ class Config(JobConfig):
 
 def main(config: Config) -> None:
     bundle = load_bundle(Path(config.bundle))
-    planned = plan_bundle(bundle, Path(config.bundle), config.device, config.batch_size, config.weights)
+    planned = plan_bundle(bundle, config.device, config.batch_size, config.weights)
     paths = find_photographs(config.source)
     album = rank_album(paths, bundle, planned, config.device, config.batch_size, config.limits)
     pictures = [(one, thumbnail(decode(one.path.read_bytes()))) for one in album.ranked[:N_PICTURES]]
