@@ -142,17 +142,15 @@ def scoring_row(spark: Any, n_posts: int, work: Path) -> Row:
 
     from popspark.features.stored_files import collect_few
     from popspark.features.stored_parts import project_stored
-    from popspark.models.bundle import load_bundle, zip_bundle
-    from popspark.runtime.session import ship_file
+    from popspark.models.bundle import load_bundle
+    from popspark.models.shipping import ship_bundle
     from popspark.scoring.inputs import scoring_inputs
     from popspark.scoring.scoring import score_posts
     from popspark.storage.tables import IMAGE_FEATURES
     from popspark.storage.warehouse import write_table
 
     bundle = load_bundle(BUNDLE)
-    archive = work / "bench.zip"
-    archive.write_bytes(zip_bundle(BUNDLE))
-    ship_file(spark, archive)
+    ship_bundle(spark, bundle)
     ids = spark.range(n_posts)
     times = ["now() AS collected_at", "timestamp'2024-01-01' AS posted_at"]
     ids.selectExpr("string(id) AS post_id", "concat('i', id) AS image_id", *times).write.parquet(str(work / "posts"))
@@ -166,8 +164,8 @@ def scoring_row(spark: Any, n_posts: int, work: Path) -> Row:
 
     def score() -> None:
         inputs = scoring_inputs(posts, images, values, bundle)
-        parts = project_stored(features, collect_few(posts), bundle, archive.name)
-        score_posts(inputs, parts, bundle, archive.name, "r1").write.format("noop").mode("overwrite").save()
+        parts = project_stored(features, collect_few(posts), bundle)
+        score_posts(inputs, parts, bundle, "r1").write.format("noop").mode("overwrite").save()
 
     seconds = best_seconds(score)
     n_each = n_posts // N_TASKS // 1024 * 1024

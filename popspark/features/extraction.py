@@ -21,7 +21,6 @@ from popspark.features.stored_files import sha_key
 from popspark.images import decode as codecs
 from popspark.images.isolation import Decode, IsolatedDecode
 from popspark.images.limits import DEFAULT_LIMITS, Limits
-from popspark.runtime.workers import prepare_worker
 from popspark.storage.schemas.table import FLOATS, STRING
 from popspark.storage.tables import IMAGE_FEATURES
 
@@ -79,7 +78,6 @@ def _limit_threads(n_cpus: int, with_torch: bool) -> None:
 @contextmanager
 def open_extractor(extraction: Extraction) -> Iterator[Extractor]:
     """On an executor: the extractor of the running task, on the task's device and with its processors."""
-    prepare_worker()
     context = TaskContext.get()
     n_cpus = context.cpus() if context else 1
     deep = any(p.weights is not None for p in extraction.planned)

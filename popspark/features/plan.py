@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from popspark.features.family import Calculate, Family
@@ -83,13 +82,13 @@ def check_features(bundle: Bundle, planned: tuple[PlannedFamily, ...]) -> None:
 
 
 def plan_bundle(
-    bundle: Bundle, path: Path, device: Device, batch_size: int, weights: Mapping[str, str]
+    bundle: Bundle, device: Device, batch_size: int, weights: Mapping[str, str]
 ) -> tuple[PlannedFamily, ...]:
-    """The families that the bundle at `path` reads, checked; a trunk of its own becomes the weights of its family.
+    """The families that a loaded bundle reads, checked; a trunk of its own becomes the weights of its family.
 
     weights: by family, as in `FeatureSettings`, for those that the bundle does not bring.
     """
-    trunk = find_trunk(bundle, path)
+    trunk = find_trunk(bundle)
     own = {trunk[0]: str(trunk[1])} if trunk else {}
     values = {
         "families": list(bundle.feature_versions),
@@ -99,6 +98,6 @@ def plan_bundle(
         "weights": {**weights, **own},
         "weights_sha256": {trunk[0]: trunk[2]} if trunk else {},
     }
-    planned = plan_features(validate_section(FeatureSettings, values, str(path)))
+    planned = plan_features(validate_section(FeatureSettings, values, f"bundle {bundle.path}"))
     check_features(bundle, planned)
     return planned

@@ -1,4 +1,4 @@
-"""Every feature family by its name, with the module that declares it.
+"""Every feature family by its name, with the module and the variable that declare it.
 
 Nothing is imported until it is asked for, so a driver that only runs SQL loads neither torch nor OpenCV.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from popspark.runtime.errors import unknown
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from popspark.features.family import Family
 
 REGISTRY: Mapping[str, str] = {
-    "color": "popspark.features.families.color",
-    "lbp": "popspark.features.families.lbp",
-    "gist": "popspark.features.families.gist",
-    "aesthetic": "popspark.features.families.aesthetic",
-    "vgg19": "popspark.features.families.vgg19",
-    "resnet50": "popspark.features.families.resnet50",
-    "resnet50_iipa": "popspark.features.families.resnet50_iipa",
-    "resnet18": "popspark.features.families.resnet18",
-    "efficientnet_lite0": "popspark.features.families.efficientnet_lite0",
+    "color": "popspark.features.families.color:FAMILY",
+    "lbp": "popspark.features.families.lbp:FAMILY",
+    "gist": "popspark.features.families.gist:FAMILY",
+    "aesthetic": "popspark.features.families.aesthetic:FAMILY",
+    "vgg19": "popspark.features.families.deep:VGG19",
+    "resnet50": "popspark.features.families.deep:RESNET50",
+    "resnet50_iipa": "popspark.features.families.deep:RESNET50_IIPA",
+    "resnet18": "popspark.features.families.deep:RESNET18",
+    "efficientnet_lite0": "popspark.features.families.deep:EFFICIENTNET_LITE0",
 }
 
 if TYPE_CHECKING:
@@ -37,6 +37,6 @@ def get_family(name: str) -> Family:
     """The family of that name; raises `ConfigError` listing the known ones for any other."""
     if name not in REGISTRY:
         raise unknown("feature family", name, REGISTRY)
-    module: Any = import_module(REGISTRY[name])
-    family: Family = module.FAMILY
+    module, _, variable = REGISTRY[name].partition(":")
+    family: Family = getattr(import_module(module), variable)
     return family

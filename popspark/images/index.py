@@ -18,7 +18,6 @@ from pyspark.sql.pandas.functions import pandas_udf
 from popspark.images import decode as codecs
 from popspark.images.limits import Limits
 from popspark.runtime.errors import PathError
-from popspark.runtime.workers import prepare_worker
 from popspark.storage.tables import IMAGES
 
 FILE = t.StructType([t.StructField(name, kind) for name, kind in IMAGES.columns.items() if name != "image_id"])
@@ -96,7 +95,6 @@ def _read_file(filesystem: Any, root: str, image_id: str | None, limits: Limits)
 def _build_reader(root: str, limits: Limits) -> Callable[..., Column]:
     def read(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
         """Files with their status; on executors."""
-        prepare_worker()
         filesystem, base = _open_root(root)
         for batch in batches:
             rows = [_read_file(filesystem, base, image_id, limits) for image_id in batch]

@@ -48,7 +48,7 @@ def main(config: Config) -> None:
     from popspark.scoring.album import find_photographs, rank_album
 
     bundle = load_bundle(Path(config.bundle))
-    planned = plan_bundle(bundle, Path(config.bundle), config.device, config.batch_size, config.weights)
+    planned = plan_bundle(bundle, config.device, config.batch_size, config.weights)
     paths = find_photographs(config.source)
     album = rank_album(paths, bundle, planned, config.device, config.batch_size, config.limits)
     pictures = [(one, thumbnail(decode(one.path.read_bytes()))) for one in album.ranked[:N_PICTURES]]

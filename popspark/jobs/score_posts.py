@@ -12,7 +12,6 @@ of runs; and a report page, where `report` names a file.
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,7 +69,8 @@ def _score(config: Config, record: Run) -> None:
     from popspark.features.projection import project_features
     from popspark.features.stored_files import collect_few
     from popspark.features.stored_parts import project_stored
-    from popspark.models.bundle import load_bundle, zip_bundle
+    from popspark.models.bundle import load_bundle
+    from popspark.models.shipping import ship_bundle
     from popspark.posts.social import social_features
     from popspark.runtime.session import get_session, ship_file
     from popspark.scoring.inputs import posts_of_images, scoring_inputs
@@ -83,7 +83,7 @@ def _score(config: Config, record: Run) -> None:
 
     stages = record.stages
     bundle = load_bundle(Path(config.bundle))
-    planned = plan_bundle(bundle, Path(config.bundle), config.device, config.batch_size, config.weights)
+    planned = plan_bundle(bundle, config.device, config.batch_size, config.weights)
     record.model_name, record.model_version = bundle.name, bundle.version
     record.versions |= {f"feature {name}": version for name, version in bundle.feature_versions.items()}
     tables = {"posts": config.posts, "images": config.images, "image_features": config.image_features}
@@ -92,9 +92,7 @@ def _score(config: Config, record: Run) -> None:
 
     spark = get_session("score_posts", config.env.spark)
     stages.done("session")
-    archive = Path(tempfile.mkdtemp()) / f"{bundle.name}-{bundle.version}.zip"
-    archive.write_bytes(zip_bundle(Path(config.bundle)))
-    ship_file(spark, archive)
+    ship_bundle(spark, bundle)
     for family in planned:
         if family.weights_path:
             ship_file(spark, family.weights_path)
@@ -107,10 +105,10 @@ def _score(config: Config, record: Run) -> None:
 
     def score(inputs: DataFrame) -> DataFrame:
         ids = collect_few(inputs) if stored is not None else None
-        parts = project_features(extract_wanted(inputs, images, stored, extraction, ids), bundle, archive.name)
+        parts = project_features(extract_wanted(inputs, images, stored, extraction, ids), bundle)
         if stored is not None:
-            parts = parts.unionByName(project_stored(stored, ids, bundle, archive.name))
-        return score_posts(inputs, parts, bundle, archive.name, config.run_id)
+            parts = parts.unionByName(project_stored(stored, ids, bundle))
+        return score_posts(inputs, parts, bundle, config.run_id)
 
     with open_slices(spark, SCORES, config.scores, config.run_id, config.lock_wait_seconds) as slices:
         record.mark_killed(slices.lock.broken)
