@@ -67,7 +67,7 @@ def _jobs() -> Iterable[str]:
 def _tables() -> Iterable[str]:
     from popspark.storage import tables
 
-    for table in (value for value in vars(tables).values() if isinstance(value, tables.Table)):
+    for table in (getattr(tables, name) for name in tables.__all__):
         never_null = {*table.key, *table.required}
         rows = (
             (f"`{name}`", kind.simpleString(), "" if name in never_null else "yes")
