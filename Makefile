@@ -16,7 +16,7 @@ SOURCES := $(shell find popspark conf -type f -not -path '*/__pycache__/*')
 # Most of a Spark test is planning, on one core: two files at a time.
 IN_PARALLEL := -n 2 --dist loadfile
 
-.PHONY: help demo score study ranker pairs-demo test test-all test-matrix lint bench demo-bundle package java
+.PHONY: help demo score study ranker pairs-demo test test-all test-matrix lint bench docs demo-bundle package java
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -90,7 +90,10 @@ lint: .venv/installed ## style, types and the walls between rooms
 
 BENCHES := extraction scoring ingest training effects pairs scheduled faults
 bench: java .venv/installed dist/popspark.zip ## every bench, into docs/benchmarks.md: hours
-	for name in $(BENCHES); do PYTHONPATH=. $(BIN)/python bench/$$name.py --json warehouse/bench/$$name.json || exit 1; done
+	for name in $(BENCHES); do $(BIN)/python -m bench.$$name --json warehouse/bench/$$name.json || exit 1; done
+
+docs: .venv/installed ## the pages of docs/, into dist/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 demo-bundle: java .venv/installed dist/popspark.zip ## train the released bundle again, when its features change: VERSION=
 	$(SUBMIT) jobs/ingest_images.py env.warehouse=$(DEMO) source=sample/photos
