@@ -33,7 +33,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT, TiffImageFile
 
-from popspark.runtime.config import Section
+from popspark.images.limits import DEFAULT_LIMITS, Limits
 
 VERSION = "1"
 """Of the rules above; part of every feature's version."""
@@ -51,19 +51,6 @@ ORIENTATIONS = {  # EXIF's values to what sets the image upright
     8: Image.Transpose.ROTATE_90,
 }
 STATUSES = ("empty", "too_large", "too_many_pixels", "not_an_image", "unsupported", "corrupt")
-
-
-class Limits(Section):
-    """max_bytes: of the file. max_pixels: width times height as its header states them.
-
-    Pillow has a limit of its own, 178,956,970 pixels, which a larger `max_pixels` does not lift.
-    """
-
-    max_bytes: int = 50_000_000
-    max_pixels: int = 50_000_000
-
-
-DEFAULT_LIMITS = Limits()
 
 
 class ImageRefused(Exception):  # noqa: N818  # not an error of the program: it becomes a row

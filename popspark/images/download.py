@@ -41,6 +41,7 @@ from urllib3.exceptions import (
 )
 
 from popspark.images import decode as codecs
+from popspark.images.limits import Limits
 from popspark.images.settings import Politeness
 
 RETRIED = (429, 500, 502, 503, 504)
@@ -109,7 +110,7 @@ class _CheckedHttpsPool(HTTPSConnectionPool):
 class Downloader:
     """Keeps the connections and, for each host, the time of its last request. One per task; not for threads."""
 
-    def __init__(self, politeness: Politeness, limits: codecs.Limits) -> None:
+    def __init__(self, politeness: Politeness, limits: Limits) -> None:
         self._politeness, self._limits = politeness, limits
         self._pool = urllib3.PoolManager(
             timeout=urllib3.Timeout(connect=politeness.timeout_s, read=politeness.timeout_s), retries=False

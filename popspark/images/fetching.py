@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from popspark.images import decode as codecs
 from popspark.images.download import Downloader
+from popspark.images.limits import Limits
 from popspark.images.settings import Politeness
 from popspark.runtime.queries import load_sql
 from popspark.storage.tables import DOWNLOADS
@@ -42,7 +43,7 @@ def images_downloaded(downloads: DataFrame) -> DataFrame:
     return downloads.sparkSession.sql(load_sql(__package__, "images_downloaded"), downloads=downloads)
 
 
-def fetch_images(urls: DataFrame, politeness: Politeness, limits: codecs.Limits, lanes_per_host: int) -> DataFrame:
+def fetch_images(urls: DataFrame, politeness: Politeness, limits: Limits, lanes_per_host: int) -> DataFrame:
     """One row of `DOWNLOADS` per URL. urls: image_id, etag, last_modified (null where there is no copy yet).
 
     All URLs of a host go to `lanes_per_host` tasks, each with its share of the host's requests per second, so the limit
@@ -76,7 +77,7 @@ def _row(downloader: Downloader, url: str, etag: str | None, last_modified: str 
 
 
 def _build_fetcher(
-    politeness: Politeness, limits: codecs.Limits
+    politeness: Politeness, limits: Limits
 ) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
     def fetch(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """Rows of downloads; on executors."""

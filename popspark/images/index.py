@@ -16,8 +16,8 @@ from pyspark.sql import types as t
 from pyspark.sql.pandas.functions import pandas_udf
 
 from popspark.images import decode as codecs
+from popspark.images.limits import Limits
 from popspark.runtime.errors import PathError
-from popspark.runtime.workers import prepare_worker
 from popspark.storage.tables import IMAGES
 
 FILE = t.StructType([t.StructField(name, kind) for name, kind in IMAGES.columns.items() if name != "image_id"])
@@ -63,7 +63,7 @@ def _refused(status: str, error: str, n_bytes: int | None = None) -> dict[str, A
     return {"n_bytes": n_bytes, "status": status, "error": error}
 
 
-def _read_file(filesystem: Any, root: str, image_id: str | None, limits: codecs.Limits) -> dict[str, Any]:
+def _read_file(filesystem: Any, root: str, image_id: str | None, limits: Limits) -> dict[str, Any]:
     from pyarrow import fs
 
     if not image_id:
@@ -92,10 +92,9 @@ def _read_file(filesystem: Any, root: str, image_id: str | None, limits: codecs.
     return row | size | {"format": header.format, "status": "ok", "error": None}
 
 
-def _build_reader(root: str, limits: codecs.Limits) -> Callable[..., Column]:
+def _build_reader(root: str, limits: Limits) -> Callable[..., Column]:
     def read(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
         """Files with their status; on executors."""
-        prepare_worker()
         filesystem, base = _open_root(root)
         for batch in batches:
             rows = [_read_file(filesystem, base, image_id, limits) for image_id in batch]
@@ -107,7 +106,7 @@ def _build_reader(root: str, limits: codecs.Limits) -> Callable[..., Column]:
     return pandas_udf(read, FILE).asNondeterministic()  # type: ignore[call-overload]
 
 
-def read_images(paths: DataFrame, root: str, limits: codecs.Limits) -> DataFrame:
+def read_images(paths: DataFrame, root: str, limits: Limits) -> DataFrame:
     """Rows of image_id to the images table: each file read once, refused files with a status and without bytes.
 
     root: the folder that every path must stay in; an absolute path or a URI. Ids are taken once each.

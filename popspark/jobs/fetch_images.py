@@ -1,40 +1,52 @@
 """Downloads the images that posts name by URL; a run that was stopped goes on where it was.
 
-    python jobs/fetch_images.py
-    python jobs/fetch_images.py politeness.requests_per_second=2 retry=true
+    popspark fetch-images
+    popspark fetch-images politeness.requests_per_second=2 retry=true
 
-Reads   posts: the http and https addresses in column image_id; downloads, where there are some
-Writes  downloads: every answer, appended round by round; images: of each URL the last copy, or why there is none
+Reads: posts: the http and https addresses in column image_id; downloads, where there are some
+Writes: downloads: every answer, appended round by round; images: of each URL the last copy, or why there is none
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from pydantic import Field
+from pydantic import PositiveInt
 
-from popspark.images.decode import Limits
-from popspark.images.fetching import fetch_images, images_downloaded, urls_to_fetch
+from popspark.images.limits import Limits
 from popspark.images.settings import Politeness
 from popspark.runtime.config import JobConfig
-from popspark.runtime.session import get_session
-from popspark.storage.tables import DOWNLOADS, IMAGES, POSTS
-from popspark.storage.warehouse import count_by_status, find_table, read_table, write_table
 
 
 class Config(JobConfig):
-    posts: str
-    downloads: str
-    images: str
-    retry: bool
-    refresh: bool
-    round_size: int = Field(gt=0)
-    lanes_per_host: int = Field(gt=0)
-    politeness: Politeness
-    limits: Limits
+    """Tables, and how hosts are asked."""
+
+    posts: str = "${env.warehouse}/posts"
+    """The posts table."""
+    downloads: str = "${env.warehouse}/downloads"
+    """Every answer of every host."""
+    images: str = "${env.warehouse}/images"
+    """The table to write."""
+    retry: bool = False
+    """Whether to ask again for what failed in a way that may pass (timeouts, 429, 5xx)."""
+    refresh: bool = False
+    """Whether to ask for what is there (If-None-Match)."""
+    round_size: PositiveInt = 10_000
+    """URLs after which the answers are written: what a stopped run loses at most."""
+    lanes_per_host: PositiveInt = 2
+    """Tasks that share a host and its requests per second."""
+    politeness: Politeness = Politeness()
+    """How hosts are asked."""
+    limits: Limits = Limits()
+    """Of what is decoded."""
 
 
 def main(config: Config) -> None:
+    from popspark.images.fetching import fetch_images, images_downloaded, urls_to_fetch
+    from popspark.runtime.session import get_session
+    from popspark.storage.tables import DOWNLOADS, IMAGES, POSTS
+    from popspark.storage.warehouse import count_by_status, find_table, read_table, write_table
+
     spark = get_session("fetch_images", config.env.spark)
     started_at = datetime.now(UTC)
     while True:

@@ -7,10 +7,12 @@ be given another one each time.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 from popspark.runtime.errors import DeviceError
 
-SETTINGS = ("auto", "cpu", "cuda")
+Device = Literal["auto", "cpu", "cuda"]
+"""What a user asks for; `auto` is the GPU where there is one."""
 
 
 def _cuda_index(address: str, visible: str | None) -> int:
@@ -42,8 +44,8 @@ def choose_device(setting: str, addresses: Sequence[str] | None, visible: str | 
     addresses: the task's gpu resource, None where Spark assigned none. visible: CUDA_VISIBLE_DEVICES, None if unset.
     n_cuda: the GPUs that torch counts; asked only where Spark assigned none.
     """
-    if setting not in SETTINGS:
-        raise DeviceError("Unknown device.", got=repr(setting), legal=", ".join(SETTINGS))
+    if setting not in get_args(Device):
+        raise DeviceError("Unknown device.", got=repr(setting), legal=", ".join(get_args(Device)))
     if setting == "cpu":
         return "cpu"
     hidden = visible is not None and not visible.strip(" ,")

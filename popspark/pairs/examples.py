@@ -15,6 +15,7 @@ from pyspark.sql import types as T
 from pyspark.sql.pandas.functions import pandas_udf
 
 from popspark.images import decode as codecs
+from popspark.images.limits import Limits
 from popspark.pairs.settings import PairLimits
 from popspark.runtime.queries import load_sql
 from popspark.storage.tables import PAIR_EXAMPLES, THUMBNAILS
@@ -24,7 +25,7 @@ PAIRS_PER_FILE = 4000
 """Of pair_examples: some 150 MB."""
 
 
-def _shrink(content: bytes, limits: codecs.Limits) -> dict[str, Any]:
+def _shrink(content: bytes, limits: Limits) -> dict[str, Any]:
     try:
         image = codecs.decode(content, limits)
     except codecs.ImageRefused as refusal:
@@ -32,7 +33,7 @@ def _shrink(content: bytes, limits: codecs.Limits) -> dict[str, Any]:
     return {"thumbnail": codecs.shrink(image), "brightness": float(image.mean() / 255), "status": "ok", "error": None}
 
 
-def _build_shrink(limits: codecs.Limits) -> Callable[..., Column]:
+def _build_shrink(limits: Limits) -> Callable[..., Column]:
     def shrink(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
         """Thumbnails, each with its status; on executors."""
         for batch in batches:
@@ -41,7 +42,7 @@ def _build_shrink(limits: codecs.Limits) -> Callable[..., Column]:
     return pandas_udf(shrink, SHRUNK).asNondeterministic()  # type: ignore[call-overload]
 
 
-def make_thumbnails(images: DataFrame, pairs: DataFrame, posts: DataFrame, limits: codecs.Limits) -> DataFrame:
+def make_thumbnails(images: DataFrame, pairs: DataFrame, posts: DataFrame, limits: Limits) -> DataFrame:
     """`popspark.storage.tables.THUMBNAILS` of the images that stand in a pair. Worth writing: it is read several times.
 
     posts: pair_posts. An image that ingest refused keeps its status.

@@ -12,7 +12,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
 
 from popspark.features.extraction import current_features
-from popspark.features.extractor import FeatureSettings, plan_features
+from popspark.features.plan import plan_features
+from popspark.features.settings import FeatureSettings
 from popspark.posts.labels import popularity_labels
 from popspark.posts.settings import LabelSettings, SocialMode, SplitSettings
 from popspark.posts.social import count_unknown, social_features

@@ -9,7 +9,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
-from popspark.features.extractor import FeatureSettings
+from popspark.features.settings import FeatureSettings
 from popspark.images.decode import ImageRefused, decode
 from popspark.posts.examples import write_examples
 from popspark.posts.settings import LabelSettings, SplitGroup, SplitSettings

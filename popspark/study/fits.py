@@ -19,9 +19,11 @@ from popspark.evaluation.metrics import METRICS, bootstrap, within_users
 from popspark.networks.vscnn import merged_size
 from popspark.runtime.config import Section
 from popspark.study.feature_sets import FeatureSet
-from popspark.training.baselines import BaselineSettings, Fitted, fit_baseline, fit_mean, fit_user_mean
-from popspark.training.cnn import CnnSettings, fit_cnn
-from popspark.training.fitting import FitSettings, predict_rows
+from popspark.study.settings import StudySettings
+from popspark.training.baselines import Fitted, fit_baseline, fit_mean, fit_user_mean
+from popspark.training.cnn import fit_cnn
+from popspark.training.fitting import predict_rows
+from popspark.training.settings import CnnFitSettings, CnnSettings, Initialisation
 
 Values = npt.NDArray[Any]
 KEYS = ("post_id", "user_id")
@@ -36,23 +38,11 @@ class FitTask(Section):
 
     model: str
     features: tuple[str, ...]
-    initialisation: str = "standard"
+    initialisation: Initialisation = "standard"
 
     @property
     def name(self) -> str:
         return "-".join((self.model, *self.features, *([self.initialisation] if self.model in CNNS else [])))
-
-
-class StudySettings(Section):
-    """Of every fit. n_resamples: of the bootstrap. The initialisation and scaling are compared on the main data.
-
-    n_workers: fits at a time, one thread each; None: one per core.
-    """
-
-    fit: FitSettings = FitSettings()
-    baselines: BaselineSettings = BaselineSettings()
-    n_resamples: int = 1000
-    n_workers: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +72,7 @@ def read_rows(reduced: Path, split: str, names: Sequence[str]) -> Rows:
 
 
 def _fit_cnn(
-    task: FitTask, sets: Mapping[str, FeatureSet], reduced: Path, folder: Path, fit: FitSettings
+    task: FitTask, sets: Mapping[str, FeatureSet], reduced: Path, folder: Path, fit: CnnFitSettings
 ) -> tuple[Fitted, dict[str, Any]]:
     """The network's `predict` takes rows side by side; the curves of the fit."""
     towers = {sets[name].modality: sets[name].tower for name in task.features}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from joblib import Parallel, delayed, parallel_config
 
@@ -20,11 +20,12 @@ from popspark import __version__
 from popspark.runtime.errors import TrainingError
 from popspark.study.cells import Cell, key_of
 from popspark.study.feature_sets import FeatureSet, feature_sets
-from popspark.study.fits import BASELINES, KEYS, FitTask, StudySettings, run_fit
+from popspark.study.fits import BASELINES, KEYS, FitTask, run_fit
+from popspark.study.settings import StudySettings
 from popspark.training.cnn import count_splits, write_reduced
 from popspark.training.reduction import fit_moments, reduce_moments
+from popspark.training.settings import Initialisation
 
-INITIALISATIONS = ("standard", "paper")
 Tell = Callable[[str], None]
 
 
@@ -58,7 +59,7 @@ def reduce_cell(cell: Cell, sets: Mapping[str, FeatureSet], scale_first: bool, f
     return folder
 
 
-def main_tasks(sets: Mapping[str, FeatureSet], initialisation: str) -> list[FitTask]:
+def main_tasks(sets: Mapping[str, FeatureSet], initialisation: Initialisation) -> list[FitTask]:
     """Of tables IV, V and VII, and the trivial baselines; what takes longest first."""
     both = ("visual", "social") if "visual" in sets else ("social",)
     alone = [name for name in sets if name != "fused"]
@@ -76,7 +77,7 @@ def trivial_tasks() -> list[FitTask]:
     return [FitTask(model=model, features=features) for model, features in names.items()]
 
 
-def other_tasks(sets: Mapping[str, FeatureSet], initialisation: str) -> list[FitTask]:
+def other_tasks(sets: Mapping[str, FeatureSet], initialisation: Initialisation) -> list[FitTask]:
     """Of the other data: each model on all that it can read."""
     whole = {("visual", "social"), ("visual",), ("social",), ("fused",)}
     tasks = [task for task in main_tasks(sets, initialisation) if task.features in whole or not task.features]
@@ -135,7 +136,7 @@ class Study:
         model = "vscnn" if "visual" in sets else "scnn"
         variants: list[dict[str, Any]] = []
         jobs = []
-        for initialisation, way in product(INITIALISATIONS, ways):
+        for initialisation, way in product(get_args(Initialisation), ways):
             task = FitTask(model=model, features=both, initialisation=initialisation)
             jobs += self._fits(main, way, [task], sets)
             variants.append({"scale_first": way})

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import PositiveInt
 from sklearn.base import RegressorMixin
 from sklearn.ensemble import GradientBoostingRegressor, HistGradientBoostingRegressor
 from sklearn.kernel_approximation import Nystroem
@@ -31,25 +30,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVR, LinearSVR
 from sklearn.tree import DecisionTreeRegressor
 
-from popspark.runtime.config import Section
+from popspark.training.settings import BaselineSettings
 
 Values = npt.NDArray[Any]
 
 SVR_C, SVR_EPSILON = 3.0, 0.1
 DEPTH = 10
 GBDT_RATE = 0.01
-
-
-class BaselineSettings(Section):
-    """The paper's settings are the defaults. nystroem_features: of the RBF kernel's approximation.
-
-    svr_max_rows, gbdt_max_rows: training rows up to which the model is fitted as published.
-    """
-
-    svr_max_rows: PositiveInt = 20_000
-    nystroem_features: PositiveInt = 1_000
-    gbdt_trees: PositiveInt = 2_000
-    gbdt_max_rows: PositiveInt = 20_000
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +22,9 @@ from popspark.networks.vscnn import TOWERS, PopularityCNN, initialise
 from popspark.runtime.config import Section
 from popspark.runtime.errors import TrainingError
 from popspark.training.feed import count_rows
-from popspark.training.fitting import Epoch, FitSettings, fit, predict
+from popspark.training.fitting import Epoch, fit, predict
 from popspark.training.reduction import BATCH_ROWS, fit_reduction, stack_columns
+from popspark.training.settings import CnnSettings
 
 SPLITS = ("train", "valid", "test")
 
@@ -40,18 +40,6 @@ class Part:
 
 MODALITIES = {"visual": Part(("visual",)), "social": Part(("social",)), "fused": Part(("visual", "social"))}
 """By modality, the whole of what it reduces."""
-
-
-class CnnSettings(Section):
-    """architecture: of `popspark.networks.vscnn.TOWERS`. scale_first: standardise each value before the PCA.
-
-    initialisation: of `popspark.networks.vscnn.initialise`.
-    """
-
-    architecture: Literal["vscnn", "vcnn", "scnn", "vscnn_ef"] = "vscnn"
-    initialisation: Literal["paper", "standard"] = "standard"
-    scale_first: bool = True
-    fit: FitSettings = FitSettings()
 
 
 @dataclass(frozen=True)

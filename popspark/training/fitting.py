@@ -21,27 +21,11 @@ from tqdm import tqdm
 
 from popspark.evaluation.metrics import mse, spearman_rho
 from popspark.networks.devices import choose_device
-from popspark.runtime.config import Section
 from popspark.runtime.errors import TrainingError
 from popspark.training.feed import count_rows, read_epoch
+from popspark.training.settings import CnnFitSettings
 
 Values = npt.NDArray[np.float32]
-
-
-class FitSettings(Section):
-    """The paper's settings are the defaults. patience: epochs without a better validation before the end; None: never.
-
-    lr_step_epochs, lr_factor: the rate is multiplied by the factor every so many epochs.
-    """
-
-    n_epochs: int = 50
-    batch_size: int = 20
-    learning_rate: float = 1e-3
-    lr_step_epochs: int = 10
-    lr_factor: float = 0.1
-    patience: int | None = None
-    seed: int = 0
-    device: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -129,7 +113,7 @@ def fit(
     network: nn.Module,
     folder: Path,
     inputs: Mapping[str, str],
-    settings: FitSettings,
+    settings: CnnFitSettings,
     checkpoint: Path,
     label: str = "fit",
     feed: Callable[..., Any] = read_epoch,

@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from popspark.features.extractor import FeatureSettings, plan_features
+from popspark.features.plan import plan_features
+from popspark.features.settings import FeatureSettings
 from popspark.images import decode as codecs
 from popspark.models.bundle import load_bundle
 from popspark.models.predictor import Predictor

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import pytest
 
-from popspark.training.cnn import CnnSettings, train_cnn
-from tests.known_effects import EFFECTS, FIT, NOISE, read_photographs, write_examples
+from bench.known_effects import EFFECTS, FIT, NOISE, read_photographs, write_examples
+from popspark.training.cnn import train_cnn
+from popspark.training.settings import CnnSettings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

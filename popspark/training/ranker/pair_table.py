@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow.dataset as ds
 
 from popspark.training.cnn import SPLITS, count_splits
+from popspark.training.ranker.settings import Targets
 
 COLUMNS = ("post_id_l", "post_id_r", "user_id", "margin", "probability", "rule", "sha256_l", "sha256_r")
 SIDED = ("n_bytes", "brightness", "user_popularity")
 """Columns with an _l and an _r, for the baselines."""
 
-Targets = Literal["hard", "probability"]
 Values = npt.NDArray[Any]
 
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,26 +24,15 @@ from popspark.networks.devices import choose_device
 from popspark.networks.inference import load_features
 from popspark.networks.ranker import Ranker, load_head, start_ranker
 from popspark.networks.weights import Weights, find_weights
-from popspark.runtime.config import Section
 from popspark.training.cnn import fingerprint
 from popspark.training.ranker.pair_images import measure_photographs, read_crops
 from popspark.training.ranker.pair_table import PairTable, load_pairs
-from popspark.training.ranker.ranking_fit import RankEpoch, RankFit, fit_ranker
+from popspark.training.ranker.ranking_fit import RankEpoch, fit_ranker
+from popspark.training.ranker.settings import RankerSettings
 
 Floats = npt.NDArray[np.float32]
 SCORED_TOGETHER = 32
 """Photographs a forward pass, where nothing is fitted."""
-
-
-class RankerSettings(Section):
-    """weights: as of a feature family. is_frozen: only the head is fitted. device: auto, cpu or cuda."""
-
-    backbone: Literal["resnet50", "resnet50_iipa", "resnet18", "efficientnet_lite0"] = "resnet50"
-    weights: str = "imagenet"
-    weights_sha256: str | None = None
-    is_frozen: bool = False
-    device: str = "auto"
-    fit: RankFit = RankFit()
 
 
 @dataclass(frozen=True)

@@ -15,36 +15,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import nn
 from torch.amp.grad_scaler import GradScaler
 from tqdm import tqdm
 
 from popspark.evaluation.metrics import pair_hits
 from popspark.networks.ranker import Ranker, pair_logits
-from popspark.runtime.config import Section
 from popspark.runtime.errors import TrainingError
 from popspark.training.fitting import copy_parameters, save_checkpoint
-from popspark.training.ranker.pair_table import PairSplit, Targets
+from popspark.training.ranker.pair_table import PairSplit
+from popspark.training.ranker.settings import RankerFitSettings
 
 TrainBatches = Callable[[int], Iterator[tuple[torch.Tensor, torch.Tensor]]]
 """The epoch's seed to batches on the device: inputs (2B, ...), left before right, and targets (B,)."""
-
-
-class RankFit(Section):
-    """The papers' settings are the defaults. lr_factor: of both rates, after every epoch. targets: `hard` (which of the
-    two was more popular) or `probability`. patience: epochs without a better validation before the end; None: never.
-    """
-
-    n_epochs: NonNegativeInt = 20
-    batch_size: PositiveInt = 64
-    trunk_learning_rate: PositiveFloat = 1e-5
-    head_learning_rate: PositiveFloat = 1e-4
-    lr_factor: PositiveFloat = 0.95
-    weight_decay: NonNegativeFloat = 1e-4
-    targets: Targets = "hard"
-    patience: PositiveInt | None = None
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,7 +53,7 @@ def pair_accuracy(pairs: PairSplit, logits: npt.NDArray[Any]) -> float:
     return float(pair_hits(pairs.columns["margin"][decided], logits[decided]).mean())
 
 
-def make_optimizer(network: Ranker, settings: RankFit) -> torch.optim.Optimizer:
+def make_optimizer(network: Ranker, settings: RankerFitSettings) -> torch.optim.Optimizer:
     """Adam with a rate for the trunk, where there is one to fit, and one for the head."""
     groups = [
         {"params": list(network.trunk.parameters()), "lr": settings.trunk_learning_rate},
@@ -109,7 +92,7 @@ def fit_ranker(
     train_batches: TrainBatches,
     score_valid: Callable[[], npt.NDArray[Any]],
     pairs: dict[str, PairSplit],
-    settings: RankFit,
+    settings: RankerFitSettings,
     checkpoint: Path,
 ) -> list[RankEpoch]:
     """Fits the network and leaves it with the parameters of the epoch that ranks most validation pairs right.

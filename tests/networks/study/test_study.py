@@ -14,9 +14,10 @@ from popspark.runtime.errors import TrainingError
 from popspark.study.cells import Cell
 from popspark.study.facts import gather_facts
 from popspark.study.feature_sets import feature_sets
-from popspark.study.fits import StudySettings, read_rows
+from popspark.study.fits import read_rows
 from popspark.study.page import StudyReport, best_and_worst, write_study
 from popspark.study.page_facts import StudyFacts
+from popspark.study.settings import StudySettings
 from popspark.study.study import Study, StudyResults, main_tasks, other_tasks, reduce_cell
 from tests.made_examples import made_rows, making, write_examples
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from popspark.training.baselines import BaselineSettings, fit_baseline, fit_mean, fit_user_mean
+from popspark.training.baselines import fit_baseline, fit_mean, fit_user_mean
+from popspark.training.settings import BaselineSettings
 
 GENERATOR = np.random.default_rng(3)
 VALUES = GENERATOR.normal(size=(400, 5)).astype(np.float32)

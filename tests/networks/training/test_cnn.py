@@ -14,8 +14,8 @@ from popspark.models.bundle import Bundle, load_bundle, quantiles, write_bundle
 from popspark.models.predictor import Predictor
 from popspark.networks.vscnn import TOWERS
 from popspark.runtime.errors import TrainingError
-from popspark.training.cnn import CnnSettings, FittedCNN, train_cnn
-from popspark.training.fitting import FitSettings
+from popspark.training.cnn import FittedCNN, train_cnn
+from popspark.training.settings import CnnFitSettings, CnnSettings
 
 FAMILIES = {"color": 16, "lbp": 14}
 N_SOCIAL = 34
@@ -23,7 +23,7 @@ SPLITS = {"train": 60, "valid": 25, "test": 25}
 
 
 def settings(architecture: str = "vcnn", **changes: object) -> CnnSettings:
-    fit = FitSettings(n_epochs=2, device="cpu")
+    fit = CnnFitSettings(n_epochs=2, device="cpu")
     return CnnSettings.model_validate({"architecture": architecture, "fit": fit, **changes})
 
 
@@ -119,7 +119,7 @@ def test_the_paper_s_initialisation_starts_elsewhere(examples: Path, tmp_path: P
 
 
 def test_the_standard_initialisation_starts_at_the_training_labels_mean(examples: Path, tmp_path: Path) -> None:
-    fit = FitSettings(n_epochs=1, learning_rate=1e-7, device="cpu")
+    fit = CnnFitSettings(n_epochs=1, learning_rate=1e-7, device="cpu")
     fitted = train_cnn(examples, tmp_path, CnnSettings(architecture="vcnn", fit=fit))
     mean = pq.read_table(examples / "split=train" / "part-0.parquet")["label"].to_numpy().mean()
     assert mean > 5

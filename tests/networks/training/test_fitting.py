@@ -17,7 +17,8 @@ from popspark.evaluation.metrics import mse
 from popspark.runtime.errors import TrainingError
 from popspark.training import fitting
 from popspark.training.feed import read_epoch
-from popspark.training.fitting import Epoch, FitSettings, fit, predict
+from popspark.training.fitting import Epoch, fit, predict
+from popspark.training.settings import CnnFitSettings
 
 INPUTS = {"visual": "features"}
 
@@ -66,7 +67,7 @@ def without_times(curves: Sequence[Epoch]) -> list[tuple]:
 
 def test_a_fit_learns_and_keeps_the_best_epoch(examples: Path, tmp_path: Path) -> None:
     network = Small()
-    curves = fit(network, examples, INPUTS, FitSettings(n_epochs=5, learning_rate=0.05), tmp_path / "c.pt")
+    curves = fit(network, examples, INPUTS, CnnFitSettings(n_epochs=5, learning_rate=0.05), tmp_path / "c.pt")
     assert [line.epoch for line in curves] == [1, 2, 3, 4, 5]
     assert curves[-1].train_loss < curves[0].train_loss
     measured = mse(*predict(network, examples / "split=valid", INPUTS))
@@ -84,13 +85,13 @@ def test_later_and_worse_epochs_are_not_kept(examples: Path, tmp_path: Path, mon
 
     monkeypatch.setattr(fitting, "predict", scripted)
     network = Small()
-    curves = fit(network, examples, INPUTS, FitSettings(n_epochs=9, patience=2), tmp_path / "c.pt")
+    curves = fit(network, examples, INPUTS, CnnFitSettings(n_epochs=9, patience=2), tmp_path / "c.pt")
     assert [line.valid_mse for line in curves] == pytest.approx([3.0, 1.0, 2.0, 1.5])
     assert_identical(parameters(network), seen[1])
     assert not np.array_equal(seen[1][0], seen[3][0])
     # Called again, a fit that had stopped stays as it was.
     again = Small()
-    again_curves = fit(again, examples, INPUTS, FitSettings(n_epochs=9, patience=2), tmp_path / "c.pt")
+    again_curves = fit(again, examples, INPUTS, CnnFitSettings(n_epochs=9, patience=2), tmp_path / "c.pt")
     assert repr(again_curves) == repr(curves)  # by their text, as rho is NaN
     assert_identical(parameters(again), seen[1])
 
@@ -110,7 +111,7 @@ def killing_feed(kill_in_epoch: int) -> Callable[..., Iterator[Any]]:
 
 
 def test_a_fit_killed_in_the_middle_of_an_epoch_ends_bit_for_bit_the_same(examples: Path, tmp_path: Path) -> None:
-    settings = FitSettings(n_epochs=4, lr_step_epochs=2, learning_rate=0.02, seed=7)
+    settings = CnnFitSettings(n_epochs=4, lr_step_epochs=2, learning_rate=0.02, seed=7)
     undisturbed = Small()
     curves = fit(undisturbed, examples, INPUTS, settings, tmp_path / "whole.pt")
     with pytest.raises(Killed):
@@ -124,7 +125,7 @@ def test_a_fit_killed_in_the_middle_of_an_epoch_ends_bit_for_bit_the_same(exampl
 
 
 def test_the_rate_falls_by_steps(examples: Path, tmp_path: Path) -> None:
-    fit(Small(), examples, INPUTS, FitSettings(n_epochs=2, lr_step_epochs=1, lr_factor=0.1), tmp_path / "c.pt")
+    fit(Small(), examples, INPUTS, CnnFitSettings(n_epochs=2, lr_step_epochs=1, lr_factor=0.1), tmp_path / "c.pt")
     saved = torch.load(tmp_path / "c.pt", weights_only=True)
     assert saved["optimizer"]["param_groups"][0]["lr"] == pytest.approx(1e-5)
 
@@ -132,7 +133,7 @@ def test_the_rate_falls_by_steps(examples: Path, tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite(tmp_path: Path) -> None:
     write(tmp_path, "train", np.ones((8, 4)), np.array([1e30] * 8))
     with pytest.raises(TrainingError) as raised:
-        fit(Small(), tmp_path, INPUTS, FitSettings(n_epochs=3), tmp_path / "c.pt")
+        fit(Small(), tmp_path, INPUTS, CnnFitSettings(n_epochs=3), tmp_path / "c.pt")
     assert str(raised.value) == (
         "The training loss is not finite.\n"
         "  where: epoch 1\n"
@@ -147,7 +148,7 @@ def test_validation_features_that_are_not_finite(tmp_path: Path) -> None:
     write(tmp_path, "train", generator.normal(size=(8, 4)), np.ones(8))
     write(tmp_path, "valid", np.array([[1.0, 2, 3, 4], [1, np.nan, 3, 4]]), np.ones(2))
     with pytest.raises(TrainingError) as raised:
-        fit(Small(), tmp_path, INPUTS, FitSettings(n_epochs=3), tmp_path / "c.pt")
+        fit(Small(), tmp_path, INPUTS, CnnFitSettings(n_epochs=3), tmp_path / "c.pt")
     assert str(raised.value) == (
         "Predictions for the validation split are not finite.\n"
         "  where: epoch 1\n"

@@ -18,8 +18,9 @@ from PIL import Image
 from torch import nn
 from torchvision import models
 
-from popspark.features.extractor import plan_bundle
-from popspark.images.decode import DEFAULT_LIMITS, decode, shrink
+from popspark.features.plan import plan_bundle
+from popspark.images.decode import decode, shrink
+from popspark.images.limits import DEFAULT_LIMITS
 from popspark.models.bundle import load_bundle
 from popspark.models.predictor import Predictor
 from popspark.networks.ranker import Ranker
@@ -31,9 +32,10 @@ from popspark.training.ranker.facts import RankerFacts
 from popspark.training.ranker.page import write_ranker_report
 from popspark.training.ranker.pair_table import PairSplit, load_pairs, pair_targets
 from popspark.training.ranker.ranker_release import release_ranker
-from popspark.training.ranker.ranking import FittedRanker, RankerSettings, train_ranker
+from popspark.training.ranker.ranking import FittedRanker, train_ranker
 from popspark.training.ranker.ranking_evaluation import evaluate
-from popspark.training.ranker.ranking_fit import RankFit, cross_entropy, fit_ranker, pair_accuracy
+from popspark.training.ranker.ranking_fit import cross_entropy, fit_ranker, pair_accuracy
+from popspark.training.ranker.settings import RankerFitSettings, RankerSettings
 from tests.made_pairs import PHOTOS, spoil, write_pairs
 
 MAKING = {
@@ -44,7 +46,7 @@ MAKING = {
     "audit": [{"of": "posts", "rule": "one_image", "n_before": 9, "n_removed": 2, "n_after": 7}],
 }
 FROZEN = RankerSettings(
-    backbone="efficientnet_lite0", is_frozen=True, fit=RankFit(n_epochs=20, head_learning_rate=1e-3)
+    backbone="efficientnet_lite0", is_frozen=True, fit=RankerFitSettings(n_epochs=20, head_learning_rate=1e-3)
 )
 
 
@@ -97,7 +99,7 @@ def test_the_bundle_s_scores_are_the_fitted_ones(sharp: tuple[FittedRanker, Rank
     bundle = load_bundle(folder / "bundle")
     assert (bundle.manifest["kind"], dict(bundle.network)) == ("ranker", {})
     assert list(bundle.feature_versions) == ["efficientnet_lite0"]
-    (planned,) = plan_bundle(bundle, folder / "bundle", "cpu", 8, {})
+    (planned,) = plan_bundle(bundle, "cpu", 8, {})
     rows = pq.read_table(folder / "pair_examples" / "split=test").slice(0, 4).to_pylist()
     features = planned.load("cpu", planned.weights_path)([decode(row["thumbnail_l"]) for row in rows])
     predictor = Predictor(bundle)
@@ -147,7 +149,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def ranked(folder: Path, photographs: Path) -> Album:
     bundle = load_bundle(folder / "bundle")
-    planned = plan_bundle(bundle, folder / "bundle", "cpu", 4, {})
+    planned = plan_bundle(bundle, "cpu", 4, {})
     return rank_album(find_photographs(str(photographs)), bundle, planned, "cpu", 4, DEFAULT_LIMITS)
 
 
@@ -184,7 +186,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[FittedRanker, Path]
     """ResNet-18 from random weights, trunk and all, for one epoch of a few pairs."""
     folder = tmp_path_factory.mktemp("whole")
     examples = write_pairs(folder / "pair_examples", "sharp beats blurred", n_levels=2, n_pairs=15)
-    fit = RankFit(n_epochs=1, batch_size=4, trunk_learning_rate=1e-3)
+    fit = RankerFitSettings(n_epochs=1, batch_size=4, trunk_learning_rate=1e-3)
     settings = RankerSettings(backbone="resnet18", weights="random", device="cpu", fit=fit)
     fitted = train_ranker(examples, folder / "work", settings)
     release_ranker(fitted, evaluate(fitted, n_resamples=20), MAKING, "whole", "1", folder / "bundle")
@@ -197,7 +199,7 @@ def test_a_trunk_fitted_anew_travels_with_its_bundle(whole: tuple[FittedRanker, 
     bundle = load_bundle(path)
     assert bundle.manifest["features"][0]["weights"].startswith("fitted:")
     assert "started from random" in (path / "README.md").read_text()
-    (planned,) = plan_bundle(bundle, path, "cpu", 4, {})
+    (planned,) = plan_bundle(bundle, "cpu", 4, {})
     assert planned.weights_path == str(path / bundle.manifest["trunk"]["file"])
     rows = pq.read_table(folder / "pair_examples" / "split=test").slice(0, 3).to_pylist()
     features = planned.load("cpu", planned.weights_path)([decode(row["thumbnail_r"]) for row in rows])
@@ -223,7 +225,7 @@ def test_an_altered_trunk_is_refused(whole: tuple[FittedRanker, Path], tmp_path:
     file = path / bundle.manifest["trunk"]["file"]
     file.write_bytes(file.read_bytes()[:-1] + b"\x00")
     with pytest.raises(WeightsError, match=r"^The weights of resnet18 are not the file that was asked for\."):
-        plan_bundle(bundle, path, "cpu", 4, {})
+        plan_bundle(bundle, "cpu", 4, {})
 
 
 def test_the_iipa_checkpoint_taken_as_it_is_scores_as_its_own_network_does(tmp_path: Path) -> None:
@@ -242,7 +244,7 @@ def test_the_iipa_checkpoint_taken_as_it_is_scores_as_its_own_network_does(tmp_p
     weights["weights_sha256"] = file_sha256(Path(weights["weights"]))
     for is_frozen in (True, False):
         settings = RankerSettings(
-            backbone="resnet50_iipa", is_frozen=is_frozen, device="cpu", fit=RankFit(n_epochs=0), **weights
+            backbone="resnet50_iipa", is_frozen=is_frozen, device="cpu", fit=RankerFitSettings(n_epochs=0), **weights
         )
         fitted = train_ranker(tmp_path / "pairs", tmp_path / "work", settings)
         assert [line.epoch for line in fitted.curves] == [0]
@@ -262,7 +264,7 @@ def made_pairs(generator: np.random.Generator, features: np.ndarray, n: int) -> 
     return PairSplit({"margin": margins, "probability": 1 / (1 + np.exp(-margins))}, left, right)
 
 
-def fit_small(checkpoint: Path, settings: RankFit, kill_at: int | None = None) -> tuple[Ranker, list, float]:
+def fit_small(checkpoint: Path, settings: RankerFitSettings, kill_at: int | None = None) -> tuple[Ranker, list, float]:
     generator = np.random.default_rng(3)
     features = generator.normal(size=(60, 3)).astype(np.float32)
     pairs = {split: made_pairs(generator, features, n) for split, n in (("train", 90), ("valid", 60))}
@@ -288,7 +290,7 @@ def fit_small(checkpoint: Path, settings: RankFit, kill_at: int | None = None) -
     return network, curves, pair_accuracy(pairs["valid"], pairs["valid"].logits(score()))
 
 
-SMALL = RankFit(n_epochs=6, batch_size=16, trunk_learning_rate=0.01, head_learning_rate=0.02)
+SMALL = RankerFitSettings(n_epochs=6, batch_size=16, trunk_learning_rate=0.01, head_learning_rate=0.02)
 
 
 @pytest.mark.parametrize("targets", ["hard", "probability"])
@@ -347,7 +349,7 @@ def test_frozen_features_are_computed_once(
 ) -> None:
     fitted, _, folder = sharp
     monkeypatch.setattr(ranking, "load_features", None)  # would fail if it were called
-    other = FROZEN.model_copy(update={"fit": RankFit(n_epochs=1)})
+    other = FROZEN.model_copy(update={"fit": RankerFitSettings(n_epochs=1)})
     again = train_ranker(folder / "pair_examples", folder / "work", other)
     assert again.pairs.photographs.tolist() == fitted.pairs.photographs.tolist()
 

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 from pyspark.sql import DataFrame, Row, SparkSession
 
-from popspark.images.decode import DEFAULT_LIMITS, decode, sha256
+from popspark.images.decode import decode, sha256
+from popspark.images.limits import DEFAULT_LIMITS
 from popspark.pairs.examples import join_pair_examples, judge_pairs, make_thumbnails
 from popspark.pairs.settings import PairLimits
 from popspark.storage.tables import IMAGES, PAIR_EXAMPLES, PAIR_POSTS, PAIRS, THUMBNAILS

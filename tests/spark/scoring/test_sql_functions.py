@@ -10,7 +10,8 @@ import pytest
 from pyspark.errors import PythonException
 from pyspark.sql import DataFrame, Row, SparkSession
 
-from popspark.features.extractor import FeatureSettings, plan_features
+from popspark.features.plan import plan_features
+from popspark.features.settings import FeatureSettings
 from popspark.images import decode as codecs
 from popspark.models.bundle import load_bundle
 from popspark.models.contributions import contributions

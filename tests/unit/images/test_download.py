@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from popspark.images import download
-from popspark.images.decode import Limits, sha256
+from popspark.images.decode import sha256
 from popspark.images.download import Downloader
+from popspark.images.limits import Limits
 from popspark.images.settings import Politeness
 from tests.misbehaving import Server, png, serve
 
