@@ -19,11 +19,11 @@ from popspark.runtime.session import get_session
 from popspark.runtime.stages import Stages
 from popspark.storage.tables import IMAGE_FEATURES, IMAGES, POSTS
 from popspark.storage.warehouse import read_table
-from popspark.study.data import build_cells, read_photographs
 from popspark.study.facts import gather_facts
+from popspark.study.inputs import build_cells, read_photographs
 from popspark.study.page import N_PICTURES, StudyReport, best_and_worst, write_study
+from popspark.study.run import Study
 from popspark.study.settings import StudySettings
-from popspark.study.study import Study
 
 
 class Config(JobConfig):

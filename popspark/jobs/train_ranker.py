@@ -16,11 +16,11 @@ from pathlib import Path
 from popspark.runtime.config import JobConfig
 from popspark.runtime.errors import PathError
 from popspark.runtime.stages import Stages
+from popspark.training.ranker.evaluation import evaluate
 from popspark.training.ranker.page import write_ranker_report
-from popspark.training.ranker.ranker_release import release_ranker
-from popspark.training.ranker.ranking import train_ranker
-from popspark.training.ranker.ranking_evaluation import evaluate
+from popspark.training.ranker.release import release_ranker
 from popspark.training.ranker.settings import RankerSettings
+from popspark.training.ranker.train import train_ranker
 
 
 class Config(JobConfig):

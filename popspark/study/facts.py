@@ -13,8 +13,8 @@ from popspark.study.cells import Cell
 from popspark.study.correlations import correlations, popular_shares, read_social
 from popspark.study.feature_sets import CLASSICAL
 from popspark.study.page_facts import CellFacts, Predictions, Result, StudyFacts
+from popspark.study.run import StudyResults
 from popspark.study.settings import StudySettings
-from popspark.study.study import StudyResults
 
 N_CORRELATED = 10
 """The user's and the post's values: tables I and II."""

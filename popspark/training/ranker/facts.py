@@ -1,4 +1,4 @@
-"""What a ranker's report says: plain numbers, measured in `popspark.training.ranker.ranking_evaluation`."""
+"""What a ranker's report says: plain numbers, measured in `popspark.training.ranker.evaluation`."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ from popspark.study.feature_sets import GROUPS, feature_sets
 from popspark.study.fits import read_rows
 from popspark.study.page import StudyReport, best_and_worst, write_study
 from popspark.study.page_facts import StudyFacts
+from popspark.study.run import Study, StudyResults, main_tasks, other_tasks, reduce_cell
 from popspark.study.settings import StudySettings
-from popspark.study.study import Study, StudyResults, main_tasks, other_tasks, reduce_cell
 from tests.made_examples import made_rows, making, write_examples
 
 SETTINGS = StudySettings.model_validate(

@@ -26,15 +26,15 @@ from popspark.networks.ranker import Ranker
 from popspark.networks.weights import file_sha256
 from popspark.runtime.errors import AccountingError, BundleError, LeakError, PathError, TrainingError, WeightsError
 from popspark.scoring.album import Album, find_photographs, rank_album
-from popspark.training.ranker import ranking
+from popspark.training.ranker import train
+from popspark.training.ranker.evaluation import evaluate
 from popspark.training.ranker.facts import RankerFacts
+from popspark.training.ranker.fit import cross_entropy, fit_ranker, pair_accuracy
 from popspark.training.ranker.page import write_ranker_report
-from popspark.training.ranker.pair_table import PairSplit, load_pairs, pair_targets
-from popspark.training.ranker.ranker_release import release_ranker
-from popspark.training.ranker.ranking import FittedRanker, train_ranker
-from popspark.training.ranker.ranking_evaluation import evaluate
-from popspark.training.ranker.ranking_fit import cross_entropy, fit_ranker, pair_accuracy
+from popspark.training.ranker.pairs import PairSplit, load_pairs, pair_targets
+from popspark.training.ranker.release import release_ranker
 from popspark.training.ranker.settings import RankerFitSettings, RankerSettings
+from popspark.training.ranker.train import FittedRanker, train_ranker
 from tests.made_pairs import PHOTOS, spoil, write_pairs
 
 MAKING = {
@@ -347,7 +347,7 @@ def test_frozen_features_are_computed_once(
     sharp: tuple[FittedRanker, RankerFacts, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fitted, _, folder = sharp
-    monkeypatch.setattr(ranking, "load_features", None)  # would fail if it were called
+    monkeypatch.setattr(train, "load_features", None)  # would fail if it were called
     other = FROZEN.model_copy(update={"fit": RankerFitSettings(n_epochs=1)})
     again = train_ranker(folder / "pair_examples", folder / "work", other)
     assert again.pairs.photographs.tolist() == fitted.pairs.photographs.tolist()

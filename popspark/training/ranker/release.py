@@ -13,7 +13,7 @@ from popspark.models.bundle import Bundle, quantiles, write_bundle, write_trunk
 from popspark.networks.weights import file_sha256
 from popspark.report.card import render_card
 from popspark.training.ranker.facts import RankerFacts
-from popspark.training.ranker.ranking import FittedRanker
+from popspark.training.ranker.train import FittedRanker
 
 
 def release_ranker(

@@ -23,7 +23,7 @@ from popspark.evaluation.metrics import pair_hits
 from popspark.networks.ranker import Ranker, pair_logits
 from popspark.runtime.errors import TrainingError
 from popspark.training.fitting import copy_parameters, save_checkpoint
-from popspark.training.ranker.pair_table import PairSplit
+from popspark.training.ranker.pairs import PairSplit
 from popspark.training.ranker.settings import RankerFitSettings
 
 TrainBatches = Callable[[int], Iterator[tuple[torch.Tensor, torch.Tensor]]]

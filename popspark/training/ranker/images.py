@@ -13,7 +13,7 @@ from popspark.features.extractor import map_ahead
 from popspark.images.decode import decode
 from popspark.networks.backbones import Backbone, crop_at
 from popspark.training.feed import read_row_groups
-from popspark.training.ranker.pair_table import pair_targets
+from popspark.training.ranker.pairs import pair_targets
 from popspark.training.ranker.settings import Targets
 
 Image = npt.NDArray[np.uint8]

@@ -25,9 +25,9 @@ from popspark.networks.inference import load_features
 from popspark.networks.ranker import Ranker, load_head, start_ranker
 from popspark.networks.weights import Weights, find_weights
 from popspark.training.cnn import fingerprint
-from popspark.training.ranker.pair_images import measure_photographs, read_crops
-from popspark.training.ranker.pair_table import PairTable, load_pairs
-from popspark.training.ranker.ranking_fit import RankEpoch, fit_ranker
+from popspark.training.ranker.fit import RankEpoch, fit_ranker
+from popspark.training.ranker.images import measure_photographs, read_crops
+from popspark.training.ranker.pairs import PairTable, load_pairs
 from popspark.training.ranker.settings import RankerSettings
 
 Floats = npt.NDArray[np.float32]

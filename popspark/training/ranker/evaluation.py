@@ -13,8 +13,8 @@ from scipy.special import expit
 from popspark.evaluation.metrics import auc, bootstrap, calibration, pair_hits, share_by_users, wilson
 from popspark.runtime.errors import AccountingError, LeakError
 from popspark.training.ranker.facts import Line, RankerFacts
-from popspark.training.ranker.pair_table import PairSplit, PairTable
-from popspark.training.ranker.ranking import FittedRanker
+from popspark.training.ranker.pairs import PairSplit, PairTable
+from popspark.training.ranker.train import FittedRanker
 
 Values = npt.NDArray[Any]
 MARGIN_EDGES = (0.0, 0.25, 0.5, 1.0, 2.0, np.inf)
