@@ -4,18 +4,16 @@
     spark-submit ... jobs/build_pair_examples.py limits.train=20000
 
 Reads: posts, pair_posts, pairs, pair_audit, images.
-Writes: thumbnails; pair_examples; and beside it <pair_examples>.json: what a ranker must know of their making.
+Writes: thumbnails; pair_examples; and beside it <pair_examples>.json: what a ranker must know of how they were made.
 """
 
 from __future__ import annotations
-
-import json
-from pathlib import Path
 
 from popspark.images import decode as codecs
 from popspark.pairs.examples import PairLimits, join_pair_examples, make_thumbnails, picture_pairs
 from popspark.runtime.config import JobConfig
 from popspark.runtime.session import get_session
+from popspark.storage.examples import PairExamplesRecord
 from popspark.storage.tables import IMAGES, PAIR_AUDIT, PAIR_EXAMPLES, PAIR_POSTS, PAIRS, POSTS, THUMBNAILS
 from popspark.storage.warehouse import count_by_status, read_table, write_table
 
@@ -50,15 +48,15 @@ def main(config: Config) -> None:
     pictured.unpersist()
     by_split = read_table(spark, PAIR_EXAMPLES, config.pair_examples).groupBy("split").count().collect()
     audit = read_table(spark, PAIR_AUDIT, config.pair_audit).orderBy("place").collect()
-    making = {
-        "is_simulated": read_table(spark, POSTS, config.posts).where("is_simulated").limit(1).count() > 0,
-        "decoder": codecs.VERSION,
-        "pairs": counts,
-        "limits": config.limits.model_dump(),
-        "seed": config.seed,
-        "audit": [line.asDict() for line in audit],
-    }
-    Path(f"{config.pair_examples.rstrip('/')}.json").write_text(json.dumps(making, indent=1) + "\n")
+    record = PairExamplesRecord(
+        is_simulated=read_table(spark, POSTS, config.posts).where("is_simulated").limit(1).count() > 0,
+        decoder=codecs.VERSION,
+        pairs=counts,
+        limits=config.limits.model_dump(),
+        seed=config.seed,
+        audit=tuple(line.asDict() for line in audit),
+    )
+    record.save(config.pair_examples)
     print(f"{sum(counts.values()):,} pairs")
     for status, n in counts.items():
         print(f"  {status:<28}{n:>10,}")

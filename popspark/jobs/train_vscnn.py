@@ -9,7 +9,6 @@ Writes: the bundle; and in `work` the reduced rows and a checkpoint, from which 
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from popspark.images.decode import VERSION as DECODER_VERSION
 from popspark.models.bundle import Bundle, quantiles, write_bundle
 from popspark.report.card import render_card
 from popspark.runtime.config import JobConfig
-from popspark.runtime.errors import PathError
+from popspark.storage.examples import ExamplesRecord
 from popspark.training.cnn import train_cnn
 from popspark.training.settings import CnnSettings
 
@@ -37,10 +36,7 @@ class Config(JobConfig):
 def main(config: Config) -> None:
     from popspark.networks.vscnn import TOWERS
 
-    made = Path(f"{config.examples.rstrip('/')}.json")
-    if not made.is_file():
-        raise PathError("There are no examples.", where=str(made), fix="run jobs/build_examples.py first")
-    making = json.loads(made.read_text())
+    record = ExamplesRecord.load(config.examples)
     fitted = train_cnn(Path(config.examples), Path(config.work), config.model)
     manifest = {
         "name": config.name,
@@ -49,7 +45,7 @@ def main(config: Config) -> None:
         "popspark": popspark.__version__,
         "decoder": DECODER_VERSION,
         "network": {"towers": TOWERS[config.model.architecture]},
-        **making,
+        **record.model_dump(mode="json"),
         "training": {
             "settings": config.model.model_dump(),
             "rows": dict(fitted.n_rows),

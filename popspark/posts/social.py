@@ -33,7 +33,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from popspark.runtime.errors import ConfigError, closest
 from popspark.runtime.queries import load_sql
-from popspark.storage.tables import SOCIAL_FEATURES, SOCIAL_GROUPS, SOCIAL_NAMES
+from popspark.storage.examples import SOCIAL_GROUPS, SOCIAL_NAMES
+from popspark.storage.tables import SOCIAL_FEATURES
 
 __all__ = ["MODES", "SOCIAL_GROUPS", "SOCIAL_NAMES", "count_unknown", "social_features"]
 

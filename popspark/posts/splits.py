@@ -26,9 +26,9 @@ from pyspark.sql import functions as F
 
 from popspark.runtime.errors import ConfigError, LeakError, closest
 from popspark.runtime.queries import load_sql
+from popspark.storage.examples import SPLITS
 
 STRATEGIES = ("random", "chronological", "by_user")
-SPLITS = ("train", "valid", "test")
 PAPER_FRACTIONS = (0.6, 0.2, 0.2)
 
 

@@ -25,7 +25,8 @@ from popspark.models.bundle import load_bundle
 from popspark.models.contributions import contributions
 from popspark.models.predictor import Predictor
 from popspark.runtime.errors import ConfigError
-from popspark.storage.tables import DOUBLE, SOCIAL_FEATURES, SOCIAL_GROUPS, SOCIAL_NAMES, STRING
+from popspark.storage.examples import SOCIAL_GROUPS, SOCIAL_NAMES
+from popspark.storage.tables import DOUBLE, SOCIAL_FEATURES, STRING
 
 STATE = {"status": STRING, "error": STRING}
 SCORE = {"score": DOUBLE, "percentile": DOUBLE, **STATE}

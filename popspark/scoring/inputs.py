@@ -9,7 +9,8 @@ from pyspark.sql import functions as f
 from pyspark.sql import types as t
 
 from popspark.models.bundle import Bundle
-from popspark.storage.tables import POSTS, SOCIAL_NAMES
+from popspark.storage.examples import SOCIAL_NAMES
+from popspark.storage.tables import POSTS
 
 SOCIAL = t.ArrayType(t.DoubleType())
 UNKNOWN_MONTH = "unknown"

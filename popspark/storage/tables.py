@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from pyspark.sql import types as t
 
+from popspark.storage.examples import SOCIAL_NAMES
+
 STRING, LONG, INT, DOUBLE = t.StringType(), t.LongType(), t.IntegerType(), t.DoubleType()
 TIMESTAMP, BOOLEAN, BINARY = t.TimestampType(), t.BooleanType(), t.BinaryType()
 STRINGS, FLOATS = t.ArrayType(STRING), t.ArrayType(t.FloatType())
@@ -138,22 +140,6 @@ EXAMPLES = Table(
     required=("user_id", "split", "label", "visual", "social"),
     partitioned_by=("split",),
 )
-
-SOCIAL_GROUPS: dict[str, tuple[str, ...]] = {
-    "user": ("user_rank", "user_mean_views", "n_user_groups", "user_mean_group_members", "n_user_posts"),
-    "post": ("n_hashtags", "n_title_chars", "n_caption_chars", "has_people", "n_comments"),
-    "time": (
-        *(f"is_{d}" for d in ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")),
-        *(f"is_{m}" for m in ("january", "february", "march", "april", "may", "june")),
-        *(f"is_{m}" for m in ("july", "august", "september", "october", "november", "december")),
-        *(f"is_{q}" for q in ("night", "morning", "afternoon", "evening")),
-        "days_online",
-    ),
-}
-"""The 34 social values of VSCNN (section III-B) by the paper's groups: 5 + 5 + 24."""
-
-SOCIAL_NAMES: tuple[str, ...] = tuple(name for names in SOCIAL_GROUPS.values() for name in names)
-"""The 34 in the order in which a model takes them."""
 
 SOCIAL_FEATURES = Table(
     "social_features",

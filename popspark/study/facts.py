@@ -45,15 +45,15 @@ def to_result(kept: Mapping[str, Any]) -> Result:
 
 def gather_facts(main: Cell, others: list[Cell], results: StudyResults, settings: StudySettings) -> StudyFacts:
     """main, others: the cells that gave `results`."""
-    assert main.making is not None
+    assert main.record is not None
     by_name = {main.name: results.main, **results.others}
     cells = [
         CellFacts(
             cell.strategy,
             cell.mode,
             cell.refused,
-            cell.making["splits"] if cell.making else {},
-            cell.making["rows"] if cell.making else {},
+            cell.record.splits if cell.record else {},
+            cell.record.rows if cell.record else {},
             [to_result(kept) for kept in by_name.get(cell.name, [])],
         )
         for cell in (main, *others)
@@ -66,13 +66,13 @@ def gather_facts(main: Cell, others: list[Cell], results: StudyResults, settings
             columns = [table[name].to_numpy(zero_copy_only=False) for name in ("post_id", "label", "predicted")]
             predictions[kept["model"]] = Predictions(*columns)
     users, labels, social = read_social(main.examples)
-    names = main.making["social"]["names"]
+    names = main.record.social.names
     no_images = {} if "visual" in results.sets else dict.fromkeys(["visual"], "the examples have no visual values")
     absent = {name: "this family was not extracted" for name in [*CLASSICAL, "deep"] if name not in results.sets}
     return StudyFacts(
-        is_simulated=main.making["is_simulated"],
-        families=main.making["features"],
-        label_rule=main.making["label"]["rule"],
+        is_simulated=main.record.is_simulated,
+        families=main.record.features,
+        label_rule=main.record.label.rule,
         main=cells[0],
         cells=cells,
         sets={name: (one.title, one.n_components, one.dim) for name, one in results.sets.items()},

@@ -6,16 +6,14 @@ whole modality; a set of fewer values keeps as many as it has. All models read t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from popspark.networks.vscnn import TOWERS
+from popspark.storage.examples import SOCIAL_GROUPS, ExamplesRecord
 from popspark.training.cnn import MODALITIES, Part
 
 CLASSICAL = {"color": "Color", "gist": "Gist", "lbp": "LBP", "aesthetic": "Aesthetic"}
-GROUPS = {"user": 5, "post": 5, "time": 24}
-"""The social values by the paper's groups, in their order in an example."""
+GROUP_TITLES = {"user": "User", "post": "Post metadata", "time": "Time"}
 
 LENGTHS = {m: length for a in ("vscnn", "vscnn_ef") for m, (length, _) in TOWERS[a].items()}
 KERNELS = {m: kernel for a in ("vscnn", "vscnn_ef") for m, (_, kernel) in TOWERS[a].items()}
@@ -41,15 +39,15 @@ class FeatureSet:
         return self.n_components, KERNELS[self.modality]
 
 
-def feature_sets(making: Mapping[str, Any]) -> dict[str, FeatureSet]:
-    """By name, in the tables' order. making: <examples>.json. Without any visual family only the social ones are left.
+def feature_sets(record: ExamplesRecord) -> dict[str, FeatureSet]:
+    """By name, in the tables' order. Without any visual family only the social ones are left.
 
     Deep families of one table are one set each: `deep` the first, the others by their own names.
     """
     found: dict[str, FeatureSet] = {}
     start, n_deep = 0, 0
-    for family in making["features"]:
-        name, dim = family["name"], family["dim"]
+    for family in record.features:
+        name, dim = family.name, family.dim
         part = Part(("visual",), start, start + dim)
         key, title = (
             (name, CLASSICAL[name]) if name in CLASSICAL else ("deep" if not n_deep else name, f"Deep ({name})")
@@ -62,9 +60,9 @@ def feature_sets(making: Mapping[str, Any]) -> dict[str, FeatureSet]:
     sets = {key: found[key] for key in order}
     if n_visual:
         sets["visual"] = FeatureSet("visual", "All visual", "visual", MODALITIES["visual"], n_visual)
-    for name, dim in GROUPS.items():
-        title = {"user": "User", "post": "Post metadata", "time": "Time"}[name]
-        sets[name] = FeatureSet(name, title, "social", Part(("social",), start, start + dim), dim)
+    for name, values in SOCIAL_GROUPS.items():
+        dim = len(values)
+        sets[name] = FeatureSet(name, GROUP_TITLES[name], "social", Part(("social",), start, start + dim), dim)
         start += dim
     sets["social"] = FeatureSet("social", "All social", "social", MODALITIES["social"], start)
     if n_visual:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from popspark.evaluation.metrics import METRICS, bootstrap, within_users
 from popspark.networks.vscnn import merged_size
 from popspark.runtime.config import Section
+from popspark.storage.examples import SPLITS
 from popspark.study.feature_sets import FeatureSet
 from popspark.study.settings import StudySettings
 from popspark.training.baselines import Fitted, fit_baseline, fit_mean, fit_user_mean
@@ -110,7 +111,7 @@ def run_fit(
         return kept
     folder.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    train, valid, test = (read_rows(reduced, split, task.features) for split in ("train", "valid", "test"))
+    train, valid, test = (read_rows(reduced, split, task.features) for split in SPLITS)
     more: dict[str, Any] = {}
     if task.model in CNNS:
         fitted, more = _fit_cnn(task, sets, reduced, folder, settings.fit)

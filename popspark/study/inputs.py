@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from popspark.posts.social import MODES
 from popspark.posts.splits import STRATEGIES
 from popspark.report.figures import thumbnail
 from popspark.runtime.errors import LeakError
+from popspark.storage.examples import ExamplesRecord
 from popspark.study.cells import Cell, key_of
 
 
@@ -41,9 +41,8 @@ def build_cells(
             split = SplitSettings(strategy=strategy, seed=seed, group_by=group_by)
             key = key_of(files, features.model_dump(mode="json"), label.model_dump(), split.model_dump(), mode)
             path = folder / f"{strategy}-{mode}-{key}"
-            made = path.with_name(f"{path.name}.json")
             try:
-                if not made.is_file():
+                if not ExamplesRecord.path_beside(path).is_file():
                     write_examples(
                         posts,
                         images,
@@ -55,7 +54,7 @@ def build_cells(
                         split=split,
                     )
                     tell(f"examples: {strategy}, {mode}")
-                yield Cell(strategy, mode, key, path, json.loads(made.read_text()))
+                yield Cell(strategy, mode, key, path, ExamplesRecord.load(path))
             except LeakError as error:
                 yield Cell(strategy, mode, refused=str(error))
 

@@ -99,7 +99,7 @@ def write_study(report: StudyReport, folder: Path) -> str:
 
 
 def _summary(facts: StudyFacts, stages: Mapping[str, float], path: Path) -> str:
-    lines = ["", f"test split of {cell_title(facts.main)}, {facts.main.splits['test']['posts']:,} posts"]
+    lines = ["", f"test split of {cell_title(facts.main)}, {facts.main.splits['test'].posts:,} posts"]
     for model, found in (("vscnn", "VSCNN"), ("scnn", "SCNN"), ("gbdt", "GBDT"), ("user_mean", "user's mean")):
         result = facts.main.best(model)
         if result:

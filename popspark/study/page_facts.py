@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from popspark.evaluation.metrics import Estimate
+from popspark.storage.examples import FamilyRecord, SplitCounts
 
 Values = npt.NDArray[Any]
 
@@ -64,13 +65,13 @@ class Result:
 class CellFacts:
     """Results on the data of one split strategy and feature mode, or why there are none.
 
-    splits: by split its posts, images and mean_label. statuses: posts by what became of them.
+    statuses: posts by what became of them.
     """
 
     strategy: str
     mode: str
     refused: str | None
-    splits: Mapping[str, Mapping[str, float]]
+    splits: Mapping[str, SplitCounts]
     statuses: Mapping[str, int]
     results: Sequence[Result]
 
@@ -88,7 +89,7 @@ class StudyFacts:
     """
 
     is_simulated: bool
-    families: Sequence[Mapping[str, Any]]
+    families: Sequence[FamilyRecord]
     label_rule: str
     main: CellFacts
     cells: Sequence[CellFacts]

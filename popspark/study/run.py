@@ -122,12 +122,12 @@ class Study:
 
     def run(self, main: Cell, others: list[Cell]) -> StudyResults:
         """Raises `TrainingError` where a split has no rows, or the data cannot be reduced."""
-        if main.refused or main.making is None:
+        if main.refused or main.record is None:
             raise TrainingError("There is no main data to study.", where=main.name, got=main.refused)
         cells = [main, *(cell for cell in others if not cell.refused)]
         for cell in cells:
             count_splits(cell.examples)
-        sets = feature_sets(main.making)
+        sets = feature_sets(main.record)
         ways = [True, False]
         self._all(
             reduce_cell, [(main, sets, w, self._folder(main, w) / "reduced") for w in ways], "reduced, main data:"

@@ -21,12 +21,11 @@ from popspark.models.bundle import Reduction
 from popspark.networks.vscnn import TOWERS, PopularityCNN, initialise
 from popspark.runtime.config import Section
 from popspark.runtime.errors import TrainingError
+from popspark.storage.examples import SPLITS
 from popspark.training.feed import count_rows
 from popspark.training.fitting import Epoch, fit, predict
 from popspark.training.reduction import BATCH_ROWS, fit_reduction, stack_columns
 from popspark.training.settings import CnnSettings
-
-SPLITS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)

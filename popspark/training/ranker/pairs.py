@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.dataset as ds
 
-from popspark.training.cnn import SPLITS, count_splits
+from popspark.storage.examples import SPLITS
+from popspark.training.cnn import count_splits
 from popspark.training.ranker.settings import Targets
 
 COLUMNS = ("post_id_l", "post_id_r", "user_id", "margin", "probability", "rule", "sha256_l", "sha256_r")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,15 @@ from popspark.features.extractor import FeatureSettings, plan_features
 from popspark.models.bundle import Bundle, quantiles, write_bundle, write_trunk
 from popspark.networks.weights import file_sha256
 from popspark.report.card import render_card
+from popspark.storage.examples import PairExamplesRecord
 from popspark.training.ranker.facts import RankerFacts
 from popspark.training.ranker.train import FittedRanker
 
 
 def release_ranker(
-    fitted: FittedRanker, facts: RankerFacts, making: Mapping[str, Any], name: str, version: str, folder: Path
+    fitted: FittedRanker, facts: RankerFacts, record: PairExamplesRecord, name: str, version: str, folder: Path
 ) -> None:
-    """Writes the bundle with its model card. making: as in <pair_examples>.json.
+    """Writes the bundle with its model card. record: of the pair examples.
 
     The reference of the percentiles are the scores of the training split's photographs, each once.
     """
@@ -40,8 +40,8 @@ def release_ranker(
         "version": version,
         "kind": "ranker",
         "popspark": popspark.__version__,
-        "decoder": making["decoder"],
-        "is_simulated": making["is_simulated"],
+        "decoder": record.decoder,
+        "is_simulated": record.is_simulated,
         "features": [
             {
                 "name": backbone,
@@ -52,7 +52,7 @@ def release_ranker(
         ],
         "feature_settings": {"families": [backbone], "dtype": "float32"},
         **trunk,
-        "pairs": making["pairs"],
+        "pairs": record.pairs,
         "training": {
             "settings": fitted.settings.model_dump(),
             "started_from": started_from,

@@ -26,6 +26,7 @@ from popspark.networks.ranker import Ranker
 from popspark.networks.weights import file_sha256
 from popspark.runtime.errors import AccountingError, BundleError, LeakError, PathError, TrainingError, WeightsError
 from popspark.scoring.album import Album, find_photographs, rank_album
+from popspark.storage.examples import PairExamplesRecord
 from popspark.training.ranker import train
 from popspark.training.ranker.evaluation import evaluate
 from popspark.training.ranker.facts import RankerFacts
@@ -37,13 +38,16 @@ from popspark.training.ranker.settings import RankerFitSettings, RankerSettings
 from popspark.training.ranker.train import FittedRanker, train_ranker
 from tests.made_pairs import PHOTOS, spoil, write_pairs
 
-MAKING = {
-    "is_simulated": True,
-    "decoder": "1",
-    "pairs": {"ok": 330, "missing": 3},
-    "limits": {"train": 500, "valid": 50, "test": 50},
-    "audit": [{"of": "posts", "rule": "one_image", "n_before": 9, "n_removed": 2, "n_after": 7}],
-}
+RECORD = PairExamplesRecord.model_validate(
+    {
+        "is_simulated": True,
+        "decoder": "1",
+        "pairs": {"ok": 330, "missing": 3},
+        "limits": {"train": 500, "valid": 50, "test": 50},
+        "audit": [{"of": "posts", "rule": "one_image", "n_before": 9, "n_removed": 2, "n_after": 7}],
+        "seed": 0,
+    }
+)
 FROZEN = RankerSettings(
     backbone="efficientnet_lite0", is_frozen=True, fit=RankerFitSettings(n_epochs=20, head_learning_rate=1e-3)
 )
@@ -56,7 +60,7 @@ def sharp(tmp_path_factory: pytest.TempPathFactory) -> tuple[FittedRanker, Ranke
     examples = write_pairs(folder / "pair_examples", "sharp beats blurred", n_levels=2, n_pairs=600)
     fitted = train_ranker(examples, folder / "work", FROZEN)
     facts = evaluate(fitted, n_resamples=200)
-    release_ranker(fitted, facts, MAKING, "sharp", "1", folder / "bundle")
+    release_ranker(fitted, facts, RECORD, "sharp", "1", folder / "bundle")
     return fitted, facts, folder
 
 
@@ -116,7 +120,7 @@ def test_the_card_and_the_report_say_what_was_learned(sharp: tuple[FittedRanker,
         assert text in card
     assert "test0" not in card + (folder / "bundle" / "manifest.json").read_text(), "users have no place in a release"
     stages = {"ranker fitted": 1.5}
-    write_ranker_report(folder / "page.html", facts, MAKING, "sharp", "1", fitted.settings.model_dump(), stages)
+    write_ranker_report(folder / "page.html", facts, RECORD, "sharp", "1", fitted.settings.model_dump(), stages)
     page = (folder / "page.html").read_text()
     for text in (
         "The counts are simulated",
@@ -188,7 +192,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[FittedRanker, Path]
     fit = RankerFitSettings(n_epochs=1, batch_size=4, trunk_learning_rate=1e-3)
     settings = RankerSettings(backbone="resnet18", weights="random", device="cpu", fit=fit)
     fitted = train_ranker(examples, folder / "work", settings)
-    release_ranker(fitted, evaluate(fitted, n_resamples=20), MAKING, "whole", "1", folder / "bundle")
+    release_ranker(fitted, evaluate(fitted, n_resamples=20), RECORD, "whole", "1", folder / "bundle")
     return fitted, folder
 
 
@@ -391,5 +395,5 @@ def test_a_split_without_pairs(tmp_path: Path) -> None:
 def test_a_ranker_s_bundle_written_again_is_the_same(sharp: tuple[FittedRanker, RankerFacts, Path]) -> None:
     fitted, facts, folder = sharp
     before = (folder / "bundle" / "manifest.json").read_bytes()
-    release_ranker(fitted, facts, MAKING, "sharp", "1", folder / "again")
+    release_ranker(fitted, facts, RECORD, "sharp", "1", folder / "again")
     assert (folder / "again" / "manifest.json").read_bytes() == before

@@ -24,7 +24,8 @@ from popspark.runtime.errors import BundleError
 from popspark.runtime.session import ship_file
 from popspark.scoring.inputs import scoring_inputs
 from popspark.scoring.scoring import gather_parts, score_posts, sum_parts
-from popspark.storage.tables import IMAGE_FEATURES, SCORES, SOCIAL_NAMES
+from popspark.storage.examples import SOCIAL_NAMES
+from popspark.storage.tables import IMAGE_FEATURES, SCORES
 from popspark.storage.warehouse import read_table
 
 DIMS = {"color": 3, "lbp": 2}

@@ -18,7 +18,8 @@ from popspark.models.predictor import Predictor
 from popspark.runtime.errors import BundleError, ConfigError, PathError
 from popspark.scoring.functions import parse_arguments
 from popspark.scoring.register import register
-from popspark.storage.tables import IMAGES, SOCIAL_FEATURES, SOCIAL_NAMES
+from popspark.storage.examples import SOCIAL_NAMES
+from popspark.storage.tables import IMAGES, SOCIAL_FEATURES
 from tests.made_bundles import FAMILIES, write_ranker, write_vscnn
 from tests.spark.features.test_extraction import image_row, jpeg
 
