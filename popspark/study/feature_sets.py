@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from popspark.networks.vscnn import TOWERS
 from popspark.storage.examples import SOCIAL_GROUPS, ExamplesRecord
-from popspark.training.cnn import MODALITIES, Part
+from popspark.training.reduction import MODALITIES, ValueRange
 
 CLASSICAL = {"color": "Color", "gist": "Gist", "lbp": "LBP", "aesthetic": "Aesthetic"}
 GROUP_TITLES = {"user": "User", "post": "Post metadata", "time": "Time"}
@@ -26,7 +26,7 @@ class FeatureSet:
     name: str
     title: str
     modality: str
-    part: Part
+    range: ValueRange
     dim: int
 
     @property
@@ -48,21 +48,21 @@ def feature_sets(record: ExamplesRecord) -> dict[str, FeatureSet]:
     start, n_deep = 0, 0
     for family in record.features:
         name, dim = family.name, family.dim
-        part = Part(("visual",), start, start + dim)
+        values = ValueRange(("visual",), start, start + dim)
         key, title = (
             (name, CLASSICAL[name]) if name in CLASSICAL else ("deep" if not n_deep else name, f"Deep ({name})")
         )
         n_deep += name not in CLASSICAL
-        found[key] = FeatureSet(key, title, "visual", part, dim)
+        found[key] = FeatureSet(key, title, "visual", values, dim)
         start += dim
     n_visual, start = start, 0
     order = [key for key in CLASSICAL if key in found] + [key for key in found if key not in CLASSICAL]
     sets = {key: found[key] for key in order}
     if n_visual:
         sets["visual"] = FeatureSet("visual", "All visual", "visual", MODALITIES["visual"], n_visual)
-    for name, values in SOCIAL_GROUPS.items():
-        dim = len(values)
-        sets[name] = FeatureSet(name, GROUP_TITLES[name], "social", Part(("social",), start, start + dim), dim)
+    for name, group in SOCIAL_GROUPS.items():
+        dim = len(group)
+        sets[name] = FeatureSet(name, GROUP_TITLES[name], "social", ValueRange(("social",), start, start + dim), dim)
         start += dim
     sets["social"] = FeatureSet("social", "All social", "social", MODALITIES["social"], start)
     if n_visual:

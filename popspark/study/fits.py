@@ -22,8 +22,7 @@ from popspark.storage.examples import SPLITS
 from popspark.study.feature_sets import FeatureSet
 from popspark.study.settings import StudySettings
 from popspark.training.baselines import Fitted, fit_baseline, fit_mean, fit_user_mean
-from popspark.training.cnn import fit_cnn
-from popspark.training.fitting import predict_rows
+from popspark.training.cnn import fit_cnn, predict_rows
 from popspark.training.settings import CnnFitSettings, CnnSettings, Initialisation
 
 Values = npt.NDArray[Any]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow.dataset as ds
 
 from popspark.storage.examples import SPLITS
-from popspark.training.cnn import count_splits
+from popspark.training.examples import count_splits
 from popspark.training.ranker.settings import Targets
 
 COLUMNS = ("post_id_l", "post_id_r", "user_id", "margin", "probability", "rule", "sha256_l", "sha256_r")

@@ -24,8 +24,8 @@ from popspark.networks.devices import choose_device
 from popspark.networks.inference import load_features
 from popspark.networks.ranker import Ranker, load_head, start_ranker
 from popspark.networks.weights import Weights, find_weights
-from popspark.training.cnn import fingerprint
-from popspark.training.ranker.fit import RankEpoch, fit_ranker
+from popspark.training.examples import fingerprint
+from popspark.training.ranker.fit import RankerEpoch, fit_ranker
 from popspark.training.ranker.images import measure_photographs, read_crops
 from popspark.training.ranker.pairs import PairTable, load_pairs
 from popspark.training.ranker.settings import RankerSettings
@@ -46,7 +46,7 @@ class FittedRanker:
     weights: Weights
     reduction: Reduction
     trunk: Mapping[str, npt.NDArray[Any]] | None
-    curves: Sequence[RankEpoch]
+    curves: Sequence[RankerEpoch]
     pairs: PairTable
     scores: Floats
 

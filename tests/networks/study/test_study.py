@@ -34,7 +34,7 @@ REFUSED = Cell("chronological", "paper", refused="Social features of mode paper 
 
 def test_every_feature_set_reads_its_own_values():
     sets = feature_sets(made_record({"vgg19": 4096, "color": 32, "gist": 512, "lbp": 59, "aesthetic": 11}))
-    found = {name: (one.part.columns, one.part.start, one.part.stop) for name, one in sets.items()}
+    found = {name: (one.range.columns, one.range.start, one.range.stop) for name, one in sets.items()}
     assert found == {
         "color": (("visual",), 4096, 4128),
         "gist": (("visual",), 4128, 4640),
