@@ -19,7 +19,7 @@ from popspark.runtime.session import get_session
 from popspark.runtime.stages import Stages
 from popspark.storage.tables import IMAGE_FEATURES, IMAGES, POSTS
 from popspark.storage.warehouse import read_table
-from popspark.study.facts import gather_facts
+from popspark.study.gathering import gather_facts
 from popspark.study.inputs import build_cells, read_photographs
 from popspark.study.page import N_PICTURES, StudyReport, best_and_worst, write_study
 from popspark.study.run import Study

@@ -15,7 +15,7 @@ from PIL import Image
 
 from popspark.report.figures import ACCENT, INK, to_png
 from popspark.study import published
-from popspark.study.page_facts import METRIC_TITLES, MODELS, CellFacts, Predictions, Result
+from popspark.study.facts import METRIC_TITLES, MODELS, CellFacts, Predictions, Result
 
 PUBLISHED = "#c98b2b"
 PLOTTED = 20_000

@@ -13,7 +13,7 @@ import popspark
 from popspark.report.figures import data_uri
 from popspark.report.page import render_page
 from popspark.study import figures, published
-from popspark.study.page_facts import METRIC_TITLES, MODE_TITLES, Predictions, StudyFacts
+from popspark.study.facts import METRIC_TITLES, MODE_TITLES, Predictions, StudyFacts
 from popspark.study.tables import all_tables, cell_title
 
 N_PICTURES = 6

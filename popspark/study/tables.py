@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from popspark.evaluation.metrics import Estimate
 from popspark.study import published
-from popspark.study.page_facts import METRIC_TITLES, MODE_TITLES, MODELS, CellFacts, Result, StudyFacts
+from popspark.study.facts import METRIC_TITLES, MODE_TITLES, MODELS, CellFacts, Result, StudyFacts
 
 TITLES = {
     "user_rank": "User id (rank by average views)",

@@ -12,11 +12,11 @@ import pytest
 from popspark.report.figures import thumbnail
 from popspark.runtime.errors import TrainingError
 from popspark.study.cells import Cell
-from popspark.study.facts import gather_facts
+from popspark.study.facts import StudyFacts
 from popspark.study.feature_sets import feature_sets
 from popspark.study.fits import read_rows
+from popspark.study.gathering import gather_facts
 from popspark.study.page import StudyReport, best_and_worst, write_study
-from popspark.study.page_facts import StudyFacts
 from popspark.study.run import Study, StudyResults, main_tasks, other_tasks, reduce_cell
 from popspark.study.settings import StudySettings
 from tests.made_examples import made_record, made_rows, write_examples
