@@ -30,7 +30,7 @@ KEYS = ("post_id", "user_id")
 CNNS = ("vscnn", "scnn", "vcnn", "vscnn_ef")
 BASELINES = ("lr", "svr", "dtr", "gbdt")
 TRIVIAL = ("mean", "user_mean", "metadata")
-"""metadata: least squares on post metadata and time, without user and picture."""
+"""metadata: least squares on post metadata and time, without user and image."""
 
 
 class FitTask(Section):
@@ -85,8 +85,8 @@ def _fit_cnn(
 
     def predict(rows: Values) -> Values:
         starts = np.cumsum([length for length, _ in towers.values()])[:-1]
-        parts = dict(zip(towers, np.split(rows, starts, axis=1), strict=True))
-        return predict_rows(network, {name: np.ascontiguousarray(part) for name, part in parts.items()})
+        blocks = dict(zip(towers, np.split(rows, starts, axis=1), strict=True))
+        return predict_rows(network, {name: np.ascontiguousarray(block) for name, block in blocks.items()})
 
     best = min(curves, key=lambda line: line.valid_mse).epoch
     used = f"{merged_size(towers):,} merged values, {task.initialisation} initialisation, epoch {best} of {len(curves)}"
@@ -150,4 +150,4 @@ def run_fit(
 
 def _within_users(rows: Rows, predicted: Values, n_resamples: int) -> dict[str, Any]:
     found = {name: within_users(m, rows.labels, predicted, rows.users, n_resamples) for name, m in METRICS.items()}
-    return {name: {**asdict(part.estimate), "n_users": part.n_users} for name, part in found.items()}
+    return {name: {**asdict(one.estimate), "n_users": one.n_users} for name, one in found.items()}

@@ -21,7 +21,7 @@ N_CORRELATED = 10
 
 
 def _estimates(found: Mapping[str, Any]) -> dict[str, Estimate]:
-    return {name: Estimate(part["value"], part["low"], part["high"]) for name, part in found.items()}
+    return {name: Estimate(one["value"], one["low"], one["high"]) for name, one in found.items()}
 
 
 def to_result(kept: Mapping[str, Any]) -> Result:

@@ -1,4 +1,4 @@
-"""The study's data: examples for every split strategy and feature mode, and the photographs that its report shows."""
+"""What the study reads by Spark: examples for every split strategy and feature mode, and the images of its report."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ def build_cells(
                 yield Cell(strategy, mode, refused=str(error))
 
 
-def read_photographs(
+def read_shown_images(
     posts: DataFrame, images: DataFrame, post_ids: Sequence[str], n_wanted: int
 ) -> list[dict[str, Any]]:
-    """post_id and picture (a data URI) of the first `n_wanted` posts, in order, whose pictures differ."""
+    """post_id and image (a data URI) of the first `n_wanted` posts, in order, whose images differ."""
     wanted = posts.where(posts.post_id.isin(list(post_ids))).select("post_id", "image_id")
     found = {row.post_id: row for row in wanted.join(images.select("image_id", "sha256"), "image_id").collect()}
     chosen: dict[str, Any] = {}
@@ -75,8 +75,8 @@ def read_photographs(
     shown = []
     for row in chosen.values():
         try:
-            picture = thumbnail(decode(contents[row.image_id]))
+            small = thumbnail(decode(contents[row.image_id]))
         except ImageRefused:
             continue  # it had features once, so the file was changed since
-        shown.append({"post_id": row.post_id, "picture": picture})
+        shown.append({"post_id": row.post_id, "image": small})
     return shown

@@ -17,7 +17,7 @@ from popspark.evaluation.metrics import pair_hits
 from popspark.networks.ranker import Ranker, pair_logits
 from popspark.runtime.errors import TrainingError
 from popspark.training.fitting import Learner, fit
-from popspark.training.ranker.pairs import PairSplit
+from popspark.training.ranker.pairs import SplitPairs
 from popspark.training.ranker.settings import RankerFitSettings
 
 TrainBatches = Callable[[int], Iterator[tuple[torch.Tensor, torch.Tensor]]]
@@ -41,7 +41,7 @@ def cross_entropy(logits: npt.NDArray[Any], targets: npt.NDArray[Any]) -> float:
     return float(np.mean(np.logaddexp(0, logits) - targets * logits))
 
 
-def pair_accuracy(pairs: PairSplit, logits: npt.NDArray[Any]) -> float:
+def pair_accuracy(pairs: SplitPairs, logits: npt.NDArray[Any]) -> float:
     """The share of pairs ranked as they were; those of equal popularity left out, no preference counts half."""
     decided = pairs.columns["margin"] != 0
     return float(pair_hits(pairs.columns["margin"][decided], logits[decided]).mean())
@@ -80,13 +80,13 @@ def fit_ranker(
     network: Ranker,
     train_batches: TrainBatches,
     score_valid: Callable[[], npt.NDArray[Any]],
-    pairs: dict[str, PairSplit],
+    pairs: dict[str, SplitPairs],
     settings: RankerFitSettings,
     checkpoint: Path,
 ) -> list[RankerEpoch]:
     """Fits the network and leaves it with the parameters of the epoch that ranks most validation pairs right.
 
-    score_valid: the scores (number of photographs,) of the validation split's photographs by the network as it is.
+    score_valid: the scores (number of images,) of the validation split's images by the network as it is.
     checkpoint: as of `popspark.training.fitting.fit`. Raises `TrainingError` for a loss or a score that is not finite.
     """
     device = network.head.weight.device

@@ -21,7 +21,7 @@ def release_ranker(
 ) -> None:
     """Writes the bundle with its model card. record: of the pair examples.
 
-    The reference of the percentiles are the scores of the training split's photographs, each once.
+    The reference of the percentiles are the scores of the training split's images, each once.
     """
     backbone, weights = fitted.settings.backbone, fitted.weights
     source, sha256 = (weights.path or "random"), (weights.sha256 if weights.path else None)
@@ -59,6 +59,6 @@ def release_ranker(
             **{key: value for key, value in asdict(facts).items() if key != "by_user"},  # users stay out of a release
         },
     }
-    of_training = fitted.scores[fitted.pairs.splits["train"].photographs]
+    of_training = fitted.scores[fitted.pairs.splits["train"].images]
     bundle = Bundle(manifest, {}, {"visual": fitted.reduction}, quantiles(of_training))
     write_bundle(bundle, folder, render_card(manifest))

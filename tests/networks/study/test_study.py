@@ -141,7 +141,7 @@ def test_the_trivial_baselines_are_what_they_say(results):
 def test_the_report_has_every_table_and_figure(facts, tmp_path):
     best, worst = best_and_worst(facts.predictions["vscnn"])
     grey = thumbnail(np.full((8, 12, 3), 128, np.uint8))
-    pictures = [{"post_id": post_id, "picture": grey} for post_id in (best[0], worst[0])]
+    pictures = [{"post_id": post_id, "image": grey} for post_id in (best[0], worst[0])]
     report = StudyReport(facts, pictures[:1], pictures[1:], SETTINGS.model_dump(), {"all": 1.0})
     assert write_study(report, tmp_path).endswith(f"report  {tmp_path / 'study.html'}")
     tables = ["table_1", "table_2", "table_4", "table_5", "table_6", "table_7", "shares", "variants", "all_data"]

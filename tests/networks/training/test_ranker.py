@@ -32,7 +32,7 @@ from popspark.training.ranker.evaluation import evaluate
 from popspark.training.ranker.facts import RankerFacts
 from popspark.training.ranker.fit import cross_entropy, fit_ranker, pair_accuracy
 from popspark.training.ranker.page import write_ranker_report
-from popspark.training.ranker.pairs import PairSplit, load_pairs, pair_targets
+from popspark.training.ranker.pairs import SplitPairs, load_pairs, pair_targets
 from popspark.training.ranker.release import release_ranker
 from popspark.training.ranker.settings import RankerFitSettings, RankerSettings
 from popspark.training.ranker.train import FittedRanker, train_ranker
@@ -107,9 +107,9 @@ def test_the_bundle_s_scores_are_the_fitted_ones(sharp: tuple[FittedRanker, Rank
     features = planned.load("cpu", planned.weights_path)([decode(row["thumbnail_l"]) for row in rows])
     predictor = Predictor(bundle)
     scores = predictor.score(predictor.project("efficientnet_lite0", features), np.empty((4, 0)))
-    expected = fitted.scores[np.searchsorted(fitted.pairs.photographs, [row["sha256_l"] for row in rows])]
+    expected = fitted.scores[np.searchsorted(fitted.pairs.images, [row["sha256_l"] for row in rows])]
     np.testing.assert_allclose(scores, expected, rtol=1e-3, atol=1e-3)
-    of_training = fitted.scores[fitted.pairs.splits["train"].photographs]
+    of_training = fitted.scores[fitted.pairs.splits["train"].images]
     np.testing.assert_allclose(bundle.percentile(np.median(of_training)), 50, atol=1)
 
 
@@ -208,7 +208,7 @@ def test_a_trunk_fitted_anew_travels_with_its_bundle(whole: tuple[FittedRanker, 
     features = planned.load("cpu", planned.weights_path)([decode(row["thumbnail_r"]) for row in rows])
     predictor = Predictor(bundle)
     scores = predictor.score(predictor.project("resnet18", features), np.empty((len(rows), 0)))
-    expected = fitted.scores[np.searchsorted(fitted.pairs.photographs, [row["sha256_r"] for row in rows])]
+    expected = fitted.scores[np.searchsorted(fitted.pairs.images, [row["sha256_r"] for row in rows])]
     np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -261,10 +261,10 @@ class Killed(BaseException):
     """Stands for a kill of the process."""
 
 
-def made_pairs(generator: np.random.Generator, features: np.ndarray, n: int) -> PairSplit:
+def made_pairs(generator: np.random.Generator, features: np.ndarray, n: int) -> SplitPairs:
     left, right = generator.integers(0, len(features), (2, n))
     margins = (features[left] - features[right]) @ [1.0, -2, 0.5]
-    return PairSplit({"margin": margins, "probability": 1 / (1 + np.exp(-margins))}, left, right)
+    return SplitPairs({"margin": margins, "probability": 1 / (1 + np.exp(-margins))}, left, right)
 
 
 def fit_small(checkpoint: Path, settings: RankerFitSettings, kill_at: int | None = None) -> tuple[Ranker, list, float]:
@@ -354,7 +354,7 @@ def test_frozen_features_are_computed_once(
     monkeypatch.setattr(train, "load_features", None)  # would fail if it were called
     other = FROZEN.model_copy(update={"fit": RankerFitSettings(n_epochs=1)})
     again = train_ranker(folder / "pair_examples", folder / "work", other)
-    assert again.pairs.photographs.tolist() == fitted.pairs.photographs.tolist()
+    assert again.pairs.images.tolist() == fitted.pairs.images.tolist()
 
 
 def test_a_photograph_of_two_splits_is_a_leak(tmp_path: Path) -> None:
@@ -367,7 +367,7 @@ def test_a_photograph_of_two_splits_is_a_leak(tmp_path: Path) -> None:
 def test_a_pair_of_two_users_is_noticed(tmp_path: Path) -> None:
     write_small(tmp_path, lambda split: split, user_popularity_r=2.0)
     pairs = load_pairs(tmp_path)
-    scores = np.arange(len(pairs.photographs), dtype=np.float32)
+    scores = np.arange(len(pairs.images), dtype=np.float32)
     fitted = FittedRanker(FROZEN, None, None, None, [], pairs, scores)  # type: ignore[arg-type]
     with pytest.raises(AccountingError, match=r"so they are not of one user"):
         evaluate(fitted)
