@@ -1,7 +1,4 @@
-# make demo   score the sample's photographs with the released bundle (spark-submit, local master)
-# make study  the VSCNN paper's tables and figures on the sample's photographs, as an HTML report
-# make pairs-demo  the sample's posts to pairs, a trained ranker, its report and the sample's photographs in its order
-# make test   lint, then all tests but the slow ones;  make test-all: those too;  make test-matrix: on every Spark
+# `make` lists the targets.
 PYTHON ?= python3.11
 MASTER ?= local[2,4]
 DEMO ?= warehouse/demo
@@ -12,28 +9,30 @@ BIN := $(CURDIR)/.venv/bin
 export PYSPARK_PYTHON := $(BIN)/python
 export PYSPARK_DRIVER_PYTHON := $(BIN)/python
 SUBMIT = $(BIN)/spark-submit --master '$(MASTER)' --py-files dist/popspark.zip \
-	--driver-java-options "-XX:TieredStopAtLevel=1 -Dlog4j2.configurationFile=conf/log4j2.properties" \
+	--driver-java-options "-XX:TieredStopAtLevel=1 -Dlog4j2.configurationFile=popspark/runtime/log4j2.properties" \
 	--conf spark.ui.showConsoleProgress=true
-SOURCES := $(shell find popspark -type f -not -path '*/__pycache__/*')
+SOURCES := $(shell find popspark conf -type f -not -path '*/__pycache__/*')
 
 # Most of a Spark test is planning, on one core: two files at a time.
 IN_PARALLEL := -n 2 --dist loadfile
 
-.PHONY: demo score study ranker pairs-demo test test-all test-matrix lint bench demo-bundle package java
-.DEFAULT_GOAL := demo
+.PHONY: help demo score study ranker pairs-demo test test-all test-matrix lint bench docs demo-bundle package java
+.DEFAULT_GOAL := help
 
-demo: java .venv/installed dist/popspark.zip
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: java .venv/installed dist/popspark.zip ## score the sample's photographs with the released bundle (spark-submit, local master)
 	$(SUBMIT) jobs/ingest_images.py env.warehouse=$(DEMO) source=sample/photos
 	$(SUBMIT) jobs/score_posts.py env.warehouse=$(DEMO) posts=sample/posts bundle=models/demo-vscnn update.mode=full
 
-# make score PHOTOS=path/to/photographs: scores of your own, into warehouse/mine.
-score: java .venv/installed dist/popspark.zip
+score: java .venv/installed dist/popspark.zip ## score your own: make score PHOTOS=path/to/photographs
 	$(SUBMIT) jobs/ingest_images.py env.warehouse=warehouse/mine source='$(PHOTOS)'
 	$(SUBMIT) jobs/score_posts.py env.warehouse=warehouse/mine posts=null bundle=models/demo-vscnn
 
 # Its tables are made once, and what is fitted is kept: a study that was killed goes on where it was.
-study: java .venv/installed dist/popspark.zip $(STUDY)/image_features/_SUCCESS $(STUDY)/posts/_SUCCESS
-	$(SUBMIT) jobs/run_study.py --config conf/run_study_sample.yaml env.warehouse=$(STUDY)
+study: java .venv/installed dist/popspark.zip $(STUDY)/image_features/_SUCCESS $(STUDY)/posts/_SUCCESS ## the VSCNN paper's tables and figures on the sample's photographs, as an HTML report
+	$(SUBMIT) jobs/run_study.py --config sample env.warehouse=$(STUDY)
 
 $(STUDY)/images/_SUCCESS: | .venv/installed dist/popspark.zip java
 	$(SUBMIT) jobs/ingest_images.py env.warehouse=$(STUDY) source=sample/photos
@@ -41,75 +40,79 @@ $(STUDY)/images/_SUCCESS: | .venv/installed dist/popspark.zip java
 $(STUDY)/image_features/_SUCCESS: $(STUDY)/images/_SUCCESS
 	$(SUBMIT) jobs/extract_features.py env.warehouse=$(STUDY)
 
-$(STUDY)/posts/_SUCCESS: $(STUDY)/images/_SUCCESS conf/simulate_posts_study.yaml
-	$(SUBMIT) jobs/simulate_posts.py --config conf/simulate_posts_study.yaml env.warehouse=$(STUDY)
+$(STUDY)/posts/_SUCCESS: $(STUDY)/images/_SUCCESS conf/simulate_posts/study.yaml
+	$(SUBMIT) jobs/simulate_posts.py --config study env.warehouse=$(STUDY)
 
-# make ranker: from the tables posts and images of a warehouse to a ranker and its report.
 WAREHOUSE ?= warehouse
 POSTS ?= $(WAREHOUSE)/posts
-PAIRS ?= conf/generate_pairs.yaml
-RANKER ?= conf/train_ranker_cpu.yaml
-ranker: java .venv/installed dist/popspark.zip
-	$(SUBMIT) jobs/generate_pairs.py --config $(PAIRS) env.warehouse=$(WAREHOUSE) posts=$(POSTS)
+# Presets, or .yaml files: those of generate-pairs (none: the paper's rules) and of train-ranker.
+PAIRS ?=
+RANKER ?= cpu
+ranker: java .venv/installed dist/popspark.zip ## a ranker and its report from the tables posts and images of WAREHOUSE=
+	$(SUBMIT) jobs/generate_pairs.py $(if $(PAIRS),--config $(PAIRS)) env.warehouse=$(WAREHOUSE) posts=$(POSTS)
 	$(SUBMIT) jobs/build_pair_examples.py env.warehouse=$(WAREHOUSE) posts=$(POSTS)
-	$(BIN)/python jobs/train_ranker.py --config $(RANKER) env.warehouse=$(WAREHOUSE)
+	$(BIN)/popspark train-ranker --config $(RANKER) env.warehouse=$(WAREHOUSE)
 
-pairs-demo: java .venv/installed dist/popspark.zip
+pairs-demo: java .venv/installed dist/popspark.zip ## the sample's posts to pairs, a trained ranker, and its photographs in the ranker's order
 	$(SUBMIT) jobs/ingest_images.py env.warehouse=$(PAIRS_DEMO) source=sample/photos
-	$(MAKE) ranker WAREHOUSE=$(PAIRS_DEMO) POSTS=sample/posts PAIRS=conf/generate_pairs_sample.yaml
-	$(BIN)/python jobs/rank_album.py env.warehouse=$(PAIRS_DEMO) source=sample/photos
+	$(MAKE) ranker WAREHOUSE=$(PAIRS_DEMO) POSTS=sample/posts PAIRS=sample
+	$(BIN)/popspark rank-album env.warehouse=$(PAIRS_DEMO) source=sample/photos
 
-test: java .venv/installed dist/popspark.zip lint
+test: java .venv/installed dist/popspark.zip lint ## lint, then all tests but the slow ones
 	$(BIN)/python -m pytest $(IN_PARALLEL)
 
-test-all: java .venv/installed dist/popspark.zip lint
+test-all: java .venv/installed dist/popspark.zip lint ## the slow ones too
 	$(BIN)/python -m pytest $(IN_PARALLEL) -m 'slow or not slow'
 
-# The scoring tests on every Spark that scoring supports, each with the pyarrow, numpy and pandas of conf/matrix/*.txt.
+# The scoring tests on every Spark that scoring supports, each with the pyarrow, numpy and pandas of tests/matrix/*.txt.
 # Their warnings are those of other versions, and no errors here. `make matrix-spark-3.5` is one of them.
-MATRIX := $(patsubst conf/matrix/%.txt,matrix-%,$(wildcard conf/matrix/*.txt))
+MATRIX := $(patsubst tests/matrix/%.txt,matrix-%,$(wildcard tests/matrix/*.txt))
 MATRIX_SPARK := storage images features scoring
 MATRIX_TESTS := tests/unit --ignore tests/unit/test_walls.py $(MATRIX_SPARK:%=tests/spark/%) \
 	tests/jobs/test_scoring_job.py tests/jobs/test_connect.py
-test-matrix: $(MATRIX)
+test-matrix: $(MATRIX) ## the scoring tests on every Spark that scoring supports
 
 matrix-%: .venv-matrix/%/installed java
 	env -u PYSPARK_PYTHON -u PYSPARK_DRIVER_PYTHON $(<D)/bin/python -m pytest -W default $(MATRIX_TESTS)
 
 .PRECIOUS: .venv-matrix/%/installed
-.venv-matrix/%/installed: conf/matrix/%.txt pyproject.toml
+.venv-matrix/%/installed: tests/matrix/%.txt pyproject.toml
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c $< setuptools wheel
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c $< setuptools wheel hatchling
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c $< --no-build-isolation -e '.[test]'
 	touch $@
 
-lint: .venv/installed
+lint: .venv/installed ## style, types and the walls between rooms
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 BENCHES := extraction scoring ingest training effects pairs scheduled faults
-bench: java .venv/installed dist/popspark.zip
-	for name in $(BENCHES); do PYTHONPATH=. $(BIN)/python bench/$$name.py --json warehouse/bench/$$name.json || exit 1; done
+bench: java .venv/installed dist/popspark.zip ## every bench, into docs/benchmarks.md: hours
+	for name in $(BENCHES); do $(BIN)/python -m bench.$$name --json warehouse/bench/$$name.json || exit 1; done
 
-# Trains the released bundle again: only when its features change.
-demo-bundle: java .venv/installed dist/popspark.zip
+docs: .venv/installed ## the pages of docs/, into dist/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+demo-bundle: java .venv/installed dist/popspark.zip ## train the released bundle again, when its features change: VERSION=
 	$(SUBMIT) jobs/ingest_images.py env.warehouse=$(DEMO) source=sample/photos
 	$(SUBMIT) jobs/extract_features.py env.warehouse=$(DEMO)
 	$(SUBMIT) jobs/build_examples.py env.warehouse=$(DEMO) posts=sample/posts
-	$(BIN)/python jobs/train_vscnn.py env.warehouse=$(DEMO) bundle=models/demo-vscnn name=demo-vscnn version=$(VERSION)
+	$(BIN)/popspark train-vscnn env.warehouse=$(DEMO) bundle=models/demo-vscnn name=demo-vscnn version=$(VERSION)
 
-package: dist/popspark.zip
+package: dist/popspark.zip ## what spark-submit --py-files takes, dist/popspark.zip
 
-dist/popspark.zip: $(SOURCES)
-	mkdir -p $(@D)
-	rm -f $@
-	$(PYTHON) -m zipfile -c $@ popspark
+# A wheel is a zip of the package; Spark wants it to be called one.
+dist/popspark.zip: $(SOURCES) pyproject.toml | .venv/installed
+	rm -f dist/popspark-*.whl
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+	mv dist/popspark-*.whl $@
+	touch $@
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt setuptools wheel
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt setuptools wheel hatchling
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[dev]'
 	touch $@
 

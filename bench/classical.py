@@ -7,7 +7,7 @@ enlarged, with noise like a sensor's.
 
 References, timed in the same run on the same files:
 - every family by itself, decoding each time: color by OpenCV, lbp by scikit-image, gist and the sharpness map of
-  aesthetic by the literal versions of tests/references (numpy, filters kept between images), the rest of aesthetic by
+  aesthetic by the literal versions of bench/references (numpy, filters kept between images), the rest of aesthetic by
   popspark;
 - decoding a JPEG in full and resizing it by area to the size that the reduced decode gives.
 """
@@ -25,15 +25,16 @@ import cv2
 import numpy as np
 from PIL import Image
 from skimage.feature import local_binary_pattern
-from table import Row
 from threadpoolctl import threadpool_limits
 
-from popspark.features import Calculate, get_family
+from bench.references import gist as literal_gist
+from bench.references.subject_region import sharpness, shifted_window_sums
+from bench.table import Row
 from popspark.features.families import aesthetic, color, lbp
 from popspark.features.families._subject_region import region
+from popspark.features.family import Calculate
+from popspark.features.registry import get_family
 from popspark.images.decode import decode
-from tests.references import gist as literal_gist
-from tests.references.subject_region import sharpness, shifted_window_sums
 
 FAMILIES = ("color", "lbp", "gist", "aesthetic")
 REPEATS = 3

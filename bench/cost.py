@@ -1,8 +1,8 @@
 """From measured images a second to hours and money for a hundred million images.
 
-    PYTHONPATH=. python bench/extraction.py --json warehouse/bench/extraction.json      # measures, once
-    python bench/cost.py [--cores 64] [--price-per-core-hour 0.05]
-    python bench/cost.py --gpu-images-per-second RATE [--gpus 8] [--cores-per-gpu 8] [--price-per-gpu-hour 1.0]
+    python -m bench.extraction --json warehouse/bench/extraction.json      # measures, once
+    python -m bench.cost [--cores 64] [--price-per-core-hour 0.05]
+    python -m bench.cost --gpu-images-per-second RATE [--gpus 8] [--cores-per-gpu 8] [--price-per-gpu-hour 1.0]
 
 CPU: hours = images / (images a second and core * cores * 3,600); cost = hours * cores * price.
 GPU: an executor with one GPU and c cores makes min(RATE, c * classical images a second and core), for the cores decode
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--price-per-gpu-hour", type=float, default=1.0)
     args = parser.parse_args()
     if not args.measured.is_file():
-        sys.exit(f"{args.measured} is not there: run bench/extraction.py --json {args.measured} first")
+        sys.exit(f"{args.measured} is not there: run python -m bench.extraction --json {args.measured} first")
     found = json.loads(args.measured.read_text())
     rates = {row["what"]: row["measured"] for row in found["rows"]}
 

@@ -1,6 +1,6 @@
 """That VSCNN learns what is there: its rho against a perfect model's, on simulated posts over real photographs.
 
-    PYTHONPATH=. python bench/effects.py [--posts 10000] [--json FILE]
+    python -m bench.effects [--posts 10000] [--json FILE]
 
 The truth beside each simulated post says how well a perfect model would rank the test split, and how well one that
 sees the user and the time only (scnn), or the picture only (vcnn). On pure noise the 95 % interval of rho must hold 0:
@@ -13,12 +13,11 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from table import Row, finish
-
+from bench.known_effects import EFFECTS, FIT, NOISE, read_photographs, write_examples
+from bench.table import Row, finish
 from popspark.runtime.session import get_session
 from popspark.training.cnn import train_cnn
 from popspark.training.settings import CnnSettings
-from tests.known_effects import EFFECTS, FIT, NOISE, read_photographs, write_examples
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """All visual features: exactness costs nothing if it is fast. Ratios in one run.
 
-    PYTHONPATH=. python bench/extraction.py [--images 60] [--memory-images 10000] [--json FILE]
+    python -m bench.extraction [--images 60] [--memory-images 10000] [--json FILE]
 
 Reads ../shared/data/photos where present, else sample/photos. VGG19 and ResNet-50 run with random weights: the same
 arithmetic, features that mean nothing.
@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from classical import (
+
+from bench.classical import (
     classical_rows,
     make_12_megapixels,
     read_photographs,
     reduced_decode_effects,
     reduced_decode_rows,
 )
-from table import Row, finish
-from timing import best_seconds, in_processes, timed
+from bench.table import Row, finish
+from bench.timing import best_seconds, in_processes, timed
 
 FAMILIES = ("color", "lbp", "gist", "aesthetic", "vgg19", "resnet50", "efficientnet_lite0")
 RANDOM = ("vgg19", "resnet50")
@@ -33,8 +34,8 @@ BATCH = 16
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def vgg19_rows(contents: Sequence[bytes], n_threads: int) -> list[Row]:
-    """VGG19 as popspark runs it, against what people write first and against the best plain loop."""
+def vgg19_rows(contents: Sequence[bytes], n_threads: int) -> tuple[list[Row], str]:
+    """VGG19 as popspark runs it, against what people write first and against the best plain loop; and a note."""
     import torch
     from torchvision.models import vgg19
 
@@ -60,21 +61,22 @@ def vgg19_rows(contents: Sequence[bytes], n_threads: int) -> list[Row]:
         turns = [(best_seconds(lambda: network(best_input), 1), best_seconds(lambda: ours.forward(crops), 1))]
         turns += [(timed(lambda: network(best_input)), timed(lambda: ours.forward(crops))) for _ in range(8)]
     best, measured = (min(seconds) / BATCH for seconds in zip(*turns, strict=True))
-    print(f"bfloat16 in this processor: {'yes' if has_bf16 else 'no: float32 is measured on both sides'}")
     square = torch.randn(2048, 2048)
     rough = square.to(torch.bfloat16 if has_bf16 else torch.float32)
     slow, fast = (best_seconds(lambda: torch.mm(square, square)), best_seconds(lambda: torch.mm(rough, rough)))
-    print(
-        f"a large matrix product in {kind} is {slow / fast:.2f} times as fast as in float32: the bound of the first row"
+    note = (
+        f"VGG19 was measured in {kind}: this processor has {'' if has_bf16 else 'no '}bfloat16. A large matrix product "
+        f"in {kind} is {slow / fast:.2f} times as fast as in float32, which bounds its first ratio."
     )
     return [
         Row(f"vgg19 ({kind}) against fp32, batch 1, contiguous", 1 / measured, 1 / first, "images/s", 3.0, True),
         Row(f"vgg19 against the best plain loop ({kind})", 1 / measured, 1 / best, "images/s", 0.95, True),
-    ]
+    ], note
 
 
 def _plan(families: tuple[str, ...]) -> Any:
-    from popspark.features.extractor import FeatureSettings, plan_features
+    from popspark.features.plan import plan_features
+    from popspark.features.settings import FeatureSettings
 
     weights = {name: "random" for name in RANDOM if name in families}
     return plan_features(FeatureSettings(families=families, weights=weights, device="cpu"))
@@ -125,9 +127,10 @@ def store_images(spark: Any, contents: Sequence[bytes], n_images: int, work: Pat
 
 def memory_row(spark: Any, contents: Sequence[bytes], n_images: int, work: Path) -> Row:
     """The peak of the workers, which they keep: after 100 images, and after many."""
-    from popspark.features import Family
     from popspark.features.extraction import Extraction, extract_features
-    from popspark.features.extractor import FeatureSettings, PlannedFamily, plan_features
+    from popspark.features.family import Family
+    from popspark.features.plan import PlannedFamily, plan_features
+    from popspark.features.settings import FeatureSettings
 
     def load() -> Callable[..., Any]:
         import resource
@@ -148,7 +151,8 @@ def memory_row(spark: Any, contents: Sequence[bytes], n_images: int, work: Path)
 
 def bfloat16_effect(contents: Sequence[bytes]) -> str:
     """What bfloat16 moves: the cosine of the features, and the released bundle's score of the same posts."""
-    from popspark.features.extractor import FeatureSettings, plan_features
+    from popspark.features.plan import plan_features
+    from popspark.features.settings import FeatureSettings
     from popspark.images.decode import decode
     from popspark.models.bundle import load_bundle
     from popspark.models.predictor import Predictor
@@ -166,9 +170,9 @@ def bfloat16_effect(contents: Sequence[bytes]) -> str:
     cosine = (features[0] * features[1]).sum(axis=1) / norms
     moved = np.abs(scores[1] - scores[0])
     return (
-        f"bfloat16 against float32, efficientnet_lite0: cosine {cosine.mean():.5f}, at least {cosine.min():.5f}; "
-        f"demo-vscnn's score moves by {moved.mean():.3f}, at most {moved.max():.3f}, where scores deviate by "
-        f"{scores[0].std():.2f}"
+        f"bfloat16 against float32: the cosine of efficientnet_lite0 is {cosine.mean():.5f}, at least "
+        f"{cosine.min():.5f}; demo-vscnn's score moves by {moved.mean():.3f}, at most {moved.max():.3f}, where scores "
+        f"deviate by {scores[0].std():.2f}."
     )
 
 
@@ -181,7 +185,8 @@ def main() -> None:
     args = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
 
-    from popspark.features.extractor import FeatureSettings, plan_features
+    from popspark.features.plan import plan_features
+    from popspark.features.settings import FeatureSettings
     from popspark.runtime.session import get_session
 
     work = Path(tempfile.mkdtemp())
@@ -190,19 +195,19 @@ def main() -> None:
     contents = read_photographs(args.images)
     memory = memory_row(spark, contents, args.memory_images, work)  # first, while the workers are fresh
     large = make_12_megapixels(contents[: args.large_images])
-    rows = [*classical_rows(contents), *vgg19_rows(contents, 1)]
+    of_vgg19, note = vgg19_rows(contents, 1)
+    rows = [*classical_rows(contents), *of_vgg19]
     rows.append(whole_job_row(spark, contents, FAMILIES, "all families", work))
     # Five times the images: a job's start is no part of what an image costs, and these families are soon done.
     rows.append(whole_job_row(spark, contents * 5, DEMO, "demo-vscnn's families", work))
     rows += [*reduced_decode_rows(large), memory]
     true = plan_features(FeatureSettings(families=DEMO))
-    for effect in reduced_decode_effects(large, {p.name: p.load("cpu", p.weights_path) for p in true}):
-        print(
-            f"reduced decode, {effect.family:<18} max |difference| {effect.max_abs:.3g}, "
-            f"cosine {effect.mean_cosine:.5f}, at least {effect.min_cosine:.5f}"
-        )
-    print(bfloat16_effect(contents[:32]))
-    finish("Extraction", rows, args.json)
+    effects = [
+        f"The reduced decode moves {effect.family} by at most {effect.max_abs:.3g}; cosine {effect.mean_cosine:.5f}, "
+        f"at least {effect.min_cosine:.5f}."
+        for effect in reduced_decode_effects(large, {p.name: p.load("cpu", p.weights_path) for p in true})
+    ]
+    finish("Extraction", rows, args.json, [note, *effects, bfloat16_effect(contents[:32])])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Nightly runs that are hurt at random points, and how many ended with the right table.
 
-    PYTHONPATH=. python bench/faults.py [--trials 20] [--seed 0] [--kinds worker,executor,...] [--json FILE]
+    python -m bench.faults [--trials 20] [--seed 0] [--kinds worker,executor,...] [--json FILE]
 
 Each trial runs on a local-cluster of two executors: a Python worker, an executor, the driver or all of them are killed
 (SIGKILL), the disk is full, or images crash the decoder. Right is: after the fault the old table or the new one, and
@@ -13,10 +13,9 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from table import Row, finish
-
-from tests.faults import KINDS, trial
-from tests.nights import Warehouse
+from bench.nights import Warehouse
+from bench.table import Row, finish
+from bench.trials import KINDS, trial
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
 """Pairs at scale: against a plain Spark self-join, against DuckDB with the same SQL, growth, and bounded memory; and
 the ranker's feed against what networks consume.
 
-    python bench/pairs.py [--posts-share 1.0] [--only shapes growth ...] [--json FILE]
+    python -m bench.pairs [--posts-share 1.0] [--only shapes growth ...] [--json FILE]
 
-Simulated posts in the shapes of conf/simulate_posts_{smp_t1,smpd}.yaml, preset twitter without its caps.
+Simulated posts in the shapes of conf/simulate_posts/{smp_t1,smpd}.yaml, preset twitter without its caps.
 Outputs are compared by count and by a sum of hashes, of the ids where nothing is timed and of the popularity, which is
 cheap to hash, where it is; a difference ends the run. Spark runs on the parallel collector, the plain self-join too.
 Ours and DuckDB's times are the shortest of three, the plain self-join's is of one, which is long enough to warm up in.
@@ -31,16 +31,17 @@ import sqlglot
 import yaml
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from table import Row, finish
 
+from bench.table import Row, finish
 from popspark.images.decode import decode, shrink
 from popspark.networks.backbones import BACKBONES, to_input
 from popspark.networks.ranker import pair_logits, start_ranker
 from popspark.pairs.pairing import generate_pairs, pair_posts
-from popspark.pairs.rules import PairRules, preset_rules
+from popspark.pairs.settings import PairRules, preset_rules
 from popspark.runtime.queries import load_sql
 from popspark.runtime.session import get_session
-from popspark.simulation.simulation import Simulation, simulate_posts
+from popspark.simulation.settings import Simulation
+from popspark.simulation.simulation import simulate_posts
 from popspark.storage.tables import PAIR_POSTS, POSTS
 from popspark.storage.warehouse import read_table, write_table
 from popspark.training.ranker.fit import make_optimizer
@@ -48,7 +49,7 @@ from popspark.training.ranker.images import read_crops
 from popspark.training.ranker.settings import RankerFitSettings
 
 SECTIONS = ("shapes", "growth", "heavy", "memory", "feed")
-CONF = Path(__file__).resolve().parent.parent / "conf"
+ROOT = Path(__file__).resolve().parents[1]
 RULES = preset_rules("twitter", max_pairs_per_user=None, max_candidates_per_user=None)
 HASHED = {
     "ids": "cast(substr(post_id_{side}, 2) AS bigint)",
@@ -105,10 +106,15 @@ def summary(pairs: DataFrame, of: str = "popularity") -> tuple[int, int, float]:
     return row["n_pairs"], row["hash"] or 0, row["probability"] or 0.0
 
 
-def simulated(spark: SparkSession, path: Path, name: str, **changes: Any) -> DataFrame:
-    """Posts in the shape of conf/<name>.yaml, from a table at `path`."""
-    settings = yaml.safe_load((CONF / f"{name}.yaml").read_text())["simulation"]
-    write_table(simulate_posts(spark, Simulation(**{**settings, **changes}), None), POSTS, str(path))
+def preset(name: str, **changes: Any) -> Simulation:
+    """The simulation of conf/simulate_posts/NAME.yaml, with these changes."""
+    settings = yaml.safe_load((ROOT / "conf" / "simulate_posts" / f"{name}.yaml").read_text())["simulation"]
+    return Simulation(**{**settings, **changes})
+
+
+def simulated(spark: SparkSession, path: Path, simulation: Simulation) -> DataFrame:
+    """Simulated posts without images, from a table at `path`."""
+    write_table(simulate_posts(spark, simulation, None), POSTS, str(path))
     return read_table(spark, POSTS, str(path))
 
 
@@ -173,10 +179,9 @@ def duckdb_join(pair_posts: Path, of: str = "popularity") -> tuple[float, tuple[
 
 
 def shape_rows(spark: SparkSession, work: Path, name: str, posts_share: float, n_comparisons: float) -> list[Row]:
-    settings = yaml.safe_load((CONF / f"{name}.yaml").read_text())["simulation"]
-    n_posts = int(settings["n_posts"] * posts_share)
-    n_users = max(1, int(settings["n_users"] * posts_share))
-    posts = simulated(spark, work / "posts", name, n_posts=n_posts, n_users=n_users)
+    full = preset(name)
+    n_posts, n_users = int(full.n_posts * posts_share), max(1, int(full.n_users * posts_share))
+    posts = simulated(spark, work / "posts", preset(name, n_posts=n_posts, n_users=n_users))
     rows_path = work / "pair_posts"
     ids = paired(posts, rows_path, of="ids")[2]  # which compiles, too
     runs = [paired(posts, rows_path) for _ in range(3)]
@@ -201,9 +206,8 @@ def growth_row(spark: SparkSession, work: Path, posts_share: float) -> Row:
     """20 posts a user, the users alike, so that pairs grow as posts do."""
     seconds, sizes = [], [int(n * posts_share) for n in (100_000, 3_000_000)]
     for n_posts in sizes:
-        posts = simulated(
-            spark, work / "posts", "simulate_posts_smpd", n_posts=n_posts, n_users=n_posts // 20, user_skew=0
-        )
+        shape = preset("smpd", n_posts=n_posts, n_users=n_posts // 20, user_skew=0)
+        posts = simulated(spark, work / "posts", shape)
         seconds.append(min(paired(posts, work / "pair_posts")[0] for _ in range(2)))
     what = f"growth from {sizes[0]:,} to {sizes[1]:,} posts: time ratio over row ratio"
     return Row(what, seconds[1] / seconds[0], sizes[1] / sizes[0], "x", 1.2, False)
@@ -213,7 +217,7 @@ def heavy_user_row(spark: SparkSession, work: Path, posts_share: float) -> Row:
     """A user with 100,000 posts in 30 days under the default caps, beside as many posts of 1,000 users."""
     n_posts, seconds = int(100_000 * posts_share), []
     for n_users in (1, 1000):
-        posts = simulated(spark, work / "posts", "simulate_posts_smpd", n_posts=n_posts, n_users=n_users, n_days=30)
+        posts = simulated(spark, work / "posts", preset("smpd", n_posts=n_posts, n_users=n_users, n_days=30))
         seconds.append(min(paired(posts, work / "pair_posts", preset_rules("twitter"))[0] for _ in range(2)))
     return Row(f"one user with {n_posts:,} posts in a month, beside 1,000 users", *seconds, "s", 10, False)
 
@@ -226,9 +230,8 @@ def memory_row(work: Path, posts_share: float) -> Row:
     cluster = {"spark.master": "local-cluster[2,1,2048]", "spark.executor.memory": "2g"}
     spark = start({**cluster, "spark.driver.memory": "2g"})
     n_posts = int(1_000_000 * posts_share)
-    posts = simulated(
-        spark, work / "posts", "simulate_posts_smpd", n_posts=n_posts, n_users=max(1, int(50_000 * posts_share))
-    )
+    shape = preset("smpd", n_posts=n_posts, n_users=max(1, int(50_000 * posts_share)))
+    posts = simulated(spark, work / "posts", shape)
     _, _, found = paired(posts, work / "pair_posts")
     spark.stop()
     return Row(f"{n_posts:,} posts on executors of 2 GB: finished, pairs found", found[0], found[0], "pairs", 1, True)
@@ -236,7 +239,7 @@ def memory_row(work: Path, posts_share: float) -> Row:
 
 def write_photographs(folder: Path, n_pairs: int) -> None:
     """pair_examples of the sample's photographs, as build_pair_examples writes them."""
-    contents = [shrink(decode(path.read_bytes())) for path in sorted((CONF.parent / "sample/photos").glob("*.jpg"))]
+    contents = [shrink(decode(path.read_bytes())) for path in sorted((ROOT / "sample/photos").glob("*.jpg"))]
     columns = {
         "thumbnail_l": [contents[n % len(contents)] for n in range(n_pairs)],
         "thumbnail_r": [contents[(7 * n + 1) % len(contents)] for n in range(n_pairs)],
@@ -310,7 +313,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         if "shapes" in args.only:
-            for name in ("simulate_posts_smp_t1", "simulate_posts_smpd"):
+            for name in ("smp_t1", "smpd"):
                 rows += shape_rows(spark, work, name, args.posts_share, args.comparisons)
         if "growth" in args.only:
             rows.append(growth_row(spark, work, args.posts_share))

@@ -1,6 +1,6 @@
 """What a nightly increment costs, by the job itself: a full run, then one with a hundredth more posts.
 
-    PYTHONPATH=. python bench/scheduled.py [--posts 1000000] [--json FILE]
+    python -m bench.scheduled [--posts 1000000] [--json FILE]
 
 Posts of 50,000 users over three years, one photograph each, scored by models/demo-vscnn: five families, 1,894 values,
 and point-in-time social values. Each run is a process of its own on two cores, and its time that of the whole process.
@@ -24,9 +24,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from scoring import BUNDLE, N_TASKS, ROOT, made_up_features, torch_scoring
-from table import Row, finish
-from timing import in_processes, timed
+from bench.scoring import BUNDLE, N_TASKS, ROOT, made_up_features, torch_scoring
+from bench.table import Row, finish
+from bench.timing import in_processes, timed
 
 SHARE = 0.01
 OPTIONS = {
@@ -36,10 +36,8 @@ OPTIONS = {
     "spark.driver.memory": "5g",
 }
 START = """
-import sys
-sys.path.insert(0, "jobs")
-import score_posts
-spark = score_posts.get_session("start", {options})
+from popspark.runtime.session import get_session
+spark = get_session("start", {options})
 spark.range(1).count()
 """
 
@@ -139,7 +137,6 @@ def main() -> None:
 
         start = [sys.executable, "-c", START.format(options=OPTIONS)]
         fixed = timed(lambda: subprocess.run(start, cwd=ROOT, env=environment(), check=True))
-        print(f"fixed start (imports, session, first task): {fixed:.1f} s", flush=True)
         extend(range(n_posts), range(1095), thumbnails, with_features=True)
         full = run_job(warehouse, "full run from stored features")
         extend(range(n_posts, n_posts + n_more), range(1095, 1096), thumbnails, with_features=True)
@@ -161,7 +158,7 @@ def main() -> None:
         Row(f"{what}: from stored features", cost_of_stored, full["process_seconds"], "s", 0.03, False),
         Row(f"{n_posts:,} posts scored from stored features, against torch", *rates, "rows/s", 0.7, True),
     ]
-    finish("Scheduled", rows, args.json)
+    finish("Scheduled", rows, args.json, [f"The fixed start (imports, session, first task) takes {fixed:.1f} s."])
 
 
 if __name__ == "__main__":

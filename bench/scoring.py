@@ -1,6 +1,6 @@
 """Deep extraction inside the job, scoring from stored features, and a worker's memory: ratios in one run.
 
-    python bench/scoring.py [--photos FOLDER] [--posts 100000] [--json FILE]
+    python -m bench.scoring [--photos FOLDER] [--posts 100000] [--json FILE]
 
 All on two threads: two Spark tasks of one thread, against plain torch in two processes of one thread.
 Scoring's times are the shortest of three, of which the first ones still find the JVM compiling.
@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from table import Row, finish
-from timing import best_seconds, in_processes, timed
+
+from bench.table import Row, finish
+from bench.timing import best_seconds, in_processes, timed
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "models" / "demo-vscnn"
@@ -91,9 +92,10 @@ def _load_peak() -> Callable[..., Any]:
 
 def extraction_rows(spark: Any, contents: list[bytes], work: Path) -> list[Row]:
     """The job against the plain loop; and the workers' peak, which a reused worker keeps, so the small table first."""
-    from popspark.features import Family
     from popspark.features.extraction import Extraction, extract_features
-    from popspark.features.extractor import FeatureSettings, PlannedFamily, plan_features
+    from popspark.features.family import Family
+    from popspark.features.plan import PlannedFamily, plan_features
+    from popspark.features.settings import FeatureSettings
     from popspark.images import decode as codecs
     from popspark.storage.tables import IMAGES
 
@@ -140,17 +142,15 @@ def scoring_row(spark: Any, n_posts: int, work: Path) -> Row:
 
     from popspark.features.stored_files import collect_few
     from popspark.features.stored_parts import project_stored
-    from popspark.models.bundle import load_bundle, zip_bundle
-    from popspark.runtime.session import ship_file
+    from popspark.models.bundle import load_bundle
+    from popspark.models.shipping import ship_bundle
     from popspark.scoring.inputs import scoring_inputs
     from popspark.scoring.scoring import score_posts
     from popspark.storage.tables import IMAGE_FEATURES
     from popspark.storage.warehouse import write_table
 
     bundle = load_bundle(BUNDLE)
-    archive = work / "bench.zip"
-    archive.write_bytes(zip_bundle(BUNDLE))
-    ship_file(spark, archive)
+    ship_bundle(spark, bundle)
     ids = spark.range(n_posts)
     times = ["now() AS collected_at", "timestamp'2024-01-01' AS posted_at"]
     ids.selectExpr("string(id) AS post_id", "concat('i', id) AS image_id", *times).write.parquet(str(work / "posts"))
@@ -164,8 +164,8 @@ def scoring_row(spark: Any, n_posts: int, work: Path) -> Row:
 
     def score() -> None:
         inputs = scoring_inputs(posts, images, values, bundle)
-        parts = project_stored(features, collect_few(posts), bundle, archive.name)
-        score_posts(inputs, parts, bundle, archive.name, "r1").write.format("noop").mode("overwrite").save()
+        parts = project_stored(features, collect_few(posts), bundle)
+        score_posts(inputs, parts, bundle, "r1").write.format("noop").mode("overwrite").save()
 
     seconds = best_seconds(score)
     n_each = n_posts // N_TASKS // 1024 * 1024

@@ -1,6 +1,6 @@
-"""The entry of popspark.jobs.build_pair_examples for spark-submit."""
+"""The entry of `popspark build-pair-examples` for spark-submit."""
 
-from popspark.jobs import build_pair_examples as job
-from popspark.runtime.command import run
+from popspark.cli import main
 
-run(__file__, job.__doc__, job.Config, job.main)
+if __name__ == "__main__":
+    main("build-pair-examples")

@@ -1,6 +1,6 @@
-"""The entry of popspark.jobs.extract_features for spark-submit."""
+"""The entry of `popspark extract-features` for spark-submit."""
 
-from popspark.jobs import extract_features as job
-from popspark.runtime.command import run
+from popspark.cli import main
 
-run(__file__, job.__doc__, job.Config, job.main)
+if __name__ == "__main__":
+    main("extract-features")

@@ -1,6 +1,6 @@
-"""The entry of popspark.jobs.fetch_images for spark-submit."""
+"""The entry of `popspark fetch-images` for spark-submit."""
 
-from popspark.jobs import fetch_images as job
-from popspark.runtime.command import run
+from popspark.cli import main
 
-run(__file__, job.__doc__, job.Config, job.main)
+if __name__ == "__main__":
+    main("fetch-images")

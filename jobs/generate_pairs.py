@@ -1,6 +1,6 @@
-"""The entry of popspark.jobs.generate_pairs for spark-submit."""
+"""The entry of `popspark generate-pairs` for spark-submit."""
 
-from popspark.jobs import generate_pairs as job
-from popspark.runtime.command import run
+from popspark.cli import main
 
-run(__file__, job.__doc__, job.Config, job.main)
+if __name__ == "__main__":
+    main("generate-pairs")

@@ -1,6 +1,6 @@
-"""The entry of popspark.jobs.ingest_posts for spark-submit."""
+"""The entry of `popspark ingest-posts` for spark-submit."""
 
-from popspark.jobs import ingest_posts as job
-from popspark.runtime.command import run
+from popspark.cli import main
 
-run(__file__, job.__doc__, job.Config, job.main)
+if __name__ == "__main__":
+    main("ingest-posts")

@@ -1,6 +1,6 @@
-"""The entry of popspark.jobs.rank_album for spark-submit."""
+"""The entry of `popspark rank-album` for spark-submit."""
 
-from popspark.jobs import rank_album as job
-from popspark.runtime.command import run
+from popspark.cli import main
 
-run(__file__, job.__doc__, job.Config, job.main)
+if __name__ == "__main__":
+    main("rank-album")

@@ -1,6 +1,6 @@
-"""The entry of popspark.jobs.run_study for spark-submit."""
+"""The entry of `popspark run-study` for spark-submit."""
 
-from popspark.jobs import run_study as job
-from popspark.runtime.command import run
+from popspark.cli import main
 
-run(__file__, job.__doc__, job.Config, job.main)
+if __name__ == "__main__":
+    main("run-study")

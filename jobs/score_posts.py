@@ -1,6 +1,6 @@
-"""The entry of popspark.jobs.score_posts for spark-submit."""
+"""The entry of `popspark score-posts` for spark-submit."""
 
-from popspark.jobs import score_posts as job
-from popspark.runtime.command import run
+from popspark.cli import main
 
-run(__file__, job.__doc__, job.Config, job.main)
+if __name__ == "__main__":
+    main("score-posts")

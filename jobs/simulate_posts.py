@@ -1,6 +1,6 @@
-"""The entry of popspark.jobs.simulate_posts for spark-submit."""
+"""The entry of `popspark simulate-posts` for spark-submit."""
 
-from popspark.jobs import simulate_posts as job
-from popspark.runtime.command import run
+from popspark.cli import main
 
-run(__file__, job.__doc__, job.Config, job.main)
+if __name__ == "__main__":
+    main("simulate-posts")

@@ -1,6 +1,6 @@
-"""The entry of popspark.jobs.train_vscnn for spark-submit."""
+"""The entry of `popspark train-vscnn` for spark-submit."""
 
-from popspark.jobs import train_vscnn as job
-from popspark.runtime.command import run
+from popspark.cli import main
 
-run(__file__, job.__doc__, job.Config, job.main)
+if __name__ == "__main__":
+    main("train-vscnn")

@@ -1,6 +1,6 @@
-"""The entry of popspark.jobs.validate_export for spark-submit."""
+"""The entry of `popspark validate-export` for spark-submit."""
 
-from popspark.jobs import validate_export as job
-from popspark.runtime.command import run
+from popspark.cli import main
 
-run(__file__, job.__doc__, job.Config, job.main)
+if __name__ == "__main__":
+    main("validate-export")

@@ -8,10 +8,8 @@ import signal
 import numpy as np
 import numpy.typing as npt
 
-from popspark.images import decode as codecs
-from popspark.images.decode import ImageRefused, Limits
-
-DEADLY = b"deadly"
+from popspark.images.decode import ImageRefused
+from popspark.images.limits import Limits
 
 
 def decode(content: bytes, limits: Limits) -> npt.NDArray[np.uint8]:
@@ -23,10 +21,3 @@ def decode(content: bytes, limits: Limits) -> npt.NDArray[np.uint8]:
     if content == b"refuse":
         raise ImageRefused("too_large", f"the limit is {limits.max_bytes}")
     return np.full((1, 1, 3), content[0], np.uint8)
-
-
-def decode_or_die(content: bytes, limits: Limits) -> npt.NDArray[np.uint8]:
-    """The real decoder, but for photographs that end in `DEADLY`: those take their process along."""
-    if content.endswith(DEADLY):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return codecs.decode(content, limits)

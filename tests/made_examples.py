@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from popspark.storage.examples import SOCIAL_NAMES, SPLITS, ExamplesRecord
+from popspark.storage.examples import SPLITS, ExamplesRecord
+from popspark.storage.social_values import SOCIAL_NAMES
 
 FAMILIES = {"color": 32, "lbp": 59, "aesthetic": 11, "efficientnet_lite0": 40}
 N_VISUAL = sum(FAMILIES.values())

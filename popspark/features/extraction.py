@@ -15,12 +15,14 @@ from pyspark.sql import functions as f
 from pyspark.sql import types as t
 from pyspark.sql.pandas.functions import pandas_udf
 
-from popspark.features.extractor import Extractor, PlannedFamily
+from popspark.features.extractor import Extractor
+from popspark.features.plan import PlannedFamily
 from popspark.features.stored_files import sha_key
 from popspark.images import decode as codecs
 from popspark.images.isolation import Decode, IsolatedDecode
-from popspark.runtime.workers import prepare_worker
-from popspark.storage.tables import FLOATS, IMAGE_FEATURES, STRING
+from popspark.images.limits import DEFAULT_LIMITS, Limits
+from popspark.storage.schemas.table import FLOATS, STRING
+from popspark.storage.tables import IMAGE_FEATURES
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Extraction:
     planned: tuple[PlannedFamily, ...]
     device: str
     batch_size: int
-    limits: codecs.Limits = codecs.DEFAULT_LIMITS
+    limits: Limits = DEFAULT_LIMITS
     decode: Decode = codecs.decode
 
     @property
@@ -76,7 +78,6 @@ def _limit_threads(n_cpus: int, with_torch: bool) -> None:
 @contextmanager
 def open_extractor(extraction: Extraction) -> Iterator[Extractor]:
     """On an executor: the extractor of the running task, on the task's device and with its processors."""
-    prepare_worker()
     context = TaskContext.get()
     n_cpus = context.cpus() if context else 1
     deep = any(p.weights is not None for p in extraction.planned)

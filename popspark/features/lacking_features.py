@@ -11,7 +11,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
 
 from popspark.features.extraction import Extraction, extract_features, to_feature_rows
-from popspark.features.extractor import PlannedFamily
+from popspark.features.plan import PlannedFamily
 from popspark.features.stored_files import find_present, sha_key
 from popspark.storage.tables import IMAGE_FEATURES
 from popspark.storage.warehouse import no_rows

@@ -7,21 +7,18 @@ values of an image, 20 numbers per family.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark import SparkFiles
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
 from popspark.features.stored_files import Mask
-from popspark.models.bundle import Bundle, load_bundle
+from popspark.models.bundle import Bundle
 from popspark.models.predictor import Predictor
-from popspark.runtime.workers import prepare_worker
+from popspark.models.shipping import load_shipped
 
 Parts = npt.NDArray[np.float64]
 PARTS = "image_id string, sha256 string, place int, part binary, status string, error string"
@@ -30,24 +27,18 @@ values as bytes, which nothing on their way takes apart; null where the status i
 """
 
 
-@lru_cache(maxsize=2)
-def load_predictor(file: str) -> Predictor:
-    """On an executor: the shipped bundle, kept per worker."""
-    prepare_worker()
-    return Predictor(load_bundle(Path(SparkFiles.get(file))))
-
-
-def project_features(features: DataFrame, bundle: Bundle, file: str) -> DataFrame:
+def project_features(features: DataFrame, bundle: Bundle) -> DataFrame:
     """Rows of image_features, as Spark has them, to `PARTS`: those of the bundle's families and versions.
 
-    file: the name under which the bundle was shipped, as a zip.
+    The bundle was shipped.
     """
     versions = [f"{family} {version}" for family, version in bundle.feature_versions.items()]
     current = f.col("family").isin(list(bundle.feature_versions)) & f.concat_ws(" ", "family", "version").isin(versions)
+    archive_name = bundle.archive_name
     rows = features.where(current).select("image_id", "sha256", "family", "values", "status", "error")
 
     def project(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        predictor = load_predictor(file)
+        predictor = load_shipped(archive_name)
         for batch in batches:
             of_batch = set(batch.column("family").unique().to_pylist())
             for place, family in enumerate(predictor.bundle.feature_versions):

@@ -26,8 +26,6 @@ from pyarrow import fs
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
 
-from popspark.runtime.workers import prepare_worker
-
 Mask = npt.NDArray[np.bool_]
 
 FEW_IDS = 100_000
@@ -136,7 +134,6 @@ def find_present(features: DataFrame, versions: Mapping[str, str], ids: pa.Array
 
 def _read_present(features: DataFrame, splits: list[Split], versions: list[str], ids: pa.Array | None) -> DataFrame:
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # runs on executors
-        prepare_worker()
         for batch in batches:
             for n in batch.column("id").to_pylist():
                 yield from _split_present(splits[n], versions, ids)

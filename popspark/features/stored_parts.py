@@ -15,7 +15,6 @@ from pyspark.sql import DataFrame
 from popspark.features.projection import (
     PARTS,
     Parts,
-    load_predictor,
     part_rows,
     project_features,
     project_values,
@@ -23,6 +22,7 @@ from popspark.features.projection import (
 from popspark.features.stored_files import Mask, Split, find_share, find_splits, of_few, over, read_taken
 from popspark.models.bundle import Bundle
 from popspark.models.predictor import Predictor
+from popspark.models.shipping import load_shipped
 
 BATCH_VALUES = 1 << 19
 """Decoded and projected at once: two megabytes, which stay in a processor's cache meanwhile."""
@@ -50,17 +50,19 @@ class _Family(NamedTuple):
         return _Family(self.rows.filter(pa.array(taken)), self.parts[taken], self.present[taken])
 
 
-def project_stored(features: DataFrame, ids: pa.Array | None, bundle: Bundle, file: str) -> DataFrame:
+def project_stored(features: DataFrame, ids: pa.Array | None, bundle: Bundle) -> DataFrame:
     """The table image_features as it was read to `PARTS`, for the images of these ids, or all.
 
-    file: the name under which the bundle was shipped, as a zip. Values are read only where a row is taken.
+    The bundle was shipped. Values are read only where a row is taken.
     """
     splits = find_splits(features, list(bundle.feature_versions))
     if splits is None:
-        return project_features(of_few(features, ids), bundle, file)
+        return project_features(of_few(features, ids), bundle)
+
+    archive_name = bundle.archive_name
 
     def project(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # runs on executors
-        predictor = load_predictor(file)
+        predictor = load_shipped(archive_name)
         for batch in batches:
             for n in batch.column("id").to_pylist():
                 yield from _read_split(predictor, splits[n], ids)

@@ -1,4 +1,4 @@
-"""Bytes to uint8 (H, W, 3) RGB: the only place with codecs and their limits.
+"""Bytes to uint8 (H, W, 3) RGB: the only module with codecs and their limits.
 
 What each kind of file becomes, so that one image has one meaning:
 
@@ -33,7 +33,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT, TiffImageFile
 
-from popspark.runtime.config import Section
+from popspark.images.limits import DEFAULT_LIMITS, Limits
 
 VERSION = "1"
 """Of the rules above; part of every feature's version."""
@@ -41,7 +41,7 @@ VERSION = "1"
 Image.init()  # registers WebP and TIFF too; left to itself, Pillow would do it in the middle of the first decode
 REDUCED_SIDE_PX = 512
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow opens MPO, several JPEGs in a file, as JPEG
-ORIENTATIONS = {  # EXIF's values to what sets the picture upright
+ORIENTATIONS = {  # EXIF's values to what sets the image upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -51,19 +51,6 @@ ORIENTATIONS = {  # EXIF's values to what sets the picture upright
     8: Image.Transpose.ROTATE_90,
 }
 STATUSES = ("empty", "too_large", "too_many_pixels", "not_an_image", "unsupported", "corrupt")
-
-
-class Limits(Section):
-    """max_bytes: of the file. max_pixels: width times height as its header states them.
-
-    Pillow has a limit of its own, 178,956,970 pixels, which a larger `max_pixels` does not lift.
-    """
-
-    max_bytes: int = 50_000_000
-    max_pixels: int = 50_000_000
-
-
-DEFAULT_LIMITS = Limits()
 
 
 class ImageRefused(Exception):  # noqa: N818  # not an error of the program: it becomes a row
@@ -112,7 +99,7 @@ def _open(content: bytes, limits: Limits) -> Image.Image:
 def _upright(image: Image.Image) -> Image.Image:
     try:
         turn = ORIENTATIONS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # broken EXIF says nothing about the picture
+    except Exception:  # broken EXIF says nothing about the image
         return image
     return image if turn is None else image.transpose(turn)
 
@@ -137,7 +124,7 @@ def _grey16_to_rgb(image: Image.Image, is_inverted: bool) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image, tags: Mapping[int, Any]) -> Image.Image:
-    """tags: a TIFF's own, which a turned picture no longer has."""
+    """tags: a TIFF's own, which a turned image no longer has."""
     if image.mode in ("I", "F") or tags.get(SAMPLEFORMAT, (1,))[0] != 1:
         raise ImageRefused("unsupported", f"signed, 32-bit or float samples (mode {image.mode}) have no agreed white")
     if image.mode == "RGB" and "transparency" not in image.info:
@@ -145,9 +132,9 @@ def _to_rgb(image: Image.Image, tags: Mapping[int, Any]) -> Image.Image:
     if image.mode.startswith("I;16"):
         return _grey16_to_rgb(image, is_inverted=tags.get(PHOTOMETRIC_INTERPRETATION) == 0)
     if image.has_transparency_data:
-        picture = image.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(white, picture).convert("RGB")
+        layer = image.convert("RGBA")
+        white = Image.new("RGBA", layer.size, "white")
+        return Image.alpha_composite(white, layer).convert("RGB")
     return image.convert("RGB")
 
 
@@ -162,7 +149,7 @@ def decode(
     limits: Limits = DEFAULT_LIMITS,
     reduced_side_px: int | None = REDUCED_SIDE_PX,
 ) -> npt.NDArray[np.uint8]:
-    """The picture as uint8 (H, W, 3) RGB, upright; raises `ImageRefused` whatever the codec throws.
+    """The image as uint8 (H, W, 3) RGB, upright; raises `ImageRefused` whatever the codec throws.
 
     reduced_side_px: None decodes a JPEG in full; otherwise both sides of a reduced one stay at least this long.
     """
@@ -187,15 +174,15 @@ def sha256(content: bytes) -> str:
 
 
 def shrink(image: npt.NDArray[np.uint8], short_side_px: int = 256, max_aspect: int = 8, quality: int = 92) -> bytes:
-    """A small JPEG of a picture, uint8 (H, W, 3), for training: some 20 kB.
+    """A small JPEG of an image, uint8 (H, W, 3), for training: some 20 kB.
 
-    Its short side is at most `short_side_px`; a picture longer than `max_aspect` loses its ends.
+    Its short side is at most `short_side_px`; an image longer than `max_aspect` loses its ends.
     """
     height, width = (min(side, max_aspect * min(image.shape[:2])) for side in image.shape[:2])
     top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
-    picture = Image.fromarray(image[top : top + height, left : left + width])
+    middle = Image.fromarray(image[top : top + height, left : left + width])
     scale = min(1.0, short_side_px / min(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     stream = BytesIO()
-    picture.resize(size, Image.Resampling.BICUBIC).save(stream, "JPEG", quality=quality)
+    middle.resize(size, Image.Resampling.BICUBIC).save(stream, "JPEG", quality=quality)
     return stream.getvalue()

@@ -29,7 +29,6 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import urllib3
-from pydantic import Field
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import (
@@ -42,29 +41,12 @@ from urllib3.exceptions import (
 )
 
 from popspark.images import decode as codecs
-from popspark.runtime.config import Section
+from popspark.images.limits import Limits
+from popspark.images.settings import Politeness
 
 RETRIED = (429, 500, 502, 503, 504)
 REDIRECTS = (301, 302, 303, 307, 308)
 CHUNK_BYTES = 1 << 16
-
-
-class Politeness(Section):
-    """How to ask. Times in seconds, but for requests_per_second, which is for each host.
-
-    timeout_s: to connect, and between bytes. total_timeout_s: of one attempt, so that a trickle ends too.
-    n_retries: after the first try, with waits of backoff_s, 2 backoff_s, ... or as Retry-After says, up to max_wait_s.
-    """
-
-    requests_per_second: float = Field(gt=0)
-    timeout_s: float = Field(gt=0)
-    total_timeout_s: float = Field(gt=0)
-    n_retries: int = Field(ge=0)
-    backoff_s: float = Field(ge=0)
-    max_wait_s: float = Field(ge=0)
-    max_redirects: int = Field(ge=0)
-    allow_private: bool
-    user_agent: str
 
 
 @dataclass(frozen=True)
@@ -128,7 +110,7 @@ class _CheckedHttpsPool(HTTPSConnectionPool):
 class Downloader:
     """Keeps the connections and, for each host, the time of its last request. One per task; not for threads."""
 
-    def __init__(self, politeness: Politeness, limits: codecs.Limits) -> None:
+    def __init__(self, politeness: Politeness, limits: Limits) -> None:
         self._politeness, self._limits = politeness, limits
         self._pool = urllib3.PoolManager(
             timeout=urllib3.Timeout(connect=politeness.timeout_s, read=politeness.timeout_s), retries=False
@@ -153,10 +135,10 @@ class Downloader:
         deadline = time.monotonic() + self._politeness.total_timeout_s
         for _ in range(self._politeness.max_redirects + 1):
             try:
-                parts = urlsplit(url)
-                if parts.scheme not in ("http", "https") or not parts.hostname:
+                target = urlsplit(url)
+                if target.scheme not in ("http", "https") or not target.hostname:
                     return Download("bad_url", f"not an http address: {url[:200]}"), None
-                self._wait_for(parts.hostname)
+                self._wait_for(target.hostname)
                 response = self._pool.request("GET", url, headers=headers, preload_content=False, redirect=False)
                 try:
                     if response.status in REDIRECTS and response.headers.get("Location"):

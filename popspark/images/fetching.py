@@ -1,4 +1,4 @@
-"""URLs to the downloads table: each fetched once on an executor, with a limit for each host."""
+"""URLs of posts to the downloads table, each fetched once, with a limit for each host; and downloads to images."""
 
 from __future__ import annotations
 
@@ -11,14 +11,39 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from popspark.images import decode as codecs
-from popspark.images.download import Downloader, Politeness
+from popspark.images.download import Downloader
+from popspark.images.limits import Limits
+from popspark.images.settings import Politeness
+from popspark.runtime.queries import load_sql
 from popspark.storage.tables import DOWNLOADS
+from popspark.storage.warehouse import no_rows
 
 BATCH_BYTES = 64 * 1024 * 1024
 """Of images held before they go to Spark: Arrow's buffers end at 2 GiB."""
 
 
-def fetch_images(urls: DataFrame, politeness: Politeness, limits: codecs.Limits, lanes_per_host: int) -> DataFrame:
+def urls_to_fetch(
+    posts: DataFrame, downloads: DataFrame | None, *, retry: bool, refresh: bool, asked_before: datetime
+) -> DataFrame:
+    """The http and https addresses that posts name as their image and that are left to ask for, once each.
+
+    image_id, with etag and last_modified of the copy at hand. downloads: what was asked for so far, None for nothing.
+    retry: ask again for what failed in a way that may pass. refresh: ask again for what is there. Both regard only
+    answers before `asked_before`.
+    """
+    spark = posts.sparkSession
+    urls = posts.select("image_id").where("image_id ILIKE 'http://%' OR image_id ILIKE 'https://%'").distinct()
+    asked = no_rows(spark, DOWNLOADS) if downloads is None else downloads
+    args = {"is_retry": retry, "is_refresh": refresh, "asked_before": asked_before}
+    return spark.sql(load_sql(__package__, "urls_to_fetch"), args=args, urls=urls, downloads=asked.drop("content"))
+
+
+def images_downloaded(downloads: DataFrame) -> DataFrame:
+    """The images table as the downloads stand: of each URL the last copy, or why there is none."""
+    return downloads.sparkSession.sql(load_sql(__package__, "images_downloaded"), downloads=downloads)
+
+
+def fetch_images(urls: DataFrame, politeness: Politeness, limits: Limits, lanes_per_host: int) -> DataFrame:
     """One row of `DOWNLOADS` per URL. urls: image_id, etag, last_modified (null where there is no copy yet).
 
     All URLs of a host go to `lanes_per_host` tasks, each with its share of the host's requests per second, so the limit
@@ -52,9 +77,10 @@ def _row(downloader: Downloader, url: str, etag: str | None, last_modified: str 
 
 
 def _build_fetcher(
-    politeness: Politeness, limits: codecs.Limits
+    politeness: Politeness, limits: Limits
 ) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
-    def fetch(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:  # runs on executors
+    def fetch(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        """Rows of downloads; on executors."""
         downloader = Downloader(politeness, limits)
         held: list[dict[str, Any]] = []
         for batch in batches:

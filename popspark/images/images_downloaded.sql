@@ -8,7 +8,7 @@ WITH ranked AS (
         fetched_at,
         row_number() OVER (
             PARTITION BY image_id ORDER BY (status = 'ok') DESC, fetched_at DESC
-        ) AS place
+        ) AS nth_answer
     FROM {downloads}
     WHERE status != 'not_modified'
 )
@@ -16,4 +16,4 @@ WITH ranked AS (
 SELECT d.*
 FROM {downloads} AS d
 INNER JOIN ranked AS r ON d.image_id = r.image_id AND d.fetched_at = r.fetched_at
-WHERE r.place = 1
+WHERE r.nth_answer = 1

@@ -16,20 +16,20 @@ from pyspark.sql import types as t
 from pyspark.sql.pandas.functions import pandas_udf
 
 from popspark.images import decode as codecs
+from popspark.images.limits import Limits
 from popspark.runtime.errors import PathError
-from popspark.runtime.workers import prepare_worker
 from popspark.storage.tables import IMAGES
 
 FILE = t.StructType([t.StructField(name, kind) for name, kind in IMAGES.columns.items() if name != "image_id"])
 ROWS_PER_FILE, MIN_ROWS_PER_FILE = 1000, 16
-"""Of the images table: many small files go into few large ones; 1,000 photographs of 100 kB make 100 MB. A small table
+"""Of the images table: many small files go into few large ones; 1,000 images of 100 kB make 100 MB. A small table
 has smaller files, for a file is read by one task, and one file would keep all cores but one idle."""
 
 
 def _root_of(source: str) -> str:
     """The folder that comes before the first wildcard of a path or glob."""
-    parts = source.rstrip("/").split("/")
-    return "/".join(parts[: next((i for i, part in enumerate(parts) if set(part) & set("*?[{")), len(parts))])
+    steps = source.rstrip("/").split("/")
+    return "/".join(steps[: next((i for i, step in enumerate(steps) if set(step) & set("*?[{")), len(steps))])
 
 
 def _open_root(root: str) -> tuple[Any, str]:
@@ -53,7 +53,7 @@ def list_images(spark: SparkSession, source: str) -> tuple[DataFrame, str]:
     is_glob = root != source.rstrip("/")
     found = tree.glob(base + source[len(root) :]) if is_glob else tree.find(base)
     names = [path[len(base.rstrip("/")) + 1 :] for path in found]
-    seen = [name for name in names if not any(part.startswith((".", "_")) for part in name.split("/"))]
+    seen = [name for name in names if not any(step.startswith((".", "_")) for step in name.split("/"))]
     if not seen:
         raise PathError("There is nothing to ingest.", where=source, legal="a folder or a glob with files in it")
     return spark.createDataFrame(pd.DataFrame({"image_id": seen}), "image_id string"), root
@@ -63,7 +63,7 @@ def _refused(status: str, error: str, n_bytes: int | None = None) -> dict[str, A
     return {"n_bytes": n_bytes, "status": status, "error": error}
 
 
-def _read_file(filesystem: Any, root: str, image_id: str | None, limits: codecs.Limits) -> dict[str, Any]:
+def _read_file(filesystem: Any, root: str, image_id: str | None, limits: Limits) -> dict[str, Any]:
     from pyarrow import fs
 
     if not image_id:
@@ -92,9 +92,9 @@ def _read_file(filesystem: Any, root: str, image_id: str | None, limits: codecs.
     return row | size | {"format": header.format, "status": "ok", "error": None}
 
 
-def _build_reader(root: str, limits: codecs.Limits) -> Callable[..., Column]:
+def _build_reader(root: str, limits: Limits) -> Callable[..., Column]:
     def read(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
-        prepare_worker()
+        """Files with their status; on executors."""
         filesystem, base = _open_root(root)
         for batch in batches:
             rows = [_read_file(filesystem, base, image_id, limits) for image_id in batch]
@@ -106,7 +106,7 @@ def _build_reader(root: str, limits: codecs.Limits) -> Callable[..., Column]:
     return pandas_udf(read, FILE).asNondeterministic()  # type: ignore[call-overload]
 
 
-def read_images(paths: DataFrame, root: str, limits: codecs.Limits) -> DataFrame:
+def read_images(paths: DataFrame, root: str, limits: Limits) -> DataFrame:
     """Rows of image_id to the images table: each file read once, refused files with a status and without bytes.
 
     root: the folder that every path must stay in; an absolute path or a URI. Ids are taken once each.

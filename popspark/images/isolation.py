@@ -15,7 +15,8 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
-from popspark.images.decode import ImageRefused, Limits
+from popspark.images.decode import ImageRefused
+from popspark.images.limits import Limits
 
 Decode = Callable[[bytes, Limits], npt.NDArray[np.uint8]]
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from popspark.runtime.errors import ConfigError, PathError, closest
+from popspark.runtime.errors import ConfigError, PathError, unknown
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -77,13 +77,7 @@ def load_mapping(path: str) -> dict[str, Any]:
 
 def _find_origin(origin: str) -> Any:
     if origin not in ORIGINS:
-        raise ConfigError(
-            "Unknown origin.",
-            where="origin",
-            got=repr(origin),
-            legal=", ".join(ORIGINS),
-            fix=closest(origin, ORIGINS) or None,
-        )
+        raise unknown("origin", origin, ORIGINS, where="origin")
     return import_module(ORIGINS[origin])
 
 

@@ -1,7 +1,7 @@
 """Joins features, social values, labels and splits into examples, the training table.
 
-    python jobs/build_examples.py
-    python jobs/build_examples.py split.strategy=chronological social_mode=point_in_time label.rule=given
+    popspark build-examples
+    popspark build-examples split.strategy=chronological social_mode=point_in_time label.rule=given
 
 Reads: posts, images, image_features.
 Writes: examples, and beside it <examples>.json: what a model trained on them must know of how they were made.
@@ -9,28 +9,38 @@ Writes: examples, and beside it <examples>.json: what a model trained on them mu
 
 from __future__ import annotations
 
-from popspark.features.extractor import FeatureSettings
-from popspark.posts.examples import LabelSettings, SplitSettings, write_examples
+from popspark.features.settings import FeatureSettings
+from popspark.posts.settings import LabelSettings, SocialMode, SplitSettings
 from popspark.runtime.config import JobConfig
-from popspark.runtime.session import get_session
-from popspark.storage.tables import IMAGE_FEATURES, IMAGES, POSTS
-from popspark.storage.warehouse import read_table
 
 
 class Config(JobConfig):
     """Tables, and how social values, labels and splits are made from them."""
 
-    posts: str
-    images: str
-    image_features: str
-    examples: str
-    features: FeatureSettings
-    social_mode: str
-    label: LabelSettings
-    split: SplitSettings
+    posts: str = "${env.warehouse}/posts"
+    """The posts table."""
+    images: str = "${env.warehouse}/images"
+    """The images table."""
+    image_features: str = "${env.warehouse}/image_features"
+    """The features table."""
+    examples: str = "${env.warehouse}/examples"
+    """The table to write."""
+    features: FeatureSettings = FeatureSettings()
+    """As they were extracted."""
+    social_mode: SocialMode = "point_in_time"
+    """paper: averages over all of a user's posts, as published; they know the labels of the test split."""
+    label: LabelSettings = LabelSettings()
+    """How popular a post was."""
+    split: SplitSettings = SplitSettings()
+    """What is learned from, and what is tested on."""
 
 
 def main(config: Config) -> None:
+    from popspark.posts.examples import write_examples
+    from popspark.runtime.session import get_session
+    from popspark.storage.tables import IMAGE_FEATURES, IMAGES, POSTS
+    from popspark.storage.warehouse import read_table
+
     spark = get_session("build_examples", config.env.spark)
     made = write_examples(
         read_table(spark, POSTS, config.posts),

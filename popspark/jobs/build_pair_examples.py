@@ -1,7 +1,7 @@
 """Joins pairs with their photographs, made small: the table that a ranker is trained on.
 
-    spark-submit --py-files dist/popspark.zip jobs/build_pair_examples.py
-    spark-submit ... jobs/build_pair_examples.py limits.train=20000
+    popspark build-pair-examples
+    popspark build-pair-examples limits.train=20000
 
 Reads: posts, pair_posts, pairs, pair_audit, images.
 Writes: thumbnails; pair_examples; and beside it <pair_examples>.json: what a ranker must know of how they were made.
@@ -9,45 +9,58 @@ Writes: thumbnails; pair_examples; and beside it <pair_examples>.json: what a ra
 
 from __future__ import annotations
 
-from popspark.images import decode as codecs
-from popspark.pairs.examples import PairLimits, join_pair_examples, make_thumbnails, picture_pairs
+from popspark.images.limits import Limits
+from popspark.pairs.settings import PairLimits
 from popspark.runtime.config import JobConfig
-from popspark.runtime.session import get_session
-from popspark.storage.examples import PairExamplesRecord
-from popspark.storage.tables import IMAGES, PAIR_AUDIT, PAIR_EXAMPLES, PAIR_POSTS, PAIRS, POSTS, THUMBNAILS
-from popspark.storage.warehouse import count_by_status, read_table, write_table
 
 
 class Config(JobConfig):
-    """Tables; limits: pairs by split. seed: of every draw. image_limits: of what is decoded."""
+    """Tables, and how many pairs are taken."""
 
-    posts: str
-    pair_posts: str
-    pairs: str
-    pair_audit: str
-    images: str
-    thumbnails: str
-    pair_examples: str
-    limits: PairLimits
-    seed: int
-    image_limits: codecs.Limits
+    posts: str = "${env.warehouse}/posts"
+    """The posts table."""
+    pair_posts: str = "${env.warehouse}/pair_posts"
+    """Posts as the rules of pairs see them, from generate-pairs."""
+    pairs: str = "${env.warehouse}/pairs"
+    """The pairs, from generate-pairs."""
+    pair_audit: str = "${env.warehouse}/pair_audit"
+    """What each rule removed, from generate-pairs."""
+    images: str = "${env.warehouse}/images"
+    """The images table."""
+    thumbnails: str = "${env.warehouse}/thumbnails"
+    """A table to write: the images of pairs, made small."""
+    pair_examples: str = "${env.warehouse}/pair_examples"
+    """The table to write."""
+    limits: PairLimits = PairLimits()
+    """Pairs by split, at most."""
+    seed: int = 0
+    """Of every draw."""
+    image_limits: Limits = Limits()
+    """Of what is decoded."""
 
 
 def main(config: Config) -> None:
+    from popspark.images import decode as codecs
+    from popspark.pairs.examples import join_pair_examples, judge_pairs, make_thumbnails
+    from popspark.runtime.session import get_session
+    from popspark.storage.examples import PairExamplesRecord
+    from popspark.storage.tables import IMAGES, PAIR_AUDIT, PAIR_EXAMPLES, PAIR_POSTS, PAIRS, POSTS, THUMBNAILS
+    from popspark.storage.warehouse import count_by_status, read_table, write_table
+
     spark = get_session("build_pair_examples", config.env.spark)
     pairs = read_table(spark, PAIRS, config.pairs)
     posts = read_table(spark, PAIR_POSTS, config.pair_posts)
     images = read_table(spark, IMAGES, config.images)
     write_table(make_thumbnails(images, pairs, posts, config.image_limits), THUMBNAILS, config.thumbnails)
     thumbnails = read_table(spark, THUMBNAILS, config.thumbnails)
-    pictured = picture_pairs(pairs, posts, thumbnails, config.seed).persist()
-    examples = join_pair_examples(pictured, thumbnails, config.limits, config.seed)
+    judged = judge_pairs(pairs, posts, thumbnails, config.seed).persist()
+    examples = join_pair_examples(judged, thumbnails, config.limits, config.seed)
     write_table(examples, PAIR_EXAMPLES, config.pair_examples)
 
-    counts = count_by_status(pictured)
-    pictured.unpersist()
+    counts = count_by_status(judged)
+    judged.unpersist()
     by_split = read_table(spark, PAIR_EXAMPLES, config.pair_examples).groupBy("split").count().collect()
-    audit = read_table(spark, PAIR_AUDIT, config.pair_audit).orderBy("place").collect()
+    audit = read_table(spark, PAIR_AUDIT, config.pair_audit).orderBy("position").collect()
     record = PairExamplesRecord(
         is_simulated=read_table(spark, POSTS, config.posts).where("is_simulated").limit(1).count() > 0,
         decoder=codecs.VERSION,

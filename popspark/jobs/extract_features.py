@@ -1,7 +1,7 @@
 """Computes the visual features of images, each image decoded once, and only what is not there yet.
 
-    python jobs/extract_features.py
-    python jobs/extract_features.py features.families='[color, vgg19]' features.weights.vgg19=/weights/vgg19.pth
+    popspark extract-features
+    popspark extract-features features.families='[color, vgg19]' features.weights.vgg19=/weights/vgg19.pth
 
 Reads: images, and image_features as far as they are there.
 Writes: image_features, by appending rows for new images, changed images (by sha256), and new families or versions; and
@@ -14,36 +14,47 @@ twice. One run at a time, by a lock in the table's folder.
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
-from pyspark.sql import DataFrame
-
-from popspark.features.extraction import Extraction
-from popspark.features.extractor import FeatureSettings, plan_features
-from popspark.features.lacking_features import extract_missing
-from popspark.images.decode import Limits
+from popspark.features.settings import FeatureSettings
+from popspark.images.limits import Limits
 from popspark.runtime.config import ScheduledConfig
-from popspark.runtime.session import get_session, ship_file
-from popspark.storage.locking import TableLock
-from popspark.storage.runs import Run
-from popspark.storage.tables import IMAGE_FEATURES, IMAGES
-from popspark.storage.warehouse import find_table, read_table, write_table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from popspark.storage.runs import Run
 
 
 class Config(ScheduledConfig):
-    """images, image_features: tables. features: families, weights, device. limits: for decoding."""
+    """Tables, and what is computed."""
 
-    images: str
-    image_features: str
-    features: FeatureSettings
+    images: str = "${env.warehouse}/images"
+    """The images table."""
+    image_features: str = "${env.warehouse}/image_features"
+    """The table that gets what it lacks."""
+    features: FeatureSettings = FeatureSettings()
+    """What is computed, and how."""
     limits: Limits = Limits()
+    """Of what is decoded."""
 
 
 def main(config: Config) -> None:
+    from popspark.storage.runs import Run
+
     with Run("extract_features", config) as record:
         _extract(config, record)
 
 
 def _extract(config: Config, record: Run) -> None:
+    from popspark.features.extraction import Extraction
+    from popspark.features.lacking_features import extract_missing
+    from popspark.features.plan import plan_features
+    from popspark.runtime.session import get_session, ship_file
+    from popspark.storage.locking import TableLock
+    from popspark.storage.tables import IMAGE_FEATURES, IMAGES
+    from popspark.storage.warehouse import find_table, read_table, write_table
+
     planned = plan_features(config.features)
     record.read_from({"images": config.images})
     record.versions |= {f"feature {family.name}": family.version for family in planned}

@@ -1,7 +1,7 @@
 """Pairs posts of one user that differ in popularity and in little else but the picture.
 
-    spark-submit --py-files dist/popspark.zip jobs/generate_pairs.py
-    spark-submit ... jobs/generate_pairs.py preset=ding rules.min_probability=0.9 rules.max_pairs_per_user=1000
+    popspark generate-pairs
+    popspark generate-pairs preset=ding rules.min_probability=0.9 rules.max_pairs_per_user=1000
 
 Reads: posts.
 Writes: pair_posts (each post as the rules see it), pairs, and pair_audit (what each rule removed).
@@ -9,28 +9,30 @@ Writes: pair_posts (each post as the rules see it), pairs, and pair_audit (what 
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from popspark.pairs.pairing import audit_pairs, generate_pairs, pair_posts
-from popspark.pairs.rules import PRESETS, PairRules
+from popspark.pairs.settings import PRESETS, PairPreset, PairRules
 from popspark.runtime.config import JobConfig
-from popspark.runtime.session import get_session
 from popspark.runtime.stages import Stages
-from popspark.storage.tables import PAIR_AUDIT, PAIR_POSTS, PAIRS, POSTS
-from popspark.storage.warehouse import read_table, write_table
 
 
 class Config(JobConfig):
-    """Tables; preset: twitter or ding. rules: those of the preset, with what the config replaces."""
+    """Tables, and the rules that make a pair."""
 
-    posts: str
-    pair_posts: str
-    pairs: str
-    pair_audit: str
-    preset: Literal["twitter", "ding"]
-    rules: PairRules
+    posts: str = "${env.warehouse}/posts"
+    """The posts table."""
+    pair_posts: str = "${env.warehouse}/pair_posts"
+    """A table to write: posts as the rules see them."""
+    pairs: str = "${env.warehouse}/pairs"
+    """The table to write."""
+    pair_audit: str = "${env.warehouse}/pair_audit"
+    """A table to write: what each rule removed."""
+    preset: PairPreset = "twitter"
+    """twitter: Agrawal et al.; ding: Ding et al."""
+    rules: PairRules = Field(default_factory=PairRules)
+    """Those of the preset, but for what is given here."""
 
     @model_validator(mode="before")
     @classmethod
@@ -40,6 +42,11 @@ class Config(JobConfig):
 
 
 def main(config: Config) -> None:
+    from popspark.pairs.pairing import audit_pairs, generate_pairs, pair_posts
+    from popspark.runtime.session import get_session
+    from popspark.storage.tables import PAIR_AUDIT, PAIR_POSTS, PAIRS, POSTS
+    from popspark.storage.warehouse import read_table, write_table
+
     stages = Stages()
     spark = get_session("generate_pairs", config.env.spark)
     stages.done("session")
@@ -53,7 +60,7 @@ def main(config: Config) -> None:
     stages.done("audit")
 
     print(f"{'':<8}{'rule':<26}{'found':>15}{'removed':>15}{'left':>15}")
-    for line in read_table(spark, PAIR_AUDIT, config.pair_audit).orderBy("place").collect():
+    for line in read_table(spark, PAIR_AUDIT, config.pair_audit).orderBy("position").collect():
         if line.n_removed or line.rule == "max_days":
             print(f"{line.of:<8}{line.rule:<26}{line.n_before:>15,}{line.n_removed:>15,}{line.n_after:>15,}")
     counts = {(r["split"], r["rule"]): r["count"] for r in pairs.groupBy("split", "rule").count().collect()}

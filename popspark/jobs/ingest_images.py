@@ -1,8 +1,8 @@
 """Reads image files into an images table: many small files become few large ones.
 
-    python jobs/ingest_images.py source=path/to/photographs
-    python jobs/ingest_images.py source='photos/2024-*/*.jpg' images=warehouse/images
-    python jobs/ingest_images.py posts=warehouse/posts root=path/to/photographs
+    popspark ingest-images source=path/to/photographs
+    popspark ingest-images source='photos/2024-*/*.jpg' images=warehouse/images
+    popspark ingest-images posts=warehouse/posts root=path/to/photographs
 
 Reads: a folder or glob (`source`), or the paths in column image_id of a posts table (`posts`), below `root`.
 Writes: images; every file has a row, refused ones with their status.
@@ -10,26 +10,32 @@ Writes: images; every file has a row, refused ones with their status.
 
 from __future__ import annotations
 
-from popspark.images.decode import Limits
-from popspark.images.index import list_images, read_images
+from popspark.images.limits import Limits
 from popspark.runtime.config import JobConfig
 from popspark.runtime.errors import ConfigError
-from popspark.runtime.session import get_session
-from popspark.storage.tables import IMAGES, POSTS
-from popspark.storage.warehouse import count_by_status, read_table, write_table
 
 
 class Config(JobConfig):
-    """source: folder or glob; or posts: a posts table, and root: the folder that its image paths must stay in."""
+    """source: or posts with root."""
 
-    images: str
-    source: str | None
-    posts: str | None
-    root: str | None
+    images: str = "${env.warehouse}/images"
+    """The table to write."""
+    source: str | None = None
+    """A folder, or a glob; each file is an image, named by its path below it."""
+    posts: str | None = None
+    """In the place of source: a posts table, whose image_id are paths below root."""
+    root: str | None = None
+    """The folder that those paths must stay in."""
     limits: Limits = Limits()
+    """Of what is decoded."""
 
 
 def main(config: Config) -> None:
+    from popspark.images.index import list_images, read_images
+    from popspark.runtime.session import get_session
+    from popspark.storage.tables import IMAGES, POSTS
+    from popspark.storage.warehouse import count_by_status, read_table, write_table
+
     if (config.source is None) == (config.posts is None) or (config.posts is not None and config.root is None):
         raise ConfigError(
             "Set either source, or posts with root.",

@@ -1,33 +1,46 @@
 """An export of posts to the posts table, and what cannot be a post to the rejects table.
 
-    python jobs/ingest_posts.py origin=smpd source=/data/smpd
-    python jobs/ingest_posts.py origin=csv source=/data/tweets.csv mapping=/data/tweets.yaml
+    popspark ingest-posts origin=smpd source=/data/smpd
+    popspark ingest-posts origin=csv source=/data/tweets.csv mapping=/data/tweets.yaml
 
-Reads   source: a file or folder of the origin smp_t1, smpd, x_api, flickr, csv or parquet
-Writes  posts, rejects: with posts + rejected = rows in, which is checked and printed
+Reads: source: a file or folder of the origin smp_t1, smpd, x_api, flickr, csv or parquet
+Writes: posts, rejects: with posts + rejected = rows in, which is checked and printed
 """
 
 from __future__ import annotations
 
-from popspark.ingest import Options, load_mapping, parse_export
-from popspark.ingest.accounting import write_posts
+from popspark.ingest.settings import Origin
 from popspark.runtime.config import JobConfig
-from popspark.runtime.session import get_session
 
 
 class Config(JobConfig):
-    origin: str
+    """The export, and the tables it becomes."""
+
+    origin: Origin
+    """What kind of export it is."""
     source: str
-    posts: str
-    rejects: str
-    collected_at: str | None
-    keep_user_names: bool
-    user_name_salt: str
-    mapping: str | None
-    is_simulated: bool
+    """Its file or folder."""
+    posts: str = "${env.warehouse}/posts"
+    """The table to write."""
+    rejects: str = "${env.warehouse}/rejects"
+    """A table to write: rows that cannot be posts, with file, line and reason."""
+    collected_at: str | None = None
+    """When the export was collected (ISO 8601), where it does not tell; labels from views need it."""
+    keep_user_names: bool = False
+    """Whether user names stay in clear text; else they are hashed."""
+    user_name_salt: str = ""
+    """What stands before each name as it is hashed."""
+    mapping: str | None = None
+    """A YAML file that says which column is what; for csv and parquet."""
+    is_simulated: bool = False
+    """Whether the posts are made up; reports say so."""
 
 
 def main(config: Config) -> None:
+    from popspark.ingest import Options, load_mapping, parse_export
+    from popspark.ingest.accounting import write_posts
+    from popspark.runtime.session import get_session
+
     spark = get_session("ingest_posts", config.env.spark)
     options = Options(
         collected_at=config.collected_at,

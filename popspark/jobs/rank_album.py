@@ -1,7 +1,7 @@
 """Puts the photographs of a folder in order: which of these to post. No Spark.
 
-    python jobs/rank_album.py source=~/Pictures/2024 bundle=models/mine
-    python jobs/rank_album.py source='trip/*.jpg' bundle=models/mine album=trip/order
+    popspark rank-album source=~/Pictures/2024 bundle=models/mine
+    popspark rank-album source='trip/*.jpg' bundle=models/mine album=trip/order
 
 Reads: a folder, or a glob, of photographs; a ranker's bundle.
 Writes: <album>.csv and <album>.html, the same order with thumbnails.
@@ -11,32 +11,44 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from popspark.features.extractor import Device, plan_bundle
-from popspark.images.decode import Limits, decode
-from popspark.models.bundle import load_bundle
-from popspark.report.figures import thumbnail
-from popspark.report.page import render_page
+from pydantic import PositiveInt
+
+from popspark.features.settings import Device
+from popspark.images.limits import Limits
 from popspark.runtime.config import JobConfig
-from popspark.scoring.album import find_photographs, rank_album
 
 N_PICTURES, N_PRINTED = 500, 20
 
 
 class Config(JobConfig):
-    """source: folder or glob. bundle: folder or zip. album: path of what is written, without its ending."""
+    """A folder of photographs and a ranker."""
 
     source: str
-    bundle: str
-    album: str
-    device: Device
-    batch_size: int
-    weights: dict[str, str]
-    limits: Limits
+    """A folder of photographs, or a glob."""
+    bundle: str = "${env.warehouse}/models/ranker"
+    """A ranker: a folder or a zip."""
+    album: str = "${env.warehouse}/album"
+    """The path of what is written, without its ending."""
+    device: Device = "auto"
+    """Where deep families run; auto: the GPU where there is one."""
+    batch_size: PositiveInt = 16
+    """Images a forward pass, at most."""
+    weights: dict[str, str] = {}
+    """Of deep families by name: imagenet, where none is named; the path of a .pth or .safetensors file; or random."""
+    limits: Limits = Limits()
+    """Of what is decoded."""
 
 
 def main(config: Config) -> None:
+    from popspark.features.plan import plan_bundle
+    from popspark.images.decode import decode
+    from popspark.models.bundle import load_bundle
+    from popspark.report.figures import thumbnail
+    from popspark.report.page import render_page
+    from popspark.scoring.album import find_photographs, rank_album
+
     bundle = load_bundle(Path(config.bundle))
-    planned = plan_bundle(bundle, Path(config.bundle), config.device, config.batch_size, config.weights)
+    planned = plan_bundle(bundle, config.device, config.batch_size, config.weights)
     paths = find_photographs(config.source)
     album = rank_album(paths, bundle, planned, config.device, config.batch_size, config.limits)
     pictures = [(one, thumbnail(decode(one.path.read_bytes()))) for one in album.ranked[:N_PICTURES]]

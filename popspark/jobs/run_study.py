@@ -1,8 +1,8 @@
 """Runs the VSCNN study: tables I, II, IV to VII and figures 6 to 11 of the paper, for the posts given.
 
-    python jobs/run_study.py
-    python jobs/run_study.py --config conf/run_study_sample.yaml
-    python jobs/run_study.py posts=smp_t1/posts images=smp_t1/images label.rule=given features.families='[vgg19, gist]'
+    popspark run-study
+    popspark run-study --config sample
+    popspark run-study posts=smp_t1/posts images=smp_t1/images label.rule=given features.families='[vgg19, gist]'
 
 Reads: posts, images, image_features; on a file system that the driver can open, since the models are fitted there.
 Writes: `report`: study.html, a CSV of each table, a PNG of each figure; and `work`, from which a killed study goes on.
@@ -12,37 +12,49 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from popspark.features.extractor import FeatureSettings
-from popspark.posts.examples import LabelSettings
+from popspark.features.settings import FeatureSettings
+from popspark.posts.settings import LabelSettings, SocialMode, SplitGroup, SplitStrategy
 from popspark.runtime.config import JobConfig
-from popspark.runtime.session import get_session
 from popspark.runtime.stages import Stages
-from popspark.storage.tables import IMAGE_FEATURES, IMAGES, POSTS
-from popspark.storage.warehouse import read_table
-from popspark.study.gathering import gather_facts
-from popspark.study.inputs import build_cells, read_shown_images
-from popspark.study.page import N_IMAGES, StudyReport, best_and_worst, write_study
-from popspark.study.run import Study
 from popspark.study.settings import StudySettings
 
 
 class Config(JobConfig):
-    """Tables, and how examples are made from them. main: the split strategy and feature mode of tables IV to VII."""
+    """Tables, and what is fitted on them."""
 
-    posts: str
-    images: str
-    image_features: str
-    work: str
-    report: str
-    features: FeatureSettings
-    label: LabelSettings
-    seed: int
-    group_by: str | None
-    main: tuple[str, str]
-    study: StudySettings
+    posts: str = "${env.warehouse}/posts"
+    """The posts table."""
+    images: str = "${env.warehouse}/images"
+    """The images table."""
+    image_features: str = "${env.warehouse}/image_features"
+    """The features table."""
+    work: str = "${env.warehouse}/study"
+    """A folder for what a killed study goes on from."""
+    report: str = "${env.warehouse}/study_report"
+    """The folder to write."""
+    features: FeatureSettings = FeatureSettings(families=("color", "lbp", "gist", "aesthetic", "vgg19"))
+    """As they were extracted; by default the paper's."""
+    label: LabelSettings = LabelSettings()
+    """How popular a post was."""
+    seed: int = 0
+    """Of the splits."""
+    group_by: SplitGroup | None = "sha256"
+    """Posts of one image stay in one split; null: they may not."""
+    main: tuple[SplitStrategy, SocialMode] = ("random", "paper")
+    """The split and the social values of tables IV to VII."""
+    study: StudySettings = StudySettings()
+    """The fits."""
 
 
 def main(config: Config) -> None:
+    from popspark.runtime.session import get_session
+    from popspark.storage.tables import IMAGE_FEATURES, IMAGES, POSTS
+    from popspark.storage.warehouse import read_table
+    from popspark.study.gathering import gather_facts
+    from popspark.study.inputs import build_cells, read_shown_images
+    from popspark.study.page import N_IMAGES, StudyReport, best_and_worst, write_study
+    from popspark.study.run import Study
+
     stages = Stages()
     spark = get_session("run_study", config.env.spark)
     posts = read_table(spark, POSTS, config.posts)

@@ -1,8 +1,8 @@
 """Scores posts with a bundle: the main job. It takes what is new or changed, so it can run every night.
 
-    spark-submit --py-files dist/popspark.zip jobs/score_posts.py bundle=models/demo-vscnn
-    spark-submit ... jobs/score_posts.py posts=s3a://lake/posts images=s3a://lake/images scores=s3a://lake/scores
-    spark-submit ... jobs/score_posts.py update.mode=full update.posted_from=2024-03-01
+    popspark score-posts bundle=models/demo-vscnn
+    popspark score-posts posts=s3a://lake/posts images=s3a://lake/images scores=s3a://lake/scores
+    popspark score-posts update.mode=full update.posted_from=2024-03-01
 
 Reads: images; posts (null: each image is a post of which nothing else is known); image_features where that names
 a table, whose gaps are computed on the way; and scores, as far as they are there.
@@ -12,60 +12,78 @@ of runs; and a report page, where `report` names a file.
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pyspark.sql import DataFrame
+from pydantic import PositiveInt
 
-from popspark.features.extraction import Extraction
-from popspark.features.extractor import Device, plan_bundle
-from popspark.features.lacking_features import extract_wanted
-from popspark.features.projection import project_features
-from popspark.features.stored_files import collect_few
-from popspark.features.stored_parts import project_stored
-from popspark.images.decode import Limits
-from popspark.models.bundle import load_bundle, zip_bundle
-from popspark.posts.social import social_features
+from popspark.features.settings import Device
+from popspark.images.limits import Limits
 from popspark.runtime.config import ScheduledConfig
-from popspark.runtime.session import get_session, ship_file
-from popspark.scoring.inputs import posts_of_images, scoring_inputs
-from popspark.scoring.scoring import score_posts
-from popspark.scoring.summary import render_summary, write_report
-from popspark.scoring.update import Update, update_scores
-from popspark.storage.runs import Run
-from popspark.storage.slices import open_slices
-from popspark.storage.tables import IMAGE_FEATURES, IMAGES, POSTS, SCORES
-from popspark.storage.warehouse import find_table, read_table
+from popspark.scoring.settings import Update
+
+if TYPE_CHECKING:
+    from popspark.storage.runs import Run
 
 
 class Config(ScheduledConfig):
-    """Tables; bundle: folder or zip. weights: of deep families, as in conf/extract_features.yaml. report: or null.
+    """Tables, the bundle, and how much is done."""
 
-    scores: a path, or table:NAME in the session's catalog. update: which posts, and how many may be refused.
-    """
-
-    posts: str | None
-    images: str
-    image_features: str | None
     bundle: str
-    scores: str
-    report: str | None
-    update: Update
+    """The model: a folder or a zip."""
+    posts: str | None = "${env.warehouse}/posts"
+    """The posts table; null: each image is a post of which nothing else is known."""
+    images: str = "${env.warehouse}/images"
+    """The images table."""
+    image_features: str | None = None
+    """The features table, if there is one; what it lacks is computed on the way."""
+    scores: str = "${env.warehouse}/scores"
+    """The table to write: a path, or table:NAME in the session's catalog."""
+    report: str | None = "${env.warehouse}/score_report.html"
+    """The page to write, or null."""
+    update: Update = Update()
+    """Which posts, and how many may be refused."""
     device: Device = "auto"
-    batch_size: int = 16
+    """Where deep families run; auto: the GPU where there is one."""
+    batch_size: PositiveInt = 16
+    """Images a forward pass, at most."""
     weights: dict[str, str] = {}
+    """Of deep families by name: imagenet, where none is named; the path of a .pth or .safetensors file; or random."""
     limits: Limits = Limits()
+    """Of what is decoded."""
 
 
 def main(config: Config) -> None:
+    from popspark.storage.runs import Run
+
     with Run("score_posts", config) as record:
         _score(config, record)
 
 
 def _score(config: Config, record: Run) -> None:
+    from pyspark.sql import DataFrame
+
+    from popspark.features.extraction import Extraction
+    from popspark.features.lacking_features import extract_wanted
+    from popspark.features.plan import plan_bundle
+    from popspark.features.projection import project_features
+    from popspark.features.stored_files import collect_few
+    from popspark.features.stored_parts import project_stored
+    from popspark.models.bundle import load_bundle
+    from popspark.models.shipping import ship_bundle
+    from popspark.posts.social import social_features
+    from popspark.runtime.session import get_session, ship_file
+    from popspark.scoring.inputs import posts_of_images, scoring_inputs
+    from popspark.scoring.scoring import score_posts
+    from popspark.scoring.summary import render_summary, write_report
+    from popspark.scoring.update import update_scores
+    from popspark.storage.slices import open_slices
+    from popspark.storage.tables import IMAGE_FEATURES, IMAGES, POSTS, SCORES
+    from popspark.storage.warehouse import find_table, read_table
+
     stages = record.stages
     bundle = load_bundle(Path(config.bundle))
-    planned = plan_bundle(bundle, Path(config.bundle), config.device, config.batch_size, config.weights)
+    planned = plan_bundle(bundle, config.device, config.batch_size, config.weights)
     record.model_name, record.model_version = bundle.name, bundle.version
     record.versions |= {f"feature {name}": version for name, version in bundle.feature_versions.items()}
     tables = {"posts": config.posts, "images": config.images, "image_features": config.image_features}
@@ -74,9 +92,7 @@ def _score(config: Config, record: Run) -> None:
 
     spark = get_session("score_posts", config.env.spark)
     stages.done("session")
-    archive = Path(tempfile.mkdtemp()) / f"{bundle.name}-{bundle.version}.zip"
-    archive.write_bytes(zip_bundle(Path(config.bundle)))
-    ship_file(spark, archive)
+    ship_bundle(spark, bundle)
     for family in planned:
         if family.weights_path:
             ship_file(spark, family.weights_path)
@@ -89,10 +105,10 @@ def _score(config: Config, record: Run) -> None:
 
     def score(inputs: DataFrame) -> DataFrame:
         ids = collect_few(inputs) if stored is not None else None
-        parts = project_features(extract_wanted(inputs, images, stored, extraction, ids), bundle, archive.name)
+        parts = project_features(extract_wanted(inputs, images, stored, extraction, ids), bundle)
         if stored is not None:
-            parts = parts.unionByName(project_stored(stored, ids, bundle, archive.name))
-        return score_posts(inputs, parts, bundle, archive.name, config.run_id)
+            parts = parts.unionByName(project_stored(stored, ids, bundle))
+        return score_posts(inputs, parts, bundle, config.run_id)
 
     with open_slices(spark, SCORES, config.scores, config.run_id, config.lock_wait_seconds) as slices:
         record.mark_killed(slices.lock.broken)

@@ -1,36 +1,41 @@
-"""Makes posts whose counts are simulated from stated effects, over given pictures or over none.
+"""Makes posts whose counts are simulated from stated effects, over given images or over none.
 
-    python jobs/simulate_posts.py
-    python jobs/simulate_posts.py --config conf/simulate_posts_smpd.yaml
+    popspark simulate-posts
+    popspark simulate-posts --config smpd
 
-Reads: images (may be null: each post then names a picture of its own that does not exist).
+Reads: images (may be null: each post then names an image of its own that does not exist).
 Writes: posts, marked is_simulated; the true effects and the expected popularity are in `extra`.
 """
 
 from __future__ import annotations
 
-from pyspark.sql import functions as F
-
 from popspark.runtime.config import JobConfig
-from popspark.runtime.session import get_session
-from popspark.simulation.pictures import measure_pictures
-from popspark.simulation.simulation import Simulation, simulate_posts
-from popspark.storage.tables import IMAGES, POSTS
-from popspark.storage.warehouse import read_table, write_table
+from popspark.simulation.settings import Simulation
 
 
 class Config(JobConfig):
-    """images: the table whose pictures are posted, or null. posts: where to write. simulation: sizes and effects."""
+    """The table, and the effects in it."""
 
-    images: str | None
-    posts: str
-    simulation: Simulation
+    images: str | None = "${env.warehouse}/images"
+    """The table whose images are posted; null: each post names one that does not exist."""
+    posts: str = "${env.warehouse}/posts"
+    """The table to write."""
+    simulation: Simulation = Simulation()
+    """Sizes and effects; the defaults are those of sample/."""
 
 
 def main(config: Config) -> None:
+    from pyspark.sql import functions as F
+
+    from popspark.runtime.session import get_session
+    from popspark.simulation.image_effects import measure_images
+    from popspark.simulation.simulation import simulate_posts
+    from popspark.storage.tables import IMAGES, POSTS
+    from popspark.storage.warehouse import read_table, write_table
+
     spark = get_session("simulate_posts", config.env.spark)
-    pictures = measure_pictures(read_table(spark, IMAGES, config.images)).persist() if config.images else None
-    write_table(simulate_posts(spark, config.simulation, pictures), POSTS, config.posts)
+    images = measure_images(read_table(spark, IMAGES, config.images)).persist() if config.images else None
+    write_table(simulate_posts(spark, config.simulation, images), POSTS, config.posts)
 
     posts = read_table(spark, POSTS, config.posts)
     n = posts.agg(

@@ -1,8 +1,8 @@
 """Trains a ranker on the driver from the pair_examples table and releases it as a bundle.
 
-    python jobs/train_ranker.py
-    python jobs/train_ranker.py --config conf/train_ranker_cpu.yaml bundle=models/mine name=mine version=1
-    python jobs/train_ranker.py ranker.backbone=resnet50_iipa ranker.weights=model-resnet50.pth
+    popspark train-ranker
+    popspark train-ranker --config cpu bundle=models/mine name=mine version=1
+    popspark train-ranker ranker.backbone=resnet50_iipa ranker.weights=model-resnet50.pth
 
 Reads: pair_examples and <pair_examples>.json, on a file system that the driver can open (local, or mounted).
 Writes: the bundle; the report, one HTML page; and in `work` a checkpoint, from which a killed run goes on.
@@ -14,27 +14,35 @@ from pathlib import Path
 
 from popspark.runtime.config import JobConfig
 from popspark.runtime.stages import Stages
-from popspark.storage.examples import PairExamplesRecord
-from popspark.training.ranker.evaluation import evaluate
-from popspark.training.ranker.page import write_ranker_report
-from popspark.training.ranker.release import release_ranker
 from popspark.training.ranker.settings import RankerSettings
-from popspark.training.ranker.train import train_ranker
 
 
 class Config(JobConfig):
-    """pair_examples: folder. work: for what a killed run goes on from. bundle: folder to write. report: page."""
+    """The examples, the fit, and the bundle."""
 
-    pair_examples: str
-    work: str
-    bundle: str
-    report: str
-    name: str
-    version: str
-    ranker: RankerSettings
+    pair_examples: str = "${env.warehouse}/pair_examples"
+    """The table of pairs with their images, a folder that the driver can open."""
+    work: str = "${env.warehouse}/train_ranker"
+    """A folder for what a killed run goes on from."""
+    bundle: str = "${env.warehouse}/models/ranker"
+    """The folder to write."""
+    report: str = "${env.warehouse}/ranker_report.html"
+    """The page to write."""
+    name: str = "ranker"
+    """Of the bundle."""
+    version: str = "1"
+    """Of the bundle."""
+    ranker: RankerSettings = RankerSettings()
+    """What is fitted."""
 
 
 def main(config: Config) -> None:
+    from popspark.storage.examples import PairExamplesRecord
+    from popspark.training.ranker.evaluation import evaluate
+    from popspark.training.ranker.page import write_ranker_report
+    from popspark.training.ranker.release import release_ranker
+    from popspark.training.ranker.train import train_ranker
+
     record = PairExamplesRecord.load(config.pair_examples)
     stages = Stages()
     fitted = train_ranker(Path(config.pair_examples), Path(config.work), config.ranker)

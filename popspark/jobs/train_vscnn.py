@@ -1,7 +1,7 @@
 """Trains VSCNN on the driver from the examples table and releases it as a bundle.
 
-    python jobs/train_vscnn.py
-    python jobs/train_vscnn.py model.architecture=vcnn model.fit.n_epochs=20 bundle=models/mine name=mine version=1
+    popspark train-vscnn
+    popspark train-vscnn model.architecture=vcnn model.fit.n_epochs=20 bundle=models/mine name=mine version=1
 
 Reads: examples and <examples>.json, on a file system that the driver can open (local, or mounted).
 Writes: the bundle; and in `work` the reduced rows and a checkpoint, from which a killed run goes on.
@@ -12,29 +12,35 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-import popspark
-from popspark.images.decode import VERSION as DECODER_VERSION
-from popspark.models.bundle import Bundle, quantiles, write_bundle
-from popspark.report.card import render_card
 from popspark.runtime.config import JobConfig
-from popspark.storage.examples import ExamplesRecord
-from popspark.training.cnn import train_cnn
 from popspark.training.settings import CnnSettings
 
 
 class Config(JobConfig):
-    """examples: folder. work: for what a killed run goes on from. bundle: folder to write. name, version: of it."""
+    """The examples, the fit, and the bundle."""
 
-    examples: str
-    work: str
-    bundle: str
-    name: str
-    version: str
-    model: CnnSettings
+    examples: str = "${env.warehouse}/examples"
+    """The examples table, a folder that the driver can open."""
+    work: str = "${env.warehouse}/train_vscnn"
+    """A folder for what a killed run goes on from."""
+    bundle: str = "${env.warehouse}/models/vscnn"
+    """The folder to write."""
+    name: str = "vscnn"
+    """Of the bundle."""
+    version: str = "1"
+    """Of the bundle."""
+    model: CnnSettings = CnnSettings()
+    """What is fitted."""
 
 
 def main(config: Config) -> None:
+    import popspark
+    from popspark.images.decode import VERSION as DECODER_VERSION
+    from popspark.models.bundle import Bundle, quantiles, write_bundle
     from popspark.networks.vscnn import TOWERS
+    from popspark.report.card import render_card
+    from popspark.storage.examples import ExamplesRecord
+    from popspark.training.cnn import train_cnn
 
     record = ExamplesRecord.load(config.examples)
     fitted = train_cnn(Path(config.examples), Path(config.work), config.model)

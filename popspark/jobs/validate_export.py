@@ -1,34 +1,43 @@
 """Says on a page what an export holds, before it is ingested.
 
-    python jobs/validate_export.py origin=smpd source=/data/smpd
-    python jobs/validate_export.py origin=smp_t1 source=/data/t1 images_root=/data/t1/images page=t1.txt
+    popspark validate-export origin=smpd source=/data/smpd
+    popspark validate-export origin=smp_t1 source=/data/t1 images_root=/data/t1/images page=t1.txt
 
-Reads   source: as for ingest_posts; images_root: the folder that the paths of images are relative to
-Writes  page, where one is named; the same is printed
+Reads: source: as for ingest_posts; images_root: the folder that the paths of images are relative to
+Writes: page, where one is named; the same is printed
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from popspark.images.index import list_images
-from popspark.ingest import Options, is_read, load_mapping, parse_export
-from popspark.ingest.accounting import complete, find_repeated, refuse_duplicates
-from popspark.ingest.readers.records import list_files
-from popspark.ingest.validation import inspect_rows
+from popspark.ingest.settings import Origin
 from popspark.runtime.config import JobConfig
-from popspark.runtime.session import get_session
 
 
 class Config(JobConfig):
-    origin: str
+    """The export, and where its page goes."""
+
+    origin: Origin
+    """What kind of export it is."""
     source: str
-    images_root: str | None
-    page: str | None
-    mapping: str | None
+    """Its file or folder."""
+    images_root: str | None = None
+    """A folder below which the images of the posts should be: those that are there are counted."""
+    page: str | None = None
+    """A file to write the page to; it is printed in any case."""
+    mapping: str | None = None
+    """A YAML file that says which column is what; for csv and parquet."""
 
 
 def main(config: Config) -> None:
+    from popspark.images.index import list_images
+    from popspark.ingest import Options, is_read, load_mapping, parse_export
+    from popspark.ingest.accounting import complete, find_repeated, refuse_duplicates
+    from popspark.ingest.readers.records import list_files
+    from popspark.ingest.validation import inspect_rows
+    from popspark.runtime.session import get_session
+
     spark = get_session("validate_export", config.env.spark)
     options = Options(mapping=load_mapping(config.mapping) if config.mapping else None)
     parsed = parse_export(spark, config.origin, config.source, options)

@@ -83,12 +83,16 @@ FIELDS = tuple(Reduction.__dataclass_fields__)
 
 @dataclass(frozen=True)
 class Bundle:
-    """manifest: as in manifest.json. network: parameters by name. reductions: by modality. reference: quantiles."""
+    """manifest: as in manifest.json. network: parameters by name. reductions: by modality. reference: quantiles.
+
+    path: the folder or zip that it was loaded from; None for one that is yet to be written.
+    """
 
     manifest: Mapping[str, Any]
     network: Mapping[str, Floats]
     reductions: Mapping[str, Reduction]
     reference: npt.NDArray[np.float64]
+    path: Path | None = None
 
     @property
     def name(self) -> str:
@@ -107,6 +111,19 @@ class Bundle:
     def fingerprint(self) -> str:
         """Of all files, so that a bundle made again under the same name and version is another one."""
         return hashlib.sha256(json.dumps(self.manifest["files"], sort_keys=True).encode()).hexdigest()
+
+    @property
+    def archive_name(self) -> str:
+        """The name of its shipped form, after its content: a session keeps the first file of a name."""
+        content = hashlib.sha256(json.dumps(self.manifest, sort_keys=True).encode()).hexdigest()
+        return f"{self.name}-{self.version}-{content[:12]}.zip"
+
+    @property
+    def source(self) -> Path:
+        """The folder or zip that it was loaded from; raises `PathError` for one that is yet to be written."""
+        if self.path is None:
+            raise PathError("A bundle that was not loaded has no files.", got=f"{self.name} {self.version}")
+        return self.path
 
     def percentile(self, scores: Floats) -> npt.NDArray[np.float64]:
         """The share, 0 to 100, of the training split's scores that lie below each score."""
@@ -162,14 +179,15 @@ def write_trunk(parameters: Mapping[str, Floats], family: str, folder: Path) -> 
     return path
 
 
-def find_trunk(bundle: Bundle, path: Path) -> tuple[str, Path, str] | None:
-    """Family, file and sha256 of the trunk of the bundle at `path`, unpacked from a zip; None where it has none.
+def find_trunk(bundle: Bundle) -> tuple[str, Path, str] | None:
+    """Family, file and sha256 of the trunk of a loaded bundle, unpacked from a zip; None where it has none.
 
     The sha256 is what the file must have: whoever loads it checks it.
     """
     if "trunk" not in bundle.manifest:
         return None
     family, name, sha256 = (str(bundle.manifest["trunk"][key]) for key in ("family", "file", "sha256"))
+    path = bundle.source
     if path.is_dir():
         return family, path / name, sha256
     content = _open(path)(name)
@@ -180,13 +198,12 @@ def find_trunk(bundle: Bundle, path: Path) -> tuple[str, Path, str] | None:
     return family, unpacked, sha256
 
 
-def zip_bundle(path: Path) -> bytes:
-    """The bundle as one file, the same bytes for the same bundle, to be sent to the workers; without its trunk."""
-    read = _open(path)
-    manifest = json.loads(read("manifest.json") or b"{}")
+def zip_bundle(bundle: Bundle) -> bytes:
+    """A loaded bundle as one file, the same bytes for the same bundle, to be sent to the workers; without its trunk."""
+    read = _open(bundle.source)
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
-        for name in sorted([*manifest.get("files", ()), "manifest.json"]):
+        for name in sorted([*bundle.manifest["files"], "manifest.json"]):
             archive.writestr(zipfile.ZipInfo(name), read(name) or b"")
     return stream.getvalue()
 
@@ -250,4 +267,4 @@ def load_bundle(path: Path) -> Bundle:
         raise BundleError("A file of the bundle is not safetensors.", where=str(path), got=str(error)) from error
     modalities = {name.partition(".")[0] for name in parts}
     reductions = {m: Reduction(*(parts[f"{m}.{name}"] for name in FIELDS)) for m in sorted(modalities)}
-    return Bundle(manifest, network, reductions, reference)
+    return Bundle(manifest, network, reductions, reference, path)

@@ -55,8 +55,8 @@ candidates AS (
     FROM earlier AS l
     INNER JOIN {posts} AS r
         ON
-            -- with the next one, the same match_key; first because the sort of both sides compares one number then
-            l.match_key ^ l.joined_bucket = r.match_key ^ r.bucket
+            -- numbers first, which a sort compares faster than texts; the user as well, for match_key is a hash
+            l.match_key = r.match_key
             AND l.joined_bucket = r.bucket
             AND l.user_key = r.user_key
             AND (l.posted_us < r.posted_us OR (l.posted_us = r.posted_us AND l.post_id < r.post_id))

@@ -2,13 +2,13 @@
 --
 -- {pairs}  pairs
 -- :max_pairs_per_user
-WITH places AS (
+WITH ordered AS (
     SELECT
         *,
-        row_number() OVER (PARTITION BY user_key ORDER BY draw, post_id_l, post_id_r) AS place
+        row_number() OVER (PARTITION BY user_key ORDER BY draw, post_id_l, post_id_r) AS nth_pair
     FROM {pairs}
 )
 
 SELECT *
-FROM places
-WHERE place <= :max_pairs_per_user
+FROM ordered
+WHERE nth_pair <= :max_pairs_per_user

@@ -1,6 +1,6 @@
-"""Pairs of posts to pairs of small photographs: the table that a ranker is trained on.
+"""Pairs of posts to pairs of thumbnails: the table that a ranker is trained on.
 
-pairs, images -> `make_thumbnails` -> `picture_pairs` (each pair judged) -> `join_pair_examples`.
+pairs, images -> `make_thumbnails` -> `judge_pairs` (whether a ranker can learn from each) -> `join_pair_examples`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pandas as pd
-from pydantic import PositiveInt
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.pandas.functions import pandas_udf
 
 from popspark.images import decode as codecs
-from popspark.runtime.config import Section
+from popspark.images.limits import Limits
+from popspark.pairs.settings import PairLimits
 from popspark.runtime.queries import load_sql
 from popspark.storage.tables import PAIR_EXAMPLES, THUMBNAILS
 
@@ -25,15 +25,7 @@ PAIRS_PER_FILE = 4000
 """Of pair_examples: some 150 MB."""
 
 
-class PairLimits(Section):
-    """Pairs that each split keeps, about. A pair takes some 40 kB."""
-
-    train: PositiveInt = 50_000
-    valid: PositiveInt = 5_000
-    test: PositiveInt = 5_000
-
-
-def _shrink(content: bytes, limits: codecs.Limits) -> dict[str, Any]:
+def _shrink(content: bytes, limits: Limits) -> dict[str, Any]:
     try:
         image = codecs.decode(content, limits)
     except codecs.ImageRefused as refusal:
@@ -41,15 +33,16 @@ def _shrink(content: bytes, limits: codecs.Limits) -> dict[str, Any]:
     return {"thumbnail": codecs.shrink(image), "brightness": float(image.mean() / 255), "status": "ok", "error": None}
 
 
-def _build_shrink(limits: codecs.Limits) -> Callable[..., Column]:
+def _build_shrink(limits: Limits) -> Callable[..., Column]:
     def shrink(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
+        """Thumbnails, each with its status; on executors."""
         for batch in batches:
             yield pd.DataFrame([_shrink(content, limits) for content in batch], columns=SHRUNK.names)
 
     return pandas_udf(shrink, SHRUNK).asNondeterministic()  # type: ignore[call-overload]
 
 
-def make_thumbnails(images: DataFrame, pairs: DataFrame, posts: DataFrame, limits: codecs.Limits) -> DataFrame:
+def make_thumbnails(images: DataFrame, pairs: DataFrame, posts: DataFrame, limits: Limits) -> DataFrame:
     """`popspark.storage.tables.THUMBNAILS` of the images that stand in a pair. Worth writing: it is read several times.
 
     posts: pair_posts. An image that ingest refused keeps its status.
@@ -65,21 +58,21 @@ def make_thumbnails(images: DataFrame, pairs: DataFrame, posts: DataFrame, limit
     return rows.select(*THUMBNAILS.columns).unionByName(refused.select(*THUMBNAILS.columns))
 
 
-def picture_pairs(pairs: DataFrame, posts: DataFrame, thumbnails: DataFrame, seed: int) -> DataFrame:
-    """One row per pair, with its status: see `pictured_pairs.sql`. posts: pair_posts."""
+def judge_pairs(pairs: DataFrame, posts: DataFrame, thumbnails: DataFrame, seed: int) -> DataFrame:
+    """One row per pair, with its status: see `judged_pairs.sql`. posts: pair_posts."""
     small = thumbnails.drop("thumbnail")
     args = {"seed": seed}
     return pairs.sparkSession.sql(
-        load_sql(__package__, "pictured_pairs"), args=args, pairs=pairs, posts=posts, thumbnails=small
+        load_sql(__package__, "judged_pairs"), args=args, pairs=pairs, posts=posts, thumbnails=small
     )
 
 
-def join_pair_examples(pictured: DataFrame, thumbnails: DataFrame, limits: PairLimits, seed: int) -> DataFrame:
+def join_pair_examples(judged: DataFrame, thumbnails: DataFrame, limits: PairLimits, seed: int) -> DataFrame:
     """`popspark.storage.tables.PAIR_EXAMPLES`, in a random order that is the same every time."""
     args = {"seed": seed, **limits.model_dump()}
-    rows = pictured.sparkSession.sql(
-        load_sql(__package__, "pair_examples"), args=args, pairs=pictured, thumbnails=thumbnails
+    rows = judged.sparkSession.sql(
+        load_sql(__package__, "pair_examples"), args=args, pairs=judged, thumbnails=thumbnails
     )
     draw = F.xxhash64("post_id_r", "post_id_l", F.lit(seed))
-    n_files = max(1, -(-pictured.where("status = 'ok'").count() // PAIRS_PER_FILE))
+    n_files = max(1, -(-judged.where("status = 'ok'").count() // PAIRS_PER_FILE))
     return rows.repartition(n_files, draw).sortWithinPartitions("split", draw).select(*PAIR_EXAMPLES.columns)

@@ -1,7 +1,7 @@
--- The usable pairs with the bytes of both small photographs. Of a split with more pairs than its limit each stays with
+-- The usable pairs with the bytes of both thumbnails. Of a split with more pairs than its limit each stays with
 -- probability limit / pairs, drawn by the hash of the ids, so that about as many as the limit remain.
 --
--- {pairs}  pictured_pairs
+-- {pairs}  judged_pairs
 -- {thumbnails}  thumbnails
 -- :train, :valid, :test  the limits
 -- :seed

@@ -2,7 +2,7 @@
 -- NULL where it may pair.
 --
 -- {posts}  the posts table, with normal_hashtags, normal_mentions and tags, the hashes of the former
---          (see pair_posts in transforms/pairing.py)
+--          (see `pair_posts` in pairing.py)
 -- :seed, :train_until, :valid_until  of the split by user
 -- the others are the fields of PairRules, times in microseconds
 --

@@ -1,4 +1,4 @@
-"""Posts to pairs of posts that differ in popularity and in little else but the picture.
+"""Posts to pairs of posts that differ in popularity and in little else but the image.
 
 posts -> `pair_posts` (measured and judged one by one) -> `generate_pairs` -> `audit_pairs` (what each rule removed).
 
@@ -25,7 +25,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 from pyspark.sql.types import StringType
 
-from popspark.pairs.rules import PAIR_RULES, POST_RULES, PairRules
+from popspark.pairs.settings import PairRules
 from popspark.runtime.queries import load_sql
 from popspark.storage.tables import PAIR_AUDIT, PAIR_POSTS, PAIRS
 
@@ -33,6 +33,37 @@ MARKS = r"^[\s#@]+|\s+$"
 SEPARATOR = "\x01"  # of tags in a text: a tag that holds it counts as two
 PLAIN = r"^[\x01!-\"$-?A-~]*\z"  # printable ASCII without a space, # or @: only its case is to be folded
 FEW_TAGS = 8  # that are hashed by compiled code
+
+POST_RULES = (
+    "unique_post_id",
+    "posted_at_known",
+    "counts_not_negative",
+    "counts_known",
+    "log_defined",
+    "hashtags_known",
+    "mentions_known",
+    "caption_known",
+    "max_caption_words",
+    "one_image",
+    "min_likes",
+    "min_age_days",
+    "each_image_once",
+    "max_candidates_per_user",
+)
+"""What can remove a post, in the order of application."""
+
+PAIR_RULES = (
+    "max_days",
+    "different_images",
+    "max_word_difference",
+    "hashtags",
+    "min_probability",
+    "different_popularity",
+    "strict_share",
+    "max_pairs_per_user",
+    "each_image_once",
+)
+"""What can remove a pair, in the order of application."""
 
 
 @lru_cache(maxsize=100_000)
@@ -43,7 +74,10 @@ def normalize_tag(tag: str) -> str:
 
 
 def _normalize_texts(texts: pd.Series) -> pd.Series:
-    """On an executor. As objects, for Spark cannot take the strings of pandas 3, where they lie in several chunks."""
+    """Texts of tags in normal form; on executors.
+
+    As objects, for Spark cannot take the strings of pandas 3, where they lie in several chunks.
+    """
     normal = texts.map(lambda text: SEPARATOR.join(map(normalize_tag, text.split(SEPARATOR))), na_action="ignore")
     return normal.astype(object)
 
@@ -117,7 +151,7 @@ def match_pairs(pairs: DataFrame) -> DataFrame:
 
 
 def _match(pairs: pd.DataFrame) -> pd.DataFrame:
-    """On an executor."""
+    """The pairs of one user that the matching takes; on executors."""
     ordered = pairs.sort_values(["draw", "post_id_l", "post_id_r"])
     taken: set[str] = set()
     is_matched = []
@@ -154,7 +188,7 @@ def audit_pairs(rows: DataFrame, pairs: DataFrame, rules: PairRules, preset: str
     removed["max_pairs_per_user"] = kept - capped
     removed["each_image_once"] = capped - pairs.count()
     lines += _waterfall("pairs", PAIR_RULES, n_pairs, removed)
-    return spark.createDataFrame([(place, *line) for place, line in enumerate(lines)], PAIR_AUDIT.schema)
+    return spark.createDataFrame([(position, *line) for position, line in enumerate(lines)], PAIR_AUDIT.schema)
 
 
 def _counts(rows: DataFrame) -> dict[str | None, int]:

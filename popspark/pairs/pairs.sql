@@ -25,7 +25,7 @@ bounded AS (
     SELECT
         *,
         density * t * (0.319381530D + t * (-0.356563782D + t * (1.781477937D + t * (-1.821255978D + t * 1.330274429D))))
-            AS upset  -- the probability that the less popular one is the better picture
+            AS upset  -- the probability that the less popular one is the better one
     FROM tails
 )
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import reduce
-from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
 
 from popspark.features.extraction import current_features
-from popspark.features.extractor import FeatureSettings, plan_features
+from popspark.features.plan import plan_features
+from popspark.features.settings import FeatureSettings
 from popspark.posts.labels import popularity_labels
+from popspark.posts.settings import LabelSettings, SocialMode, SplitSettings
 from popspark.posts.social import count_unknown, social_features
 from popspark.posts.splits import assign_splits
-from popspark.runtime.config import Section
 from popspark.storage.examples import (
-    SOCIAL_NAMES,
     ExamplesRecord,
     FamilyRecord,
     LabelRecord,
@@ -24,23 +23,10 @@ from popspark.storage.examples import (
     SplitCounts,
     SplitRecord,
 )
-from popspark.storage.tables import EXAMPLES, FLOATS
+from popspark.storage.schemas.table import FLOATS
+from popspark.storage.social_values import SOCIAL_NAMES
+from popspark.storage.tables import EXAMPLES
 from popspark.storage.warehouse import count_by_status, write_table
-
-
-class LabelSettings(Section):
-    """rule: see `popspark.posts.labels`. options: of that rule."""
-
-    rule: str
-    options: dict[str, Any] = {}
-
-
-class SplitSettings(Section):
-    """See `popspark.posts.splits`."""
-
-    strategy: str
-    seed: int
-    group_by: str | None = None
 
 
 def write_examples(
@@ -50,7 +36,7 @@ def write_examples(
     path: str,
     *,
     features: FeatureSettings,
-    social_mode: str,
+    social_mode: SocialMode,
     label: LabelSettings,
     split: SplitSettings,
 ) -> ExamplesRecord:

@@ -29,16 +29,16 @@ Unknown inputs, none of them silent (`count_unknown` counts them):
 
 from __future__ import annotations
 
+from typing import get_args
+
 from pyspark.sql import DataFrame, SparkSession
 
+from popspark.posts.settings import SocialMode
 from popspark.runtime.errors import ConfigError, closest
 from popspark.runtime.queries import load_sql
-from popspark.storage.examples import SOCIAL_GROUPS, SOCIAL_NAMES
 from popspark.storage.tables import SOCIAL_FEATURES
 
-__all__ = ["MODES", "SOCIAL_GROUPS", "SOCIAL_NAMES", "count_unknown", "social_features"]
-
-MODES = ("paper", "point_in_time")
+MODES: tuple[SocialMode, ...] = get_args(SocialMode)
 
 
 def social_features(spark: SparkSession, posts: DataFrame, mode: str) -> DataFrame:

@@ -21,14 +21,17 @@ A model that sees at fitting what it is tested on looks better than it is, so th
 
 from __future__ import annotations
 
+from typing import get_args
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from popspark.posts.settings import SocialMode, SplitGroup, SplitStrategy
 from popspark.runtime.errors import ConfigError, LeakError, closest
 from popspark.runtime.queries import load_sql
 from popspark.storage.examples import SPLITS
 
-STRATEGIES = ("random", "chronological", "by_user")
+STRATEGIES: tuple[SplitStrategy, ...] = get_args(SplitStrategy)
 PAPER_FRACTIONS = (0.6, 0.2, 0.2)
 
 
@@ -76,10 +79,10 @@ def assign_splits(
     `LeakError` as the module says.
     """
     _check_choice("split strategy", strategy, STRATEGIES)
-    _check_choice("mode of the social features", feature_mode, ("paper", "point_in_time"))
+    _check_choice("mode of the social features", feature_mode, get_args(SocialMode))
     _check_fractions(fractions)
     if group_by is not None:
-        _check_choice("group of a split", group_by, ("sha256",))
+        _check_choice("group of a split", group_by, get_args(SplitGroup))
         if images is None:
             raise ConfigError("Posts can be grouped by image with the images table only.", where="group_by")
     with_image = _with_sha256(rows, images)

@@ -3,7 +3,7 @@
 --
 -- {inputs}  social_inputs
 --
--- What the origin states (average views, number of photographs) wins over what the posts at hand give.
+-- What the origin states (average views, number of posts) wins over what the posts at hand give.
 --
 -- Keys begin with user_id: Spark sorts by the first eight bytes of the first key, which an origin's rows share.
 WITH users AS (

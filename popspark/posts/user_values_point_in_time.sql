@@ -86,7 +86,7 @@ ranks AS (
         *,
         row_number() OVER (
             PARTITION BY month, origin ORDER BY mean_views ASC NULLS LAST, user_id ASC
-        ) AS place
+        ) AS rank_of_mean
     FROM snapshots
 ),
 
@@ -98,7 +98,7 @@ month_starts AS (
         n_posts,
         n_known,
         views,
-        if(n_known > 0, place, 0) AS user_rank
+        if(n_known > 0, rank_of_mean, 0) AS user_rank
     FROM ranks
     WHERE has_posts
 ),

@@ -1,1 +1,1 @@
-"""What every job stands on: errors, configuration, command line, logs, session, workers."""
+"""What every job stands on: errors, configuration, command line, logs, session."""

@@ -1,17 +1,15 @@
-"""The command line that every job shares: `JOB.py [--env ENV] [--config FILE] [key=value ...]`."""
+"""How a job runs: its settings checked, its lines logged, its end as one exit code."""
 
 from __future__ import annotations
 
-import argparse
 import logging
 import signal
 import sys
 import traceback
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from popspark.runtime.config import JobConfig, load_config
+from popspark.runtime.config import JobConfig, find_conf, load_config
 from popspark.runtime.errors import PopsparkError
 from popspark.runtime.logs import start_logging
 from popspark.runtime.redaction import redact
@@ -20,27 +18,29 @@ C = TypeVar("C", bound=JobConfig)
 LOG = logging.getLogger(__name__)
 
 
-def run(script: str, doc: str | None, model: type[C], main: Callable[[C], None]) -> None:
-    """Parses the command line, loads the config of the job in file `script` and calls `main`; ends the process.
+def run_job(
+    name: str,
+    model: type[C],
+    main: Callable[[C], None],
+    settings: Sequence[str] = (),
+    preset: str | None = None,
+    env: str | None = None,
+) -> int:
+    """Calls `main` with the settings of job `name` (`score_posts`) and returns the exit code.
 
-    The job's own config is conf/<stem of script>.yaml in the folder beside that of the script.
-
-    Exit code 0 when done, 2 for an unusable command line, the error's own for a `PopsparkError` (its message on
-    stderr), 1 with a traceback for anything nobody foresaw, and 143 when told to end (SIGTERM), after locks are given
-    back. `popspark.runtime.errors` has the table of codes.
+    0 when done, the error's own for a `PopsparkError` (its message on stderr), and 1 with a traceback for anything
+    nobody foresaw. When told to end (SIGTERM) the process leaves with 143, after locks are given back.
+    `popspark.runtime.errors` has the table of codes. preset, env: as `--config` and `--env` give them.
     """
-    name, conf = Path(script).stem, Path(script).resolve().parent.parent / "conf"
-    parser = argparse.ArgumentParser(name, description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--env", default="local", help="conf/env/ENV.yaml, or a path to such a file (%(default)s)")
-    parser.add_argument("--config", help=f"instead of conf/{name}.yaml")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="override one setting")
-    args = parser.parse_intermixed_args()  # settings may stand before and after the options
-    env_file = Path(args.env) if args.env.endswith(".yaml") else conf / "env" / f"{args.env}.yaml"
-    job_file = Path(args.config) if args.config else conf / f"{name}.yaml"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     is_json = False
     try:
-        config = load_config(model, job_file, env_file, args.overrides)
+        config = load_config(
+            model,
+            settings,
+            find_conf(preset, folder=name) if preset else None,
+            find_conf(env, folder="env") if env else None,
+        )
         is_json = config.env.log_format == "json"
         start_logging(config.env.log_format, name, config.run_id)
         main(config)
@@ -50,10 +50,11 @@ def run(script: str, doc: str | None, model: type[C], main: Callable[[C], None])
             LOG.error(message, extra={"exit_code": error.exit_code})
         else:
             print(message, file=sys.stderr)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except Exception:
         if is_json:
             LOG.exception("%s ended in a way that nobody foresaw", name, extra={"exit_code": 1})
         else:
             print(redact(traceback.format_exc()), end="", file=sys.stderr)
-        sys.exit(1)
+        return 1
+    return 0

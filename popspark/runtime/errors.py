@@ -115,3 +115,11 @@ def closest(name: str, legal: Iterable[str]) -> str:
     """A hint for a misspelt `name`: `Did you mean 'x'?`, or an empty string where nothing is near."""
     near = difflib.get_close_matches(name, list(legal), n=1)
     return f"Did you mean {near[0]!r}?" if near else ""
+
+
+def unknown(what: str, got: str, legal: Iterable[str], where: str | None = None) -> ConfigError:
+    """The error of a name that is none of the legal ones: `Unknown <what>.`, with the nearest of them as a hint."""
+    names = list(legal)
+    return ConfigError(
+        f"Unknown {what}.", where=where, got=repr(got), legal=", ".join(names), fix=closest(got, names) or None
+    )

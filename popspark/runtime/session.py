@@ -3,39 +3,97 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from shutil import make_archive
 from typing import Any
 
 import pyspark
+from packaging.version import Version
+from pyspark import SparkConf, SparkContext
+from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
+
+HAS_ARTIFACTS = Version(pyspark.__version__).major >= 4
+"""And bounds an Arrow batch by its bytes; Spark 3.5 does neither on a classic session."""
 
 ALWAYS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",  # what every other reader of Parquet expects
     "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # Memory of one batch stays with a Python worker for the next, which needs as much again: glibc's malloc would
+    # return it and ask for the same pages anew, a sixth of the time of EfficientNet-Lite0. 256 MiB at the heap's end,
+    # and all blocks up to 32 MiB, the most that glibc allows. Another C library does not know the variables.
+    "spark.executorEnv.MALLOC_TRIM_THRESHOLD_": "268435456",
+    "spark.executorEnv.MALLOC_MMAP_THRESHOLD_": "33554432",
     # Images make large rows. Spark 4 bounds a batch by its bytes, Spark 3.5 only by its rows: 8 MiB at 128 KiB each.
     "spark.sql.execution.arrow.maxBytesPerBatch": "8388608",
-    "spark.sql.execution.arrow.maxRecordsPerBatch": "64" if pyspark.__version__ < "4" else "1024",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "1024" if HAS_ARTIFACTS else "64",
 }
 
 
 def get_session(app_name: str, options: Mapping[str, Any]) -> SparkSession:
     """A session with popspark importable on its workers, classic or Connect as the environment says.
 
-    options: by Spark's full names; those given to spark-submit win over `ALWAYS`, `options` win over both.
+    options: by Spark's full names; those given to spark-submit win over `ALWAYS`, `options` win over both. Workers run
+    this process's Python unless PYSPARK_PYTHON or spark.pyspark.python says otherwise.
     """
-    if str(options.get("spark.master", "")).startswith("local"):
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # Spark's own default is any python3 on the path
+    os.environ.setdefault("PYSPARK_PYTHON", str(options.get("spark.pyspark.python", sys.executable)))
+    options = {**ALWAYS, **options}
+    if _starts_spark(options):
+        options = {**_alone(), **options}
+        _start_quietly(app_name, options)
     builder = SparkSession.builder.appName(app_name)
-    for key, value in {**ALWAYS, **options}.items():
+    for key, value in options.items():
         builder = builder.config(key, str(value))
     spark = builder.getOrCreate()
     ship_package(spark)
     return spark
+
+
+def _starts_spark(options: Mapping[str, Any]) -> bool:
+    """Whether this process starts Spark itself: not under spark-submit, in a notebook, or as a client of Connect."""
+    elsewhere = ("PYSPARK_GATEWAY_PORT", "SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "DATABRICKS_RUNTIME_VERSION")
+    is_there = any(name in os.environ for name in elsewhere) or "spark.remote" in options
+    return not is_there and SparkContext._active_spark_context is None
+
+
+def _alone() -> dict[str, str]:
+    """Options of a Spark that this process starts, where nobody chose others.
+
+    A task that failed is tried again, as local[*] never does: an image that crashes its decoder then costs one row.
+    """
+    log_settings = Path(__file__).with_name("log4j2.properties")
+    found = {
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={log_settings.as_uri()}",
+        "spark.ui.showConsoleProgress": str(sys.stderr.isatty()).lower(),
+    }
+    home = Path(os.environ.get("SPARK_CONF_DIR", Path(os.environ.get("SPARK_HOME", "")) / "conf"))
+    if not (home / "spark-defaults.conf").is_file():
+        found["spark.master"] = "local[*,4]"
+    return found
+
+
+def _start_quietly(app_name: str, options: Mapping[str, Any]) -> None:
+    """Starts the JVM without the notice on incubator modules that Java prints before any logging is set up."""
+    conf = SparkConf(loadDefaults=False).setAppName(app_name).setAll([(k, str(v)) for k, v in options.items()])
+    gateway = launch_gateway(conf, {"stderr": subprocess.PIPE})
+    threading.Thread(target=_forward, args=(gateway.proc.stderr,), name="stderr of Spark", daemon=True).start()
+    SparkContext(conf=conf, gateway=gateway)
+
+
+def _forward(stream: Any) -> None:
+    """What the JVM writes, as it comes, to this process's stderr, but for the notice."""
+    first = stream.readline()
+    if b"Using incubator modules" not in first:
+        sys.stderr.buffer.write(first)
+    while content := stream.read1():
+        sys.stderr.buffer.write(content)
+        sys.stderr.buffer.flush()
 
 
 def ship_package(spark: SparkSession) -> None:
@@ -58,7 +116,7 @@ ALREADY_THERE = ("already exists", "ARTIFACT_ALREADY_EXISTS", "DUPLICATED_ARTIFA
 def _add_once(spark: SparkSession, path: str, pyfile: bool = False) -> None:
     """A session keeps the first artifact of a name, so a second job in one process does not replace it."""
     try:
-        if pyspark.__version__ < "4" and "connect" not in type(spark).__module__:  # has no artifacts yet
+        if not HAS_ARTIFACTS and "connect" not in type(spark).__module__:
             (spark.sparkContext.addPyFile if pyfile else spark.sparkContext.addFile)(path)
         else:
             spark.addArtifacts(path, pyfile=pyfile, file=not pyfile)

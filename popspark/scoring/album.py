@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from popspark.features.extractor import Extractor, PlannedFamily
-from popspark.images.decode import Limits
+from popspark.features.extractor import Extractor
+from popspark.features.plan import PlannedFamily
+from popspark.images.limits import Limits
 from popspark.models.bundle import Bundle
 from popspark.models.predictor import Predictor
 from popspark.networks.devices import choose_device
@@ -82,7 +83,7 @@ def rank_album(
     if bundle.manifest["kind"] != "ranker":
         raise BundleError(
             f"Bundle {bundle.name} {bundle.version} is no ranker.", got=bundle.manifest["kind"], legal="ranker",
-            fix="train one with jobs/train_ranker.py; jobs/score_posts.py runs any bundle",
+            fix="train one with popspark train-ranker; popspark score-posts runs any bundle",
         )  # fmt: skip
     import torch
 

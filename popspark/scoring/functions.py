@@ -6,14 +6,11 @@ Each image is decoded once per batch of rows, however often it stands in it. Bun
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pyspark import SparkFiles
 from pyspark.sql import Column
 from pyspark.sql import types as t
 from pyspark.sql.pandas.functions import pandas_udf
@@ -21,12 +18,14 @@ from scipy.special import expit
 
 from popspark.features.extraction import Extraction, open_extractor
 from popspark.features.extractor import Extracted, Extractor
-from popspark.models.bundle import load_bundle
+from popspark.models.bundle import Bundle
 from popspark.models.contributions import contributions
 from popspark.models.predictor import Predictor
+from popspark.models.shipping import load_shipped
 from popspark.runtime.errors import ConfigError
-from popspark.storage.examples import SOCIAL_GROUPS, SOCIAL_NAMES
-from popspark.storage.tables import DOUBLE, SOCIAL_FEATURES, STRING
+from popspark.storage.schemas.table import DOUBLE, STRING
+from popspark.storage.social_values import SOCIAL_COLUMNS, SOCIAL_NAMES
+from popspark.storage.tables import SOCIAL_FEATURES
 
 STATE = {"status": STRING, "error": STRING}
 SCORE = {"score": DOUBLE, "percentile": DOUBLE, **STATE}
@@ -36,12 +35,6 @@ Given = tuple[pd.Series, pd.DataFrame | None]
 
 def _struct(fields: Mapping[str, t.DataType]) -> t.StructType:
     return t.StructType([t.StructField(name, kind) for name, kind in fields.items()])
-
-
-@lru_cache(maxsize=8)
-def _load_predictor(file: str) -> Predictor:
-    """On an executor: the shipped bundle, kept per worker. file: named after its content."""
-    return Predictor(load_bundle(Path(SparkFiles.get(file))))
 
 
 def parse_arguments(batch: Any, function: str) -> Given:
@@ -128,8 +121,8 @@ class _Scorer:
         return _refuse_infinite(table)
 
 
-def _open_scorer(file: str, extractor: Extractor) -> _Scorer:
-    predictor = _load_predictor(file)
+def _open_scorer(archive_name: str, extractor: Extractor) -> _Scorer:
+    predictor = load_shipped(archive_name)
     if predictor.bundle.network:
         import torch
 
@@ -137,12 +130,13 @@ def _open_scorer(file: str, extractor: Extractor) -> _Scorer:
     return _Scorer(predictor, extractor)
 
 
-def build_score(extraction: Extraction, file: str, function: str) -> Callable[..., Column]:
-    """(content[, struct of social values]) to `SCORE`. file: the name under which the bundle was shipped."""
+def build_score(extraction: Extraction, bundle: Bundle, function: str) -> Callable[..., Column]:
+    """(content[, struct of social values]) to `SCORE`. The bundle was shipped."""
+    archive_name = bundle.archive_name
 
-    def score(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
+    def score(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:  # runs on executors
         with open_extractor(extraction) as extractor:
-            scorer = _open_scorer(file, extractor)
+            scorer = _open_scorer(archive_name, extractor)
             for batch in batches:
                 contents, social = parse_arguments(batch, function)
                 yield scorer.score(list(contents), _social_values(social, len(contents)))[list(SCORE)]
@@ -150,12 +144,13 @@ def build_score(extraction: Extraction, file: str, function: str) -> Callable[..
     return pandas_udf(score, _struct(SCORE)).asNondeterministic()  # type: ignore[call-overload]
 
 
-def build_beats(extraction: Extraction, file: str, function: str) -> Callable[..., Column]:
+def build_beats(extraction: Extraction, bundle: Bundle, function: str) -> Callable[..., Column]:
     """(content of l, content of r) to `BEATS`: sigmoid(score of l - score of r), as the ranker was trained."""
+    archive_name = bundle.archive_name
 
-    def beats(batches: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.DataFrame]:
+    def beats(batches: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.DataFrame]:  # runs on executors
         with open_extractor(extraction) as extractor:
-            scorer = _open_scorer(file, extractor)
+            scorer = _open_scorer(archive_name, extractor)
             for batch in batches:
                 if not isinstance(batch, tuple) or len(batch) != 2:
                     raise ConfigError(f"{function} takes the contents (binary) of two images.")
@@ -178,20 +173,19 @@ def build_beats(extraction: Extraction, file: str, function: str) -> Callable[..
     return pandas_udf(beats, _struct(BEATS)).asNondeterministic()  # type: ignore[call-overload]
 
 
-def build_contributions(extraction: Extraction, file: str, function: str, needs_social: bool) -> Callable[..., Column]:
+def build_contributions(extraction: Extraction, bundle: Bundle, function: str) -> Callable[..., Column]:
     """(content[, struct of social values]) to score, baseline, one value per part, status and error.
 
     Parts: the families; and the groups of social values, null where none were given.
     """
-    groups, start = {}, 0
-    for name, names in SOCIAL_GROUPS.items() if needs_social else ():
-        groups[name] = slice(start, start := start + len(names))
+    archive_name = bundle.archive_name
+    groups = SOCIAL_COLUMNS if Predictor(bundle).needs_social else {}
     parts = [*(family.name for family in extraction.planned), *groups]
     schema = {"score": DOUBLE, "baseline": DOUBLE, **dict.fromkeys(parts, DOUBLE), **STATE}
 
-    def contribute(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
+    def contribute(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:  # runs on executors
         with open_extractor(extraction) as extractor:
-            scorer = _open_scorer(file, extractor)
+            scorer = _open_scorer(archive_name, extractor)
             for batch in batches:
                 contents, social = parse_arguments(batch, function)
                 known = groups if social is not None else {}

@@ -9,7 +9,7 @@ from pyspark.sql import functions as f
 from pyspark.sql import types as t
 
 from popspark.models.bundle import Bundle
-from popspark.storage.examples import SOCIAL_NAMES
+from popspark.storage.social_values import SOCIAL_NAMES
 from popspark.storage.tables import POSTS
 
 SOCIAL = t.ArrayType(t.DoubleType())

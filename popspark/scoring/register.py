@@ -21,9 +21,7 @@ other, score each once: the probability is 1 / (1 + exp(r.score - l.score)).
 
 from __future__ import annotations
 
-import hashlib
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,19 +29,17 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from popspark.features.extraction import Extraction, build_udf
-from popspark.features.extractor import Device, FeatureSettings, PlannedFamily, plan_bundle, plan_features
-from popspark.images.decode import DEFAULT_LIMITS, Limits
-from popspark.models.bundle import load_bundle, zip_bundle
-from popspark.models.predictor import Predictor
+from popspark.features.plan import PlannedFamily, plan_bundle, plan_features
+from popspark.features.settings import BATCH_SIZE, Device, FeatureSettings
+from popspark.images.limits import DEFAULT_LIMITS, Limits
+from popspark.models.bundle import Bundle, load_bundle
+from popspark.models.shipping import ship_bundle
 from popspark.runtime.config import validate_section
 from popspark.runtime.errors import BundleError, ConfigError, closest
 from popspark.runtime.session import ship_file, ship_package
 from popspark.scoring.functions import build_beats, build_contributions, build_score
 
-__all__ = ["FAMILIES", "register"]
-
-FAMILIES = ("color", "lbp", "gist", "aesthetic", "efficientnet_lite0")
-"""Those whose weights come with the installation."""
+FAMILIES = FeatureSettings().families
 
 
 def register(
@@ -51,7 +47,7 @@ def register(
     bundles: Mapping[str, str | Path] | None = None,
     families: tuple[str, ...] = FAMILIES,
     device: Device = "auto",
-    batch_size: int = 16,
+    batch_size: int = BATCH_SIZE,
     weights: Mapping[str, str] | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> tuple[str, ...]:
@@ -66,7 +62,7 @@ def register(
     weights, bundles = dict(weights or {}), dict(bundles or {})
     options = {"device": device, "batch_size": batch_size}
     functions: dict[str, Any] = {}
-    files: dict[str, Path] = {}
+    loaded: list[Bundle] = []
     wanted = Extraction(_plan({**options, "families": families}, weights), device, batch_size, limits)
     functions["image_features"] = build_udf(wanted)
     planned = [*wanted.planned]
@@ -78,29 +74,24 @@ def register(
         if not needs_image:
             raise BundleError("This bundle looks at no image.", where=str(path), legal="a bundle with image features")
         of_bundle = {family: file for family, file in weights.items() if family in bundle.feature_versions}
-        families_of_it = plan_bundle(bundle, Path(path), device, batch_size, of_bundle)
+        families_of_it = plan_bundle(bundle, device, batch_size, of_bundle)
         extraction = Extraction(families_of_it, device, batch_size, limits)
         planned += extraction.planned
-        archive = zip_bundle(Path(path))
-        # Named after its content: a session keeps the first file of a name.
-        file = f"{bundle.name}-{bundle.version}-{hashlib.sha256(archive).hexdigest()[:12]}.zip"
-        files[file] = Path(tempfile.mkdtemp()) / file
-        files[file].write_bytes(archive)
-        needs_social = Predictor(bundle).needs_social
-        functions[f"{name}_score"] = build_score(extraction, file, f"{name}_score")
-        functions[f"{name}_contributions"] = build_contributions(
-            extraction, file, f"{name}_contributions", needs_social
-        )
+        loaded.append(bundle)
+        functions[f"{name}_score"] = build_score(extraction, bundle, f"{name}_score")
+        functions[f"{name}_contributions"] = build_contributions(extraction, bundle, f"{name}_contributions")
         if not bundle.network:
-            functions[f"{name}_beats"] = build_beats(extraction, file, f"{name}_beats")
+            functions[f"{name}_beats"] = build_beats(extraction, bundle, f"{name}_beats")
     names = {family.name for family in planned}
     if unused := set(weights) - names:
         hint = closest(min(unused), names) or None
         legal = ", ".join(sorted(names))
         raise ConfigError("Weights are set for families without use.", got=sorted(unused), legal=legal, fix=hint)
     ship_package(spark)
-    for path in {*map(str, files.values()), *(family.weights_path for family in planned if family.weights_path)}:
-        ship_file(spark, path)
+    for bundle in loaded:
+        ship_bundle(spark, bundle)
+    for weights_path in {family.weights_path for family in planned if family.weights_path}:
+        ship_file(spark, weights_path)
     for name, function in functions.items():
         spark.udf.register(name, function)
     return tuple(functions)

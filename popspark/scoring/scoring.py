@@ -16,10 +16,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
 from pyspark.sql import types as t
 
-from popspark.features.projection import load_predictor
 from popspark.features.stored_files import sha_key
 from popspark.models.bundle import Bundle
 from popspark.models.predictor import Predictor
+from popspark.models.shipping import load_shipped
 from popspark.storage.tables import SCORES
 
 BATCH_ROWS = 1024
@@ -38,14 +38,14 @@ def _gather_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatc
         yield from pa.Table.from_batches(waiting).combine_chunks().to_batches()
 
 
-def _add_scores(rows: DataFrame, file: str) -> DataFrame:
+def _add_scores(rows: DataFrame, archive_name: str) -> DataFrame:
     """rows with score and percentile in the place of visual and social; null where one of these is."""
 
     def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import torch
 
         torch.set_num_threads(1)
-        predictor = load_predictor(file)
+        predictor = load_shipped(archive_name)
         for batch in _gather_batches(batches):
             columns = dict(zip(batch.schema.names, batch.columns, strict=True))
             scores = _score_rows(predictor, columns.pop("visual"), columns.pop("social"))
@@ -119,12 +119,11 @@ def gather_parts(parts: DataFrame, bundle: Bundle) -> DataFrame:
     )
 
 
-def score_posts(inputs: DataFrame, parts: DataFrame, bundle: Bundle, file: str, run_id: str) -> DataFrame:
+def score_posts(inputs: DataFrame, parts: DataFrame, bundle: Bundle, run_id: str) -> DataFrame:
     """The scores table: exactly one row per row of `inputs`.
 
     inputs: post_id, posted_month, image_id, sha256, social, input_hash, as `scoring_inputs` makes them. parts: of
-    the bundle's families, of which those made from the images' present bytes are read. file: the name under which the
-    bundle was shipped, as a zip.
+    the bundle's families, of which those made from the images' present bytes are read. The bundle was shipped.
     """
     images = gather_parts(parts, bundle)
     images = images.select("image_id", "sha256", "visual", f.struct("status", "error").alias("image"))
@@ -145,7 +144,7 @@ def score_posts(inputs: DataFrame, parts: DataFrame, bundle: Bundle, file: str, 
     )
     # A fixed order within each partition keeps each row's place in its batch, and so the last bit of its score.
     taken = rows.select("post_id", "posted_month", "image_id", "input_hash", "image", "visual", "social")
-    scored = _add_scores(taken.sortWithinPartitions("post_id"), file)
+    scored = _add_scores(taken.sortWithinPartitions("post_id"), bundle.archive_name)
     return scored.select(
         "post_id",
         "score",

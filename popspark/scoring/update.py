@@ -4,40 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
-from typing import Literal
 
-from pydantic import Field, model_validator
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as f
 
 from popspark.models.bundle import Bundle
-from popspark.runtime.config import Section
 from popspark.runtime.errors import AccountingError, RefusalError
 from popspark.runtime.stages import Stages
 from popspark.scoring.inputs import compare_inputs
+from popspark.scoring.settings import Update
 from popspark.storage.slices import Slices
 from popspark.storage.warehouse import count_by_status
-
-
-class Update(Section):
-    """Which scores to compute, and when to stop.
-
-    mode: `incremental` takes the posts whose row is not there, or was made from other input; `full` takes all.
-    posted_from, posted_to: only posts of these days (UTC, both included): a backfill, which removes nothing.
-    max_refused_share: of the posts that this run takes; more end the run before anything is published. null: any.
-    """
-
-    mode: Literal["incremental", "full"] = "incremental"
-    posted_from: date | None = None
-    posted_to: date | None = None
-    max_refused_share: float | None = Field(None, ge=0, le=1)
-
-    @model_validator(mode="after")
-    def _days_in_order(self) -> Update:
-        if self.posted_from and self.posted_to and self.posted_from > self.posted_to:
-            raise ValueError(f"posted_from {self.posted_from} comes after posted_to {self.posted_to}")
-        return self
 
 
 @dataclass(frozen=True)

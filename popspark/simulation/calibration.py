@@ -34,7 +34,7 @@ def expected_popularity_of(signals: npt.NDArray[np.float64], noise: float) -> np
 def look_up(values: npt.NDArray[np.float64], scores: Column) -> Column:
     """The function whose values on GRID are given, at each score: linear in between, constant beyond the ends."""
     table = F.array(*map(F.lit, values.tolist()))
-    place = F.greatest(F.lit(0.0), F.least(F.lit(len(GRID) - 1.0), (scores + GRID_END) / GRID_STEP))
-    below = F.least(F.floor(place), F.lit(len(GRID) - 2)).cast("int")
+    position = F.greatest(F.lit(0.0), F.least(F.lit(len(GRID) - 1.0), (scores + GRID_END) / GRID_STEP))
+    below = F.least(F.floor(position), F.lit(len(GRID) - 2)).cast("int")
     left, right = F.get(table, below), F.get(table, below + 1)
-    return left + (place - below) * (right - left)
+    return left + (position - below) * (right - left)

@@ -27,5 +27,5 @@ def power_law_cdf(rank: Column, n: int, skew: float) -> Column:
 
 def power_law_rank(share: Column, n: int, skew: float) -> Column:
     """The rank, bigint 0..n-1, that stands at `share` (0..1) of the mass: the inverse of `power_law_cdf`."""
-    place = F.pow(share * ((n + 1) ** (1 - skew) - 1) + 1, F.lit(1 / (1 - skew))) - 1
-    return F.least(F.floor(place).cast("long"), F.lit(n - 1).cast("long"))
+    rank = F.pow(share * ((n + 1) ** (1 - skew) - 1) + 1, F.lit(1 / (1 - skew))) - 1
+    return F.least(F.floor(rank).cast("long"), F.lit(n - 1).cast("long"))

@@ -1,8 +1,8 @@
-"""Simulated posts over real pictures: counts from stated effects plus noise, the truth kept beside them.
+"""Simulated posts over real images: counts from stated effects plus noise, the truth kept beside them.
 
 The model. Each post has four effects, each of mean 0 and deviation 1 over the posts: its user, its hashtags, the time
-it went up and its picture. With a standard normal noise, their weighted sum over the root of the summed squares of the
-weights is a score; the score's place in the normal distribution is the place of the post's popularity,
+it went up and its image. With a standard normal noise, their weighted sum over the root of the summed squares of the
+weights is a score; the score's quantile in the normal distribution is that of the post's popularity,
 log2(views / days) + 1, among the popularities seen on Flickr (see `calibration`). Views follow from it, and likes,
 shares and comments from the views.
 
@@ -18,64 +18,28 @@ from __future__ import annotations
 import math
 from datetime import date
 
-from pydantic import Field, NonNegativeFloat, PositiveInt
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from popspark.runtime.config import Section
 from popspark.runtime.errors import ConfigError
 from popspark.simulation import simulated_text as text
 from popspark.simulation.calibration import GRID, expected_popularity_of, look_up, popularity_of
 from popspark.simulation.hashing import normal, power_law_cdf, power_law_rank, uniform
+from popspark.simulation.settings import BURST_DAYS, Simulation
 from popspark.storage.tables import POSTS
 from popspark.storage.warehouse import validate
 
 DAY_S = 86_400
-POSTS_IN_A_BURST, BURST_DAYS = 4, 9  # so that pairs of one user within ten days exist
+POSTS_IN_A_BURST = 4
 ROWS_PER_PARTITION = 50_000
 MISSING_IMAGE = "no_such_photograph.jpg"
+IMAGE_DRAW = "picture"  # hashed into every image that was ever drawn: another word would draw others
 
 # Popularity by quarter of the day, weekday (Monday first) and month, before standardising: evenings, weekends and
 # early summer do well.
 QUARTER_EFFECTS = (-1.3, -0.2, 0.4, 1.1)
 WEEKDAY_EFFECTS = (-0.5, -0.4, -0.3, -0.2, 0.2, 0.5, 0.7)
 MONTH_EFFECTS = (-0.6, -0.5, -0.1, 0.3, 0.7, 0.8, 0.5, 0.2, 0.1, -0.2, -0.5, -0.7)
-
-
-class Weights(Section):
-    """Of each effect in the score; any may be 0, not all."""
-
-    user: NonNegativeFloat
-    hashtags: NonNegativeFloat
-    time: NonNegativeFloat
-    picture: NonNegativeFloat
-    noise: NonNegativeFloat
-
-    @property
-    def norm(self) -> float:
-        """Root of the summed squares."""
-        return math.sqrt(sum(value**2 for value in self.model_dump().values()))
-
-
-class Simulation(Section):
-    """What to simulate.
-
-    user_skew, hashtag_skew: exponent of the power law of posts per user and of uses per hashtag; 0 is even.
-    starts_on, n_days: when posts go up; all are collected when it ends, so that the last ones are fresh.
-    share_without_image: of posts that name no image. n_with_missing_image: posts that name one that does not exist.
-    """
-
-    seed: int
-    n_posts: PositiveInt
-    n_users: PositiveInt
-    user_skew: float = Field(ge=0, lt=1)
-    n_hashtags: PositiveInt
-    hashtag_skew: float = Field(ge=0, lt=1)
-    starts_on: date
-    n_days: int = Field(ge=BURST_DAYS + 1)
-    share_without_image: float = Field(ge=0, le=1)
-    n_with_missing_image: int = Field(ge=0)
-    weights: Weights
 
 
 def _standardised(values: tuple[float, ...]) -> Column:
@@ -126,11 +90,11 @@ def _time_effect(posted_s: Column) -> Column:
     quarter = F.floor(F.pmod(posted_s, F.lit(DAY_S)) / (DAY_S // 4)).cast("int")
     weekday = F.pmod(day + 3, F.lit(7))  # 1970-01-01 was a Thursday
     month = F.month(F.date_add(F.lit(date(1970, 1, 1)), day)) - 1
-    parts = ((QUARTER_EFFECTS, quarter), (WEEKDAY_EFFECTS, weekday), (MONTH_EFFECTS, month))
+    effects = ((QUARTER_EFFECTS, quarter), (WEEKDAY_EFFECTS, weekday), (MONTH_EFFECTS, month))
     total = F.lit(0.0)
-    for values, index in parts:
+    for values, index in effects:
         total = total + F.get(_standardised(values), index)
-    return total / math.sqrt(len(parts))
+    return total / math.sqrt(len(effects))
 
 
 def _hashtags_effect(spark: SparkSession, s: Simulation) -> Column:
@@ -153,34 +117,34 @@ def _slots(spark: SparkSession, s: Simulation) -> DataFrame:
     return ids.withColumn("user_number", user).withColumn("position", F.col("id") - first)
 
 
-def _with_pictures(slots: DataFrame, s: Simulation, pictures: DataFrame | None) -> DataFrame:
-    """Adds image_id and picture_effect (0 without an image)."""
+def _with_images(slots: DataFrame, s: Simulation, images: DataFrame | None) -> DataFrame:
+    """Adds image_id and image_effect (0 without an image)."""
     has_none = uniform(s.seed, "no image", F.col("id")) < s.share_without_image
-    if pictures is None:
+    if images is None:
         path = F.concat(F.col("user_id"), F.lit("/"), F.col("post_id"), F.lit(".jpg"))
-        rows = slots.withColumns({"image_id": path, "picture_effect": normal(s.seed, "picture", F.col("id"))})
+        rows = slots.withColumns({"image_id": path, "image_effect": normal(s.seed, IMAGE_DRAW, F.col("id"))})
     else:
-        n_pictures = pictures.count()
-        if n_pictures == 0:
+        n_images = images.count()
+        if n_images == 0:
             raise ConfigError(
                 "There is no usable image to write posts about.", got="0 images of status ok", where="images"
             )
-        number = F.floor(uniform(s.seed, "picture", F.col("id")) * n_pictures).cast("long")
-        rows = slots.withColumn("picture_number", number).join(F.broadcast(pictures), "picture_number")
+        number = F.floor(uniform(s.seed, IMAGE_DRAW, F.col("id")) * n_images).cast("long")
+        rows = slots.withColumn("image_number", number).join(F.broadcast(images), "image_number")
     is_missing = F.col("id") < s.n_with_missing_image
     shown = F.when(is_missing, MISSING_IMAGE).when(~has_none, F.col("image_id"))
-    seen = F.when(~is_missing & ~has_none, F.col("picture_effect")).otherwise(0.0)
-    return rows.withColumns({"image_id": shown, "picture_effect": seen})
+    seen = F.when(~is_missing & ~has_none, F.col("image_effect")).otherwise(0.0)
+    return rows.withColumns({"image_id": shown, "image_effect": seen})
 
 
 def _with_counts(rows: DataFrame, s: Simulation) -> DataFrame:
-    """Adds the score's parts, the popularity expected, and the counts."""
+    """Adds signal and noise of the score, the popularity expected, and the counts."""
     w = s.weights
     signal = (
         w.user * F.col("user_effect")
         + w.hashtags * F.col("hashtags_effect")
         + w.time * F.col("time_effect")
-        + w.picture * F.col("picture_effect")
+        + w.image * F.col("image_effect")
     ) / w.norm
     rows = rows.withColumn("signal", signal).withColumn("noise", normal(s.seed, "noise", F.col("id")))
     popularity = look_up(popularity_of(GRID), F.col("signal") + w.noise / w.norm * F.col("noise"))
@@ -201,11 +165,11 @@ def _with_counts(rows: DataFrame, s: Simulation) -> DataFrame:
     )
 
 
-def simulate_posts(spark: SparkSession, simulation: Simulation, pictures: DataFrame | None) -> DataFrame:
-    """A posts table. pictures: as `pictures.measure_pictures` gives them, worth persisting since they are read twice;
-    None for a picture of its own per post, `<user_id>/<post_id>.jpg`, that does not exist.
+def simulate_posts(spark: SparkSession, simulation: Simulation, images: DataFrame | None) -> DataFrame:
+    """A posts table. images: as `image_effects.measure_images` gives them, worth persisting since they are read twice;
+    None for an image of its own per post, `<user_id>/<post_id>.jpg`, that does not exist.
 
-    Raises `ConfigError` where all weights are 0 or no picture can be used.
+    Raises `ConfigError` where all weights are 0 or no image can be used.
     """
     s = simulation
     if s.weights.norm == 0:
@@ -225,7 +189,7 @@ def simulate_posts(spark: SparkSession, simulation: Simulation, pictures: DataFr
     )
     rows = rows.withColumn("time_effect", _time_effect(F.col("posted_s")))
     rows = rows.withColumn("hashtags_effect", _hashtags_effect(spark, s))
-    rows = _with_counts(_with_pictures(rows, s, pictures), s)
+    rows = _with_counts(_with_images(rows, s, images), s)
     users = rows.groupBy("user_number").agg(
         F.avg("n_views").alias("user_mean_views"), F.count("*").alias("n_user_posts")
     )
@@ -235,7 +199,7 @@ def simulate_posts(spark: SparkSession, simulation: Simulation, pictures: DataFr
 def _posts(rows: DataFrame, s: Simulation) -> DataFrame:
     """The columns of the posts table."""
     post, user = F.col("id"), F.col("user_number")
-    truth = ("expected_popularity", "user_effect", "hashtags_effect", "time_effect", "picture_effect", "noise")
+    truth = ("expected_popularity", "user_effect", "hashtags_effect", "time_effect", "image_effect", "noise")
     pieces = [piece for name in truth for piece in (F.lit(name), F.format_string("%.6f", name))]
     n_groups = F.floor(F.exp(2.5 + 0.5 * F.col("user_effect") + normal(s.seed, "groups", user)))
     rows = rows.withColumns(

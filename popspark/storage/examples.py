@@ -1,4 +1,4 @@
-"""What both sides of the examples tables agree on: the splits, the social values, and the record of how they were made.
+"""What both sides of the examples tables agree on: the splits, and the record of how they were made.
 
 Spark writes the tables and training reads them, so this file knows neither Spark nor torch.
 """
@@ -14,22 +14,6 @@ from popspark.runtime.errors import PathError
 
 SPLITS = ("train", "valid", "test")
 
-SOCIAL_GROUPS: dict[str, tuple[str, ...]] = {
-    "user": ("user_rank", "user_mean_views", "n_user_groups", "user_mean_group_members", "n_user_posts"),
-    "post": ("n_hashtags", "n_title_chars", "n_caption_chars", "has_people", "n_comments"),
-    "time": (
-        *(f"is_{d}" for d in ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")),
-        *(f"is_{m}" for m in ("january", "february", "march", "april", "may", "june")),
-        *(f"is_{m}" for m in ("july", "august", "september", "october", "november", "december")),
-        *(f"is_{q}" for q in ("night", "morning", "afternoon", "evening")),
-        "days_online",
-    ),
-}
-"""The 34 social values of VSCNN (section III-B) by the paper's groups: 5 + 5 + 24."""
-
-SOCIAL_NAMES: tuple[str, ...] = tuple(name for names in SOCIAL_GROUPS.values() for name in names)
-"""The 34 in the order in which a model takes them."""
-
 
 class _Record(Section):
     """JSON beside a table: <table>.json."""
@@ -37,7 +21,7 @@ class _Record(Section):
     rows_are: ClassVar[str]
     """What the table holds, for the message where there is none."""
     job: ClassVar[str]
-    """The job that writes it."""
+    """The command of popspark that writes it."""
 
     @classmethod
     def path_beside(cls, table: str | Path) -> Path:
@@ -48,7 +32,7 @@ class _Record(Section):
         """The record beside `table`; raises `PathError` where there is none."""
         path = cls.path_beside(table)
         if not path.is_file():
-            raise PathError(f"There are no {cls.rows_are}.", where=str(path), fix=f"run jobs/{cls.job}.py first")
+            raise PathError(f"There are no {cls.rows_are}.", where=str(path), fix=f"run popspark {cls.job} first")
         return cls.model_validate(json.loads(path.read_text()))
 
     def save(self, table: str | Path) -> None:
@@ -106,7 +90,7 @@ class ExamplesRecord(_Record):
     """
 
     rows_are = "examples"
-    job = "build_examples"
+    job = "build-examples"
 
     features: tuple[FamilyRecord, ...]
     """The families in the order in which their values stand in `visual`."""
@@ -130,7 +114,7 @@ class PairExamplesRecord(_Record):
     """What a ranker must know of how its pair examples were made."""
 
     rows_are = "pair examples"
-    job = "build_pair_examples"
+    job = "build-pair-examples"
 
     is_simulated: bool
     """Whether any post's counts are simulated."""

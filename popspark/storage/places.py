@@ -10,6 +10,15 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 
 CATALOG = "table:"
+ABSENT = ("PATH_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND", "UNABLE_TO_INFER_SCHEMA")
+"""Spark's conditions for a path or a table that does not exist, and for a folder without a file of a table, such as one
+that holds a lock only."""
+
+
+def is_absent(error: AnalysisException) -> bool:
+    """Whether Spark says that there is no such table, rather than that it cannot read it."""
+    condition = error.getCondition() if hasattr(error, "getCondition") else error.getErrorClass()  # since, before 4.0
+    return condition in ABSENT
 
 
 @dataclass(frozen=True)
@@ -29,7 +38,9 @@ def locate(spark: SparkSession, path: str) -> Place:
     name = path.removeprefix(CATALOG)
     try:
         rows = spark.sql("DESCRIBE TABLE EXTENDED IDENTIFIER(:name)", args={"name": name}).collect()
-    except AnalysisException:
+    except AnalysisException as error:
+        if not is_absent(error):
+            raise
         return Place(None, name, False)
     facts = {row["col_name"]: row["data_type"] for row in rows}
     return Place(facts.get("Location"), name, str(facts.get("Provider")).lower() == "delta")

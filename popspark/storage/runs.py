@@ -19,6 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
+from pyspark.sql.pandas.types import to_arrow_type
 
 import popspark
 from popspark.runtime.config import ScheduledConfig
@@ -27,30 +28,12 @@ from popspark.runtime.redaction import redact
 from popspark.runtime.stages import Stages
 from popspark.storage.places import snapshot
 from popspark.storage.publishing import write_whole
+from popspark.storage.tables import RUNS
 
 LOG = logging.getLogger(__name__)
 PACKAGES = ("pyspark", "pyarrow", "numpy", "pandas", "torch", "opencv-python-headless", "pillow")
 
-_TEXTS, _COUNTS = pa.map_(pa.string(), pa.string()), pa.map_(pa.string(), pa.int64())
-SCHEMA = pa.schema(
-    {
-        "run_id": pa.string(),
-        "job": pa.string(),
-        "outcome": pa.string(),
-        "started_at": pa.timestamp("us", "UTC"),
-        "seconds": pa.float64(),
-        "exit_code": pa.int32(),
-        "error": pa.string(),
-        "model_name": pa.string(),
-        "model_version": pa.string(),
-        "inputs": _TEXTS,
-        "snapshots": _TEXTS,
-        "input_rows": _COUNTS,
-        "counts": _COUNTS,
-        "stage_seconds": pa.map_(pa.string(), pa.float64()),
-        "versions": _TEXTS,
-    }
-)
+SCHEMA = pa.schema({name: to_arrow_type(kind) for name, kind in RUNS.columns.items()})
 """`popspark.storage.tables.RUNS`, as pyarrow writes it."""
 
 

@@ -22,7 +22,7 @@ from popspark.runtime.errors import AccountingError, LockError
 from popspark.storage.locking import TableLock
 from popspark.storage.places import Place, locate
 from popspark.storage.publishing import count_rows, list_slices, publish, recover, staging_folder
-from popspark.storage.tables import Table
+from popspark.storage.schemas.table import Table
 from popspark.storage.warehouse import find_table, validate
 
 

@@ -8,9 +8,9 @@ from pyspark.sql import functions as f
 from pyspark.sql import types as t
 
 from popspark.runtime.errors import PathError, SchemaError
-from popspark.storage.places import locate
+from popspark.storage.places import is_absent, locate
 from popspark.storage.publishing import settle
-from popspark.storage.tables import Table
+from popspark.storage.schemas.table import Table
 
 
 def _differences(actual: t.StructType, table: Table) -> list[str]:
@@ -44,12 +44,13 @@ def validate(rows: DataFrame, table: Table, where: str) -> DataFrame:
 
 
 def read_table(spark: SparkSession, table: Table, path: str) -> DataFrame:
-    """Reads and validates; raises `PathError` where nothing is, `SchemaError` where it is another table."""
+    """Reads and validates; raises `PathError` where nothing is, `SchemaError` where that is no such table."""
     try:
         rows = _open_sliced(spark, path) if table.is_sliced else spark.read.parquet(path)
         return validate(rows, table, path)
     except AnalysisException as error:
-        raise PathError(f"Cannot read the {table.name} table.", where=path, got=str(error).splitlines()[0]) from error
+        fault = PathError if is_absent(error) else SchemaError
+        raise fault(f"Cannot read the {table.name} table.", where=path, got=str(error).splitlines()[0]) from error
 
 
 def _open_sliced(spark: SparkSession, path: str) -> DataFrame:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from popspark.networks.vscnn import TOWERS
-from popspark.storage.examples import SOCIAL_GROUPS, ExamplesRecord
+from popspark.storage.examples import ExamplesRecord
+from popspark.storage.social_values import SOCIAL_GROUPS
 from popspark.training.reduction import MODALITIES, ValueRange
 
 CLASSICAL = {"color": "Color", "gist": "Gist", "lbp": "LBP", "aesthetic": "Aesthetic"}

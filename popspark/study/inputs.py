@@ -8,9 +8,10 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
-from popspark.features.extractor import FeatureSettings
+from popspark.features.settings import FeatureSettings
 from popspark.images.decode import ImageRefused, decode
-from popspark.posts.examples import LabelSettings, SplitSettings, write_examples
+from popspark.posts.examples import write_examples
+from popspark.posts.settings import LabelSettings, SplitGroup, SplitSettings
 from popspark.posts.social import MODES
 from popspark.posts.splits import STRATEGIES
 from popspark.report.figures import thumbnail
@@ -28,7 +29,7 @@ def build_cells(
     features: FeatureSettings,
     label: LabelSettings,
     seed: int,
-    group_by: str | None,
+    group_by: SplitGroup | None,
     tell: Callable[[str], None],
 ) -> Iterator[Cell]:
     """Writes examples into `folder`, as far as they are not there for the same files and settings.

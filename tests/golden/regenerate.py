@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from popspark.features import REGISTRY, Family, get_family
+from popspark.features.family import Family
+from popspark.features.registry import REGISTRY, get_family
 from tests.golden.pictures import golden_pictures
 
 FOLDER = Path(__file__).parent

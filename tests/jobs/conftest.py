@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SPARK_HOME = Path(pyspark.__file__).parent
 Submit = Callable[..., subprocess.CompletedProcess]
 QUIET = ["--conf", "spark.ui.enabled=false", "--conf", "spark.sql.shuffle.partitions=2"]
-LOG4J = f"-Dlog4j2.configurationFile={ROOT / 'conf' / 'log4j2.properties'}"
+LOG4J = f"-Dlog4j2.configurationFile={ROOT / 'popspark' / 'runtime' / 'log4j2.properties'}"
 QUIET += ["--driver-java-options", f"-XX:TieredStopAtLevel=1 {LOG4J}"]
 
 

@@ -38,9 +38,9 @@ def run(job: str, *arguments: str) -> subprocess.CompletedProcess:
         (["update.max_refused_share=5"], 78, "update.max_refused_share = 5: Input should be less than or equal to 1"),
         (["run_id=../x"], 78, "run_id = '../x': String should match pattern"),
         (["device=gpu"], 78, "device = 'gpu': Input should be 'auto', 'cpu' or 'cuda'"),
-        (["--env", "nowhere"], 66, "No such config file."),
+        (["--env", "nowhere"], 66, "There is no 'nowhere' in conf/env."),
         (["bundle=models/absent"], 66, "There is no bundle."),
-        (["--nonsense"], 2, "unrecognized arguments: --nonsense"),
+        (["--nonsense"], 2, "No such option '--nonsense'."),
     ],
 )
 def test_score_posts_refuses(arguments: list[str], code: int, message: str, tmp_path: Path) -> None:
@@ -86,12 +86,12 @@ def test_an_unknown_family() -> None:
 
 
 @pytest.mark.parametrize(
-    ("job", "before"), [("train_vscnn", "build_examples"), ("train_ranker", "build_pair_examples")]
+    ("job", "before"), [("train_vscnn", "build-examples"), ("train_ranker", "build-pair-examples")]
 )
 def test_training_without_examples(job: str, before: str, tmp_path: Path) -> None:
     done = run(job, f"env.warehouse={tmp_path}")
     assert done.returncode == 66
-    assert f"fix: run jobs/{before}.py first" in done.stderr
+    assert f"fix: run popspark {before} first" in done.stderr
     assert not (tmp_path / "models").exists()
 
 

@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from popspark.features.extractor import FeatureSettings, plan_features
+from popspark.features.plan import plan_features
+from popspark.features.settings import FeatureSettings
 from popspark.images import decode as codecs
 from popspark.models.bundle import load_bundle
 from popspark.models.predictor import Predictor
@@ -89,7 +90,7 @@ def test_the_jobs_write_the_same_tables_as_anywhere(warehouse: Path, photographs
     assert pq.read_table(warehouse / "pairs").num_rows > 0
     posts = pq.read_table(warehouse / "pair_posts")
     assert posts.num_rows == pq.read_table(ROOT / "sample" / "posts").num_rows
-    audit = pq.read_table(warehouse / "pair_audit").sort_by("place")
+    audit = pq.read_table(warehouse / "pair_audit").sort_by("position")
     of_pairs = audit.filter(pc.equal(audit["of"], "pairs"))
     assert of_pairs["n_after"][-1].as_py() == pq.read_table(warehouse / "pairs").num_rows
 

@@ -18,8 +18,8 @@ DRIVER = """
 import json, sys
 import numpy as np
 from popspark.images import decode as codecs
-from popspark.features.extractor import PlannedFamily
-from popspark.features import Family
+from popspark.features.plan import PlannedFamily
+from popspark.features.family import Family
 from popspark.runtime.session import get_session
 from popspark.storage.tables import IMAGES
 from popspark.features.extraction import Extraction, extract_features

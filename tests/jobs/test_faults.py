@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults import KINDS, trial
-from tests.nights import Warehouse
+from bench.nights import Warehouse
+from bench.trials import KINDS, trial
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from popspark.images.decode import Limits
-from popspark.images.download import Politeness
+from popspark.images.limits import Limits
+from popspark.images.settings import Politeness
 from popspark.jobs.fetch_images import Config, main
 from popspark.runtime.config import Env
 from popspark.storage.tables import DOWNLOADS, IMAGES, POSTS

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import pytest
 
+from bench.known_effects import EFFECTS, FIT, NOISE, read_photographs, write_examples
 from popspark.training.cnn import train_cnn
 from popspark.training.settings import CnnSettings
-from tests.known_effects import EFFECTS, FIT, NOISE, read_photographs, write_examples
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -9,7 +9,7 @@ from itertools import combinations
 from statistics import NormalDist
 from typing import Any
 
-from popspark.pairs.rules import PairRules
+from popspark.pairs.settings import PairRules
 
 Post = Mapping[str, Any]
 

@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import importlib
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from popspark.runtime.config import JobConfig, load_config
+from popspark.runtime.config import JobConfig, find_conf, load_config
 from popspark.runtime.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLE: dict[str, Any] = yaml.safe_load((ROOT / "databricks.yml").read_text())
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 JOB = BUNDLE["resources"]["jobs"]["nightly_scores"]
 TASKS = {task["task_key"]: task for task in JOB["tasks"]}
 
 
 def configure(task: dict[str, Any], *more: str) -> JobConfig:
     """The config that the task's job would have, its variables replaced by a path."""
-    script = ROOT / task["spark_python_task"]["python_file"]
-    option, env, *overrides = task["spark_python_task"]["parameters"]
+    wheel = task["python_wheel_task"]
+    assert wheel["package_name"] == "popspark"
+    assert PROJECT["scripts"][wheel["entry_point"]] == "popspark.cli:main"
+    job, option, env, *overrides = wheel["parameters"]
     assert option == "--env"
     for name in BUNDLE["variables"]:
         overrides = [override.replace(f"${{var.{name}}}", f"/volumes/{name}") for override in overrides]
     assert not any("$" in override for override in overrides), "a variable that databricks.yml does not declare"
-    model = importlib.import_module(f"jobs.{script.stem}").Config
-    files = ROOT / "conf" / f"{script.stem}.yaml", ROOT / "conf" / "env" / f"{env}.yaml"
-    return load_config(model, *files, [*overrides, *more])
+    model = importlib.import_module(f"popspark.jobs.{job.replace('-', '_')}").Config
+    return load_config(model, [*overrides, *more], env=find_conf(env, folder="env"))
 
 
 @pytest.fixture(autouse=True)

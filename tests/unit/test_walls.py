@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TRAINING_JOBS = {"run_study", *(path.stem for path in (ROOT / "jobs").glob("train_*.py"))}
 
 LOAD = """
 import importlib, json, sys
@@ -47,15 +46,20 @@ SPARK_SIDE = [
     for room in ("runtime", "storage", "ingest", "images", "models", "features", "pairs", "posts", "scoring")
     for name in modules(f"popspark/{room}")
 ]
-SPARK_JOBS = [name for name in modules("popspark/jobs") if name.rpartition(".")[2] not in TRAINING_JOBS]
 HEAVY = {"torch", "torchvision", "petastorm", "sklearn", "efficientnet_lite_pytorch"}
 
 
-@pytest.mark.parametrize("names", [SPARK_SIDE, SPARK_JOBS], ids=["package", "jobs"])
-def test_the_spark_side_does_not_load_torch(names: list[str]) -> None:
-    loaded = loaded_by(names)
+def test_the_spark_side_does_not_load_torch() -> None:
+    loaded = loaded_by(SPARK_SIDE)
     assert "pyspark" in loaded, "these modules no longer say anything about Spark"
     assert not loaded & HEAVY
+
+
+def test_the_command_line_and_the_settings_of_every_job_load_nothing_heavy() -> None:
+    """Help appears at once, and a misspelt setting ends at once."""
+    loaded = loaded_by(["popspark.cli", *modules("popspark/jobs")])
+    assert "pydantic" in loaded
+    assert not loaded & {*HEAVY, "pyspark", "numpy", "pandas", "pyarrow", "PIL", "cv2", "scipy", "matplotlib"}
 
 
 def test_feature_families_load_neither_torch_nor_spark() -> None:
@@ -67,13 +71,3 @@ def test_the_torch_side_does_not_load_spark(folder: str) -> None:
     loaded = loaded_by(modules(folder))
     assert "torch" in loaded
     assert "pyspark" not in loaded
-
-
-def test_the_foundations_load_neither_images_nor_spark() -> None:
-    """What every job pays for at its start."""
-    assert not loaded_by(["popspark.runtime.errors", "popspark.runtime.config", "popspark.runtime.command"]) & {
-        *HEAVY,
-        "pyspark",
-        "cv2",
-        "PIL",
-    }

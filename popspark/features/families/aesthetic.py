@@ -38,8 +38,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
-from popspark.features import Calculate, Family, Image
 from popspark.features.families._subject_region import Box, Grey, Mask, region, sharp_pixels
+from popspark.features.family import Calculate, Family, Image
 
 LONG_SIDE_PX = 256
 CLARITY_SHARE = 0.2

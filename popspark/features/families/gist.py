@@ -33,7 +33,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
-from popspark.features import Calculate, Family, Image
+from popspark.features.family import Calculate, Family, Image
 
 SIDE_PX = 256
 N_SCALES, N_DIRECTIONS, N_BLOCKS = 4, 8, 4

@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from popspark.features import Calculate, Family, Image
+from popspark.features.family import Calculate, Family, Image
 
 Float = npt.NDArray[np.float64]
 

@@ -21,7 +21,6 @@ from pyspark.sql import functions as F
 
 from popspark.ingest.readers.streams import Layout, is_container, iter_records
 from popspark.runtime.errors import PathError
-from popspark.runtime.workers import prepare_worker
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,7 +118,6 @@ def _make_reader(layout: Layout) -> Callable[[Iterator[pd.DataFrame]], Iterator[
     def read(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:  # runs on executors
         import pandas as pd
 
-        prepare_worker()
         for batch in batches:
             for file in batch["file"]:
                 held = []

@@ -19,7 +19,6 @@ from pyspark.sql.pandas.functions import pandas_udf
 
 from popspark.ingest.readers.chunks import LooseRows, Part, Wanted, read_chunk, read_loose_rows, read_texts
 from popspark.ingest.readers.row_files import HEAD_BYTES, RowFile, count_blocks, find_separator, read_bytes
-from popspark.runtime.workers import prepare_worker
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,7 +49,6 @@ def index_files(spark: SparkSession, arrays: Mapping[str, int], lists: Mapping[s
     def count(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # runs on executors
         import pyarrow as pa
 
-        prepare_worker()
         for batch in batches:
             for place in batch.column(0).to_pylist():
                 path, start, end = ranges[place]
@@ -120,7 +118,6 @@ def read_chunks(spark: SparkSession, chunks: Sequence[Chunk], wanted: Wanted) ->
     """The columns of `popspark.ingest.readers.chunks.read_chunk`, of all rows of all chunks."""
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # runs on executors
-        prepare_worker()
         for batch in batches:
             for place in batch.column(0).to_pylist():
                 yield chunks[place].read(wanted)
@@ -149,7 +146,6 @@ def write_plain_posts(
 
         from popspark.ingest.readers.plain_posts import write_plain
 
-        prepare_worker()
         places = [place for batch in batches for place in batch.column(0).to_pylist()]
         if places:
             found = write_plain(((place, partial(chunks[place].read, wanted)) for place in places), known, folder)

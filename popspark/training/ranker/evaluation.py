@@ -64,7 +64,7 @@ def _check_images(pairs: PairTable) -> None:
                 "Splits of the pairs share photographs or users.",
                 where=f"{one} and {other}",
                 got=f"{len(images)} photographs, {len(users)} users",
-                fix="build the table again with jobs/build_pair_examples.py",
+                fix="build the table again with popspark build-pair-examples",
             )
 
 

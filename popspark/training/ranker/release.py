@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import popspark
-from popspark.features.extractor import FeatureSettings, plan_features
+from popspark.features.plan import plan_features
+from popspark.features.settings import FeatureSettings
 from popspark.models.bundle import Bundle, quantiles, write_bundle, write_trunk
 from popspark.networks.weights import file_sha256
 from popspark.report.card import render_card

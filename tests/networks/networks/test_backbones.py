@@ -13,7 +13,8 @@ from torch import nn
 from torchvision import models
 from torchvision import transforms as tv
 
-from popspark.features import Batched, get_family
+from popspark.features.family import Batched
+from popspark.features.registry import get_family
 from popspark.networks.backbones import BACKBONES, crop, crop_at, to_input
 from popspark.networks.weights import find_weights
 

@@ -13,12 +13,15 @@ from PIL import Image as Pillow
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
 
-from popspark.features import Family, get_family
 from popspark.features.extraction import Extraction, current_features, extract_features, to_feature_rows
-from popspark.features.extractor import FeatureSettings, PlannedFamily, plan_features
+from popspark.features.family import Family
 from popspark.features.lacking_features import extract_missing, extract_wanted
+from popspark.features.plan import PlannedFamily, plan_features
+from popspark.features.registry import get_family
+from popspark.features.settings import FeatureSettings
 from popspark.features.stored_files import collect_few, find_present
 from popspark.images import decode as codecs
+from popspark.images.limits import Limits
 from popspark.storage.tables import IMAGE_FEATURES, IMAGES
 from popspark.storage.warehouse import read_table, write_table
 
@@ -210,7 +213,7 @@ def test_one_bad_family_costs_its_own_values_only(images: DataFrame) -> None:
 def test_each_image_is_decoded_once_though_many_fields_are_read(spark: SparkSession, images: DataFrame) -> None:
     counted = spark.sparkContext.accumulator(0)
 
-    def decode(content: bytes, limits: codecs.Limits) -> npt.NDArray[np.uint8]:
+    def decode(content: bytes, limits: Limits) -> npt.NDArray[np.uint8]:
         counted.add(1)
         return codecs.decode(content, limits)
 

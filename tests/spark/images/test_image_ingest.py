@@ -9,8 +9,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from popspark.images import decode as codecs
-from popspark.images.decode import Limits
 from popspark.images.index import list_images, read_images
+from popspark.images.limits import Limits
 from popspark.runtime.errors import PathError
 from popspark.storage.tables import IMAGES
 from tests.spark.features.test_extraction import jpeg

@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 from pyspark.sql import DataFrame, Row, SparkSession
 
-from popspark.images.decode import DEFAULT_LIMITS, decode, sha256
-from popspark.pairs.examples import PairLimits, join_pair_examples, make_thumbnails, picture_pairs
+from popspark.images.decode import decode, sha256
+from popspark.images.limits import DEFAULT_LIMITS
+from popspark.pairs.examples import join_pair_examples, judge_pairs, make_thumbnails
+from popspark.pairs.settings import PairLimits
 from popspark.storage.tables import IMAGES, PAIR_EXAMPLES, PAIR_POSTS, PAIRS, THUMBNAILS
 
 SPLITS = ("train", "valid", "test")
@@ -66,7 +68,7 @@ def made(tables: tuple[DataFrame, DataFrame, DataFrame]) -> tuple[DataFrame, Dat
     """thumbnails and the judged pairs."""
     images, pairs, posts = tables
     thumbnails = make_thumbnails(images, pairs, posts, DEFAULT_LIMITS).localCheckpoint()
-    return thumbnails, picture_pairs(pairs, posts, thumbnails, seed=0).localCheckpoint()
+    return thumbnails, judge_pairs(pairs, posts, thumbnails, seed=0).localCheckpoint()
 
 
 def number(row: Row) -> int:
@@ -82,13 +84,13 @@ def test_each_pair_has_one_row_and_its_reason(made: tuple[DataFrame, DataFrame])
             BROKEN: "corrupt",
             BROKEN + 1: "corrupt",
             REFUSED: "too_large",
-            COPY: "same_photograph",
+            COPY: "same_image",
         }
         expected |= {REFUSED + 1: "too_large"} | dict.fromkeys(range(50, N_POSTS), "missing")
         if not 40 <= number(row) < 50:
             assert row.status == expected.get(number(row), "ok"), row.post_id_r
         else:
-            assert row.status in ("ok", "photograph_of_other_split")
+            assert row.status in ("ok", "image_of_other_split")
 
 
 def test_a_photograph_stands_in_one_split(made: tuple[DataFrame, DataFrame]) -> None:
@@ -97,7 +99,7 @@ def test_a_photograph_stands_in_one_split(made: tuple[DataFrame, DataFrame]) -> 
         for photograph in (row.sha256_l, row.sha256_r):
             homes.setdefault(photograph, set()).add(row.split)
     assert {len(splits) for splits in homes.values()} == {1}
-    other = Counter(number(row) for row in made[1].where("status = 'photograph_of_other_split'").collect())
+    other = Counter(number(row) for row in made[1].where("status = 'image_of_other_split'").collect())
     assert set(other) == set(range(40, 50))
     assert all(n >= 2 for n in other.values())  # of three splits, two at least do not have it
 
@@ -105,11 +107,11 @@ def test_a_photograph_stands_in_one_split(made: tuple[DataFrame, DataFrame]) -> 
 def test_examples_hold_what_was_known(
     made: tuple[DataFrame, DataFrame], tables: tuple[DataFrame, DataFrame, DataFrame]
 ) -> None:
-    thumbnails, pictured = made
-    examples = join_pair_examples(pictured, thumbnails, PairLimits(), seed=0)
+    thumbnails, judged = made
+    examples = join_pair_examples(judged, thumbnails, PairLimits(), seed=0)
     assert examples.columns == list(PAIR_EXAMPLES.columns)
     rows = examples.collect()
-    assert len(rows) == pictured.where("status = 'ok'").count() > 60
+    assert len(rows) == judged.where("status = 'ok'").count() > 60
     contents = {row.sha256: bytes(row.content) for row in tables[0].collect()}
     for row in rows[:10]:
         for side in ("l", "r"):
@@ -119,7 +121,7 @@ def test_examples_hold_what_was_known(
             assert row[f"brightness_{side}"] == pytest.approx(whole.mean() / 255)
             assert row[f"n_bytes_{side}"] == len(contents[row[f"sha256_{side}"]])
             assert row[f"user_popularity_{side}"] == pytest.approx(np.arange(N_POSTS).mean())
-    again = join_pair_examples(pictured, thumbnails, PairLimits(), seed=0).collect()
+    again = join_pair_examples(judged, thumbnails, PairLimits(), seed=0).collect()
     assert [row.post_id_l for row in again] == [row.post_id_l for row in rows]
 
 
@@ -144,5 +146,5 @@ def test_only_photographs_of_pairs_are_made_small(
 def test_no_pairs_give_no_examples(
     made: tuple[DataFrame, DataFrame], tables: tuple[DataFrame, DataFrame, DataFrame]
 ) -> None:
-    pictured = picture_pairs(tables[1].limit(0), tables[2], made[0], seed=0)
-    assert join_pair_examples(pictured, made[0], PairLimits(), seed=0).collect() == []
+    judged = judge_pairs(tables[1].limit(0), tables[2], made[0], seed=0)
+    assert join_pair_examples(judged, made[0], PairLimits(), seed=0).collect() == []

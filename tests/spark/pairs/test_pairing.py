@@ -11,7 +11,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from popspark.pairs.pairing import audit_pairs, generate_pairs, normalize_tag, pair_posts
-from popspark.pairs.rules import PairRules, preset_rules
+from popspark.pairs.settings import PairRules, preset_rules
 from popspark.storage.tables import PAIR_AUDIT, PAIR_POSTS, PAIRS, POSTS
 from tests.references import pairs as oracle
 
@@ -97,7 +97,7 @@ def paired(spark: SparkSession, posts: list[dict[str, Any]], rules: PairRules, p
     assert rows.columns == list(PAIR_POSTS.columns)
     pairs = generate_pairs(rows, rules, preset).localCheckpoint()
     assert pairs.columns == list(PAIRS.columns)
-    audit = audit_pairs(rows, pairs, rules, preset).orderBy("place")
+    audit = audit_pairs(rows, pairs, rules, preset).orderBy("position")
     assert audit.columns == list(PAIR_AUDIT.columns)
     return pairs.collect(), audit.collect(), {row.post_id: row.post_hash for row in rows.collect()}
 

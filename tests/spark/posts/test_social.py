@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from popspark.posts.social import MODES, SOCIAL_GROUPS, SOCIAL_NAMES, count_unknown, social_features
+from popspark.posts.social import MODES, count_unknown, social_features
 from popspark.runtime.errors import ConfigError
+from popspark.storage.social_values import SOCIAL_GROUPS, SOCIAL_NAMES
 from popspark.storage.tables import POSTS, SOCIAL_FEATURES
 from popspark.storage.warehouse import validate
 

@@ -17,10 +17,11 @@ from popspark.models.bundle import Bundle
 from popspark.runtime.errors import AccountingError, LockError, RefusalError
 from popspark.runtime.stages import Stages
 from popspark.scoring.inputs import scoring_inputs
-from popspark.scoring.update import Outcome, Update, update_scores
-from popspark.storage.examples import SOCIAL_NAMES
+from popspark.scoring.settings import Update
+from popspark.scoring.update import Outcome, update_scores
 from popspark.storage.locking import TableLock
 from popspark.storage.slices import open_slices
+from popspark.storage.social_values import SOCIAL_NAMES
 from popspark.storage.tables import POSTS, SCORES
 from popspark.storage.warehouse import read_table
 

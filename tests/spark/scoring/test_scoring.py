@@ -14,17 +14,18 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
 
-from popspark.features.extractor import FeatureSettings, check_features, plan_features
+from popspark.features.plan import check_features, plan_features
 from popspark.features.projection import project_features
+from popspark.features.settings import FeatureSettings
 from popspark.features.stored_files import collect_few
 from popspark.features.stored_parts import project_stored
-from popspark.models.bundle import Bundle, Reduction, load_bundle, quantiles, write_bundle, zip_bundle
+from popspark.models.bundle import Bundle, Reduction, load_bundle, quantiles, write_bundle
 from popspark.models.predictor import Predictor
+from popspark.models.shipping import ship_bundle
 from popspark.runtime.errors import BundleError
-from popspark.runtime.session import ship_file
 from popspark.scoring.inputs import scoring_inputs
 from popspark.scoring.scoring import gather_parts, score_posts, sum_parts
-from popspark.storage.examples import SOCIAL_NAMES
+from popspark.storage.social_values import SOCIAL_NAMES
 from popspark.storage.tables import IMAGE_FEATURES, SCORES
 from popspark.storage.warehouse import read_table
 
@@ -39,8 +40,8 @@ def reduction(generator: np.random.Generator, n_in: int, n_out: int) -> Reductio
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Path]:
-    """A VSCNN with seeded random parameters over two small families; and the zip of it."""
+def bundle(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A VSCNN with seeded random parameters over two small families, shipped."""
     import torch
 
     from popspark.networks.vscnn import TOWERS, PopularityCNN
@@ -59,9 +60,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Path]:
     made = Bundle(manifest, network, reductions, quantiles(generator.normal(size=500)))
     folder = tmp_path_factory.mktemp("bundle")
     write_bundle(made, folder / "tiny", "card")
-    archive = folder / "tiny-7.zip"
-    archive.write_bytes(zip_bundle(folder / "tiny"))
-    return load_bundle(archive), archive
+    found = load_bundle(folder / "tiny")
+    ship_bundle(spark, found)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -89,19 +90,16 @@ def tables(spark: SparkSession) -> tuple[DataFrame, DataFrame, DataFrame]:
     )
 
 
-def score(tables: tuple[DataFrame, DataFrame, DataFrame | None], bundle: tuple[Bundle, Path]) -> DataFrame:
+def score(tables: tuple[DataFrame, DataFrame, DataFrame | None], bundle: Bundle) -> DataFrame:
     posts, features, social = tables
     images = features.selectExpr("image_id", "sha256", "'ok' AS status").distinct()
-    inputs = scoring_inputs(posts, images, social, bundle[0]).where("post_id IS NOT NULL")
-    parts = project_features(features, bundle[0], bundle[1].name)
-    return score_posts(inputs, parts, bundle[0], bundle[1].name, "r1")
+    inputs = scoring_inputs(posts, images, social, bundle).where("post_id IS NOT NULL")
+    parts = project_features(features, bundle)
+    return score_posts(inputs, parts, bundle, "r1")
 
 
 @pytest.fixture(scope="module")
-def scores(
-    spark: SparkSession, bundle: tuple[Bundle, Path], tables: tuple[DataFrame, DataFrame, DataFrame]
-) -> DataFrame:
-    ship_file(spark, bundle[1])
+def scores(spark: SparkSession, bundle: Bundle, tables: tuple[DataFrame, DataFrame, DataFrame]) -> DataFrame:
     return score(tables, bundle).localCheckpoint()
 
 
@@ -123,18 +121,18 @@ def test_exactly_one_row_per_post_with_a_score_or_a_reason(scores: DataFrame) ->
 
 
 def test_scores_equal_the_predictor_called_directly(
-    scores: DataFrame, bundle: tuple[Bundle, Path], tables: tuple[DataFrame, DataFrame, DataFrame]
+    scores: DataFrame, bundle: Bundle, tables: tuple[DataFrame, DataFrame, DataFrame]
 ) -> None:
     _, features, social = tables
     values = {(r["image_id"], r["family"]): r["values"] for r in features.where("version <> 'old'").collect()}
     social_values = {r["post_id"]: [r[n] for n in SOCIAL_NAMES] for r in social.collect()}
-    predictor = Predictor(bundle[0])
+    predictor = Predictor(bundle)
     for row in scores.where("status = 'ok'").collect():
         image = f"i{int(row['post_id'][1:]) % 6}"
         projected = sum(predictor.project(name, np.array([values[image, name]], np.float32)) for name in DIMS)
         expected = predictor.score(projected, np.array([social_values[row["post_id"]]]))
         assert row["score"] == pytest.approx(expected[0], abs=1e-5)
-        assert row["percentile"] == pytest.approx(bundle[0].percentile(expected)[0], abs=1e-3)
+        assert row["percentile"] == pytest.approx(bundle.percentile(expected)[0], abs=1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +154,7 @@ def stored(tables: tuple[DataFrame, DataFrame, DataFrame], tmp_path_factory: pyt
 @pytest.mark.parametrize("few", [0, 100])
 def test_stored_features_give_the_same_parts_from_their_files_as_by_spark(
     scores: DataFrame,
-    bundle: tuple[Bundle, Path],
+    bundle: Bundle,
     tables: tuple[DataFrame, DataFrame, DataFrame],
     stored: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -168,10 +166,10 @@ def test_stored_features_give_the_same_parts_from_their_files_as_by_spark(
     monkeypatch.setattr("popspark.features.stored_files.SPLIT_BYTES", 1500)
     features = read_table(tables[1].sparkSession, IMAGE_FEATURES, str(stored / layout))
     wanted = tables[1].select("image_id").where("image_id <> 'i1'")
-    found = project_stored(features, collect_few(wanted), *_named(bundle))
-    by_spark = project_features(tables[1].where("image_id <> 'i1'") if few else tables[1], *_named(bundle))
-    gathered = _gathered(found, bundle[0])
-    assert gathered == _about(_gathered(by_spark, bundle[0]))
+    found = project_stored(features, collect_few(wanted), bundle)
+    by_spark = project_features(tables[1].where("image_id <> 'i1'") if few else tables[1], bundle)
+    gathered = _gathered(found, bundle)
+    assert gathered == _about(_gathered(by_spark, bundle))
     assert len(gathered) == (8 if few else 9)
     if layout == "by_family":
         assert found.select(f.spark_partition_id().alias("n")).distinct().count() > 2
@@ -183,7 +181,7 @@ def test_stored_features_give_the_same_parts_from_their_files_as_by_spark(
 @pytest.mark.parametrize("trouble", ["another order", "a family's row missing", "another name", "refused with values"])
 def test_files_that_do_not_match_lose_nothing(
     scores: DataFrame,
-    bundle: tuple[Bundle, Path],
+    bundle: Bundle,
     tables: tuple[DataFrame, DataFrame, DataFrame],
     stored: Path,
     tmp_path: Path,
@@ -204,9 +202,9 @@ def test_files_that_do_not_match_lose_nothing(
     if trouble == "another name":
         changed.rename(changed.with_name("part-1.parquet"))
     features = read_table(tables[1].sparkSession, IMAGE_FEATURES, str(tmp_path / "features"))
-    parts = project_stored(features, None, *_named(bundle))
-    gathered = _gathered(parts, bundle[0])
-    expected = _gathered(project_features(tables[1], *_named(bundle)), bundle[0])
+    parts = project_stored(features, None, bundle)
+    gathered = _gathered(parts, bundle)
+    expected = _gathered(project_features(tables[1], bundle), bundle)
     if trouble == "a family's row missing":
         assert gathered.pop("i2") == (None, "no_features", "no lbp lbp-1")
         expected.pop("i2")
@@ -217,14 +215,14 @@ def test_files_that_do_not_match_lose_nothing(
 
 
 def test_projected_images_are_not_broadcast(
-    scores: DataFrame, bundle: tuple[Bundle, Path], tables: tuple[DataFrame, DataFrame, DataFrame], stored: Path
+    scores: DataFrame, bundle: Bundle, tables: tuple[DataFrame, DataFrame, DataFrame], stored: Path
 ) -> None:
     """Spark takes what comes from files for a few bytes; of a million images it is a gigabyte."""
     posts, features, social = tables
     images = features.selectExpr("image_id", "sha256", "'ok' AS status").distinct()
-    inputs = scoring_inputs(posts, images, social, bundle[0]).where("post_id IS NOT NULL")
+    inputs = scoring_inputs(posts, images, social, bundle).where("post_id IS NOT NULL")
     kept = read_table(features.sparkSession, IMAGE_FEATURES, str(stored / "by_family"))
-    found = score_posts(inputs, project_stored(kept, collect_few(posts), *_named(bundle)), *_named(bundle), "r1")
+    found = score_posts(inputs, project_stored(kept, collect_few(posts), bundle), bundle, "r1")
     plan = found._jdf.queryExecution().executedPlan().toString()
     assert "SortMergeJoin [image_id" in plan
     assert _rows(found) == _about(_rows(scores))
@@ -253,10 +251,6 @@ def _about(rows: dict[str, tuple]) -> dict[str, tuple]:
     return {key: tuple(map(about, row)) for key, row in rows.items()}
 
 
-def _named(bundle: tuple[Bundle, Path]) -> tuple[Bundle, str]:
-    return bundle[0], bundle[1].name
-
-
 def test_a_ranker_s_single_component_is_the_score(
     spark: SparkSession, tables: tuple[DataFrame, DataFrame, DataFrame], tmp_path: Path
 ) -> None:
@@ -265,12 +259,11 @@ def test_a_ranker_s_single_component_is_the_score(
     manifest = {"name": "line", "version": "1", "kind": "ranker", "features": features}
     line = Reduction(np.zeros(5), np.ones(5), generator.normal(size=(1, 5)), np.array([-0.5]), np.ones(1))
     write_bundle(Bundle(manifest, {}, {"visual": line}, quantiles(generator.normal(size=50))), tmp_path / "line", "")
-    (tmp_path / "line-1.zip").write_bytes(zip_bundle(tmp_path / "line"))
-    ship_file(spark, tmp_path / "line-1.zip")
     found = load_bundle(tmp_path / "line")
+    ship_bundle(spark, found)
     posts, stored, _ = tables
     values = {(r["image_id"], r["family"]): r["values"] for r in stored.where("version <> 'old'").collect()}
-    rows = score((posts, stored, None), (found, tmp_path / "line-1.zip")).where("status = 'ok'").collect()
+    rows = score((posts, stored, None), found).where("status = 'ok'").collect()
     assert len(rows) == 10
     for row in rows:
         image = f"i{int(row['post_id'][1:]) % 6}"
@@ -279,19 +272,19 @@ def test_a_ranker_s_single_component_is_the_score(
 
 
 def test_scoring_twice_gives_the_same_table(
-    scores: DataFrame, bundle: tuple[Bundle, Path], tables: tuple[DataFrame, DataFrame, DataFrame]
+    scores: DataFrame, bundle: Bundle, tables: tuple[DataFrame, DataFrame, DataFrame]
 ) -> None:
     again = score(tables, bundle).drop("scored_at")
     assert sorted(map(str, again.collect())) == sorted(map(str, scores.drop("scored_at").collect()))
 
 
-def test_no_posts_give_no_scores(bundle: tuple[Bundle, Path], tables: tuple[DataFrame, DataFrame, DataFrame]) -> None:
+def test_no_posts_give_no_scores(bundle: Bundle, tables: tuple[DataFrame, DataFrame, DataFrame]) -> None:
     posts, features, social = tables
     assert score((posts.limit(0), features, social), bundle).count() == 0
 
 
-def test_a_bundle_refuses_other_features(bundle: tuple[Bundle, Path]) -> None:
+def test_a_bundle_refuses_other_features(bundle: Bundle) -> None:
     with pytest.raises(BundleError) as caught:
-        check_features(bundle[0], plan_features(FeatureSettings(families=("color", "lbp"))))
+        check_features(bundle, plan_features(FeatureSettings(families=("color", "lbp"))))
     assert str(caught.value).startswith("Bundle tiny 7 was made for other features than those at hand.\n  got: color ")
     assert "legal: color color-1, lbp lbp-1" in str(caught.value)

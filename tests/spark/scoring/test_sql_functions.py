@@ -10,7 +10,8 @@ import pytest
 from pyspark.errors import PythonException
 from pyspark.sql import DataFrame, Row, SparkSession
 
-from popspark.features.extractor import FeatureSettings, plan_features
+from popspark.features.plan import plan_features
+from popspark.features.settings import FeatureSettings
 from popspark.images import decode as codecs
 from popspark.models.bundle import load_bundle
 from popspark.models.contributions import contributions
@@ -18,7 +19,7 @@ from popspark.models.predictor import Predictor
 from popspark.runtime.errors import BundleError, ConfigError, PathError
 from popspark.scoring.functions import parse_arguments
 from popspark.scoring.register import register
-from popspark.storage.examples import SOCIAL_NAMES
+from popspark.storage.social_values import SOCIAL_NAMES
 from popspark.storage.tables import IMAGES, SOCIAL_FEATURES
 from tests.made_bundles import FAMILIES, write_ranker, write_vscnn
 from tests.spark.features.test_extraction import image_row, jpeg

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jobs.simulate_posts import Config
+from popspark.jobs.simulate_posts import Config
 from popspark.runtime.config import load_config
-from popspark.simulation.pictures import measure_pictures
+from popspark.simulation.image_effects import measure_images
 from popspark.simulation.simulation import simulate_posts
 from popspark.storage.tables import IMAGES, POSTS
 from popspark.storage.warehouse import read_table
@@ -20,8 +20,8 @@ def test_the_command_gives_the_shipped_posts_again(spark):
         (photo.name, photo.read_bytes(), None, None, None, None, "JPEG", "ok", None)
         for photo in sorted((ROOT / "sample" / "photos").iterdir())
     ]
-    pictures = measure_pictures(spark.createDataFrame(rows, IMAGES.schema))
-    again = simulate_posts(spark, config.simulation, pictures).orderBy("post_id").collect()
+    images = measure_images(spark.createDataFrame(rows, IMAGES.schema))
+    again = simulate_posts(spark, config.simulation, images).orderBy("post_id").collect()
     shipped = read_table(spark, POSTS, str(ROOT / "sample" / "posts")).orderBy("post_id").collect()
     assert [row.asDict() for row in again] == [row.asDict() for row in shipped]
 

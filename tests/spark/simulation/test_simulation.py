@@ -15,10 +15,11 @@ from popspark.runtime.errors import ConfigError
 from popspark.simulation import simulation as module
 from popspark.simulation.calibration import LEVELS, QUANTILES
 from popspark.simulation.hashing import normal, power_law_cdf, power_law_rank, uniform
-from popspark.simulation.simulation import MISSING_IMAGE, Simulation, Weights, simulate_posts
+from popspark.simulation.settings import EffectWeights, Simulation
+from popspark.simulation.simulation import MISSING_IMAGE, simulate_posts
 from popspark.storage.tables import POSTS
 
-WEIGHTS = {"user": 0.6, "hashtags": 0.3, "time": 0.2, "picture": 0.4, "noise": 0.5}
+WEIGHTS = {"user": 0.6, "hashtags": 0.3, "time": 0.2, "image": 0.4, "noise": 0.5}
 SIMULATION = Simulation(
     seed=7,
     n_posts=20_000,
@@ -30,7 +31,7 @@ SIMULATION = Simulation(
     n_days=1096,
     share_without_image=0.1,
     n_with_missing_image=3,
-    weights=Weights(**WEIGHTS),
+    weights=EffectWeights(**WEIGHTS),
 )
 
 
@@ -160,7 +161,7 @@ def test_regression_finds_the_stated_weights(posts):
     inner = (label(posts) > 1.1) & (label(posts) < 16)  # below and above, the labels are level
     scores = np.interp(label(posts), QUANTILES[1:], norm.ppf(LEVELS[1:]))
     parts = truth(posts)
-    names = ("user", "hashtags", "time", "picture", "noise")
+    names = ("user", "hashtags", "time", "image", "noise")
     design = np.column_stack(
         [parts["noise" if name == "noise" else f"{name}_effect"] for name in names] + [np.ones(len(posts))]
     )
@@ -188,7 +189,7 @@ def test_pure_noise_leaves_nothing_to_learn(spark):
     posts = in_pandas(simulate_posts(spark, with_settings(weights=only_noise, n_posts=5000), None))
     parts = truth(posts)
     assert parts.expected_popularity.nunique() == 1
-    for name in ("user_effect", "hashtags_effect", "time_effect", "picture_effect"):
+    for name in ("user_effect", "hashtags_effect", "time_effect", "image_effect"):
         assert abs(spearmanr(parts[name], label(posts)).statistic) < 0.05
 
 
@@ -202,7 +203,7 @@ def test_posts_without_an_image_and_with_a_missing_one(posts):
     assert (posts.image_id == MISSING_IMAGE).sum() == 3
     assert posts.image_id.isna().mean() == pytest.approx(0.1, abs=0.01)
     imageless = posts.image_id.isna() | (posts.image_id == MISSING_IMAGE)
-    assert (truth(posts).picture_effect[imageless] == 0).all()
+    assert (truth(posts).image_effect[imageless] == 0).all()
     assert (posts.n_media == posts.image_id.notna()).all()
 
 
@@ -214,8 +215,8 @@ def test_all_weights_zero_are_refused(spark):
     )
 
 
-def test_no_usable_picture_is_refused(spark):
-    none = spark.createDataFrame([], "image_id string, picture_number bigint, picture_effect double")
+def test_no_usable_image_is_refused(spark):
+    none = spark.createDataFrame([], "image_id string, image_number bigint, image_effect double")
     with pytest.raises(ConfigError) as error:
         simulate_posts(spark, SIMULATION, none)
     assert str(error.value) == (

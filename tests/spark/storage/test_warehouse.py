@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
@@ -31,6 +32,17 @@ def test_an_absent_table_and_another_table(spark: SparkSession, tmp_path: Path) 
     spark.range(3).write.parquet(str(tmp_path / "other"))
     with pytest.raises(SchemaError):
         find_table(spark, IMAGES, str(tmp_path / "other"))
+
+
+def test_only_what_is_not_there_counts_as_nothing_yet(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "locked" / "_lock").write_text("{}")
+    assert find_table(spark, IMAGES, str(tmp_path / "locked")) is None
+    assert find_table(spark, SCORES, "table:no_such_table") is None
+    pq.write_table(pa.table({"image_id": ["i"], "IMAGE_ID": ["i"]}), tmp_path / "twice.parquet")
+    unreadable = r"^Cannot read the images table\.\n  where: .*\n  got: \[COLUMN_ALREADY_EXISTS"
+    with pytest.raises(SchemaError, match=unreadable):
+        find_table(spark, IMAGES, str(tmp_path / "twice.parquet"))
 
 
 def test_a_written_table_reads_back_without_undeclared_columns(spark: SparkSession, tmp_path: Path) -> None:

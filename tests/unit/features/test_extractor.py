@@ -8,9 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from popspark.features import Batched, Image, get_family
-from popspark.features.extractor import Extractor, FeatureSettings, PlannedFamily, plan_features
+from popspark.features.extractor import Extractor
+from popspark.features.family import Batched, Image
+from popspark.features.plan import PlannedFamily, plan_features
+from popspark.features.registry import get_family
+from popspark.features.settings import FeatureSettings
 from popspark.images import decode as codecs
+from popspark.images.limits import Limits
+from popspark.runtime.config import validate_section
 from popspark.runtime.errors import ConfigError, WeightsError
 from tests.encoded import encode
 
@@ -60,7 +65,7 @@ def test_the_stand_in_is_batched_and_a_function_is_not() -> None:
 def test_decoding_runs_ahead_no_further_than_two_batches() -> None:
     n_decoded = 0
 
-    def decode(content: bytes, limits: codecs.Limits) -> Image:
+    def decode(content: bytes, limits: Limits) -> Image:
         nonlocal n_decoded
         n_decoded += 1
         return codecs.decode(content, limits)
@@ -84,7 +89,7 @@ def test_decoding_runs_ahead_no_further_than_two_batches() -> None:
 def test_missing_and_refused_contents_are_rows_and_leave_the_batch() -> None:
     deep = Deep()
     contents = [None, b"", b"no image", picture(7), picture(8)[:-30]]
-    extractor = Extractor({"mean": mean, "deep": deep}, batch_size=8, limits=codecs.Limits(max_bytes=10_000))
+    extractor = Extractor({"mean": mean, "deep": deep}, batch_size=8, limits=Limits(max_bytes=10_000))
     rows = list(extractor.extract(contents))
     assert [row.status for row in rows] == ["missing", "empty", "not_an_image", "ok", "corrupt"]
     assert [row.error for row in rows[:4]] == [
@@ -105,7 +110,7 @@ def test_a_whole_batch_of_refusals_never_reaches_the_network() -> None:
 
 
 def test_limits_reach_the_decoder() -> None:
-    (row,) = Extractor({"mean": mean}, 1, codecs.Limits(max_pixels=23)).extract([picture(0)])
+    (row,) = Extractor({"mean": mean}, 1, Limits(max_pixels=23)).extract([picture(0)])
     assert (row.status, row.error) == (
         "too_many_pixels",
         "6 x 4 pixels; the limit is 23 in all",
@@ -209,6 +214,11 @@ def test_weights_of_a_family_that_is_not_asked_for(setting: str) -> None:
     )
 
 
-def test_an_unknown_family() -> None:
-    with pytest.raises(ConfigError, match=r"^Unknown feature family\.\n  got: 'vgg16'\n"):
-        plan_features(FeatureSettings(families=("vgg16",)))
+def test_an_unknown_family_is_no_setting() -> None:
+    with pytest.raises(ConfigError) as raised:
+        validate_section(FeatureSettings, {"families": ["vgg16"]}, "here")
+    assert str(raised.value) == (
+        "This configuration cannot be used.\n  where: here\n  got: families.0 = 'vgg16': Input should be 'color', "
+        "'lbp', 'gist', 'aesthetic', 'vgg19', 'resnet50', 'resnet50_iipa', 'resnet18' or 'efficientnet_lite0'. "
+        "Did you mean 'vgg19'?"
+    )

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import popspark.features.families
-from popspark.features import REGISTRY, Calculate, Family, get_family
+from popspark.features.family import Calculate, Family
+from popspark.features.registry import REGISTRY, get_family
 from popspark.runtime.errors import ConfigError
 from tests.golden.pictures import golden_pictures
 from tests.golden.regenerate import FOLDER, read_golden
@@ -54,10 +55,10 @@ def calculate(family: Family) -> Calculate:
 
 def test_registry_equals_the_files() -> None:
     folder = Path(popspark.features.families.__file__).parent
-    assert {path.stem for path in folder.glob("[!_]*.py")} == set(REGISTRY)
-    assert {name: module.rpartition(".") for name, module in REGISTRY.items()} == {
-        name: ("popspark.features.families", ".", name) for name in REGISTRY
-    }
+    modules = {declared.partition(":")[0] for declared in REGISTRY.values()}
+    assert {f"popspark.features.families.{path.stem}" for path in folder.glob("[!_]*.py")} == modules
+    declared = [get_family(name) for name in REGISTRY]
+    assert len({id(family) for family in declared}) == len(REGISTRY)
 
 
 @pytest.mark.parametrize("name", REGISTRY)

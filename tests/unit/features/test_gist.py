@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.references import gist as literal
 from popspark.features.families import gist
-from tests.references import gist as literal
 
 RNG = np.random.default_rng(20260102)
 TOLERANCE = 1e-6

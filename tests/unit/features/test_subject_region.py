@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from bench.references.subject_region import sharpness, shifted_window_sums
 from popspark.features.families._subject_region import Box, region, sharp_pixels
-from tests.references.subject_region import sharpness, shifted_window_sums
 
 RNG = np.random.default_rng(20260103)
 UNDECIDED = 12 / 2**20  # 12 likelihoods, each rounded by at most half a step, on either side

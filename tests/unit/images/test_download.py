@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from popspark.images import download
-from popspark.images.decode import Limits, sha256
-from popspark.images.download import Downloader, Politeness
+from popspark.images.decode import sha256
+from popspark.images.download import Downloader
+from popspark.images.limits import Limits
+from popspark.images.settings import Politeness
 from tests.misbehaving import Server, png, serve
 
 LIMITS = Limits(max_bytes=100_000)

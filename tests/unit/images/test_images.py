@@ -13,14 +13,15 @@ import tifffile
 from PIL import ExifTags, Image, ImageFile
 
 from popspark.images import decode as codecs
-from popspark.images.decode import ImageRefused, Limits, decode, read_header
+from popspark.images.decode import ImageRefused, decode, read_header
+from popspark.images.limits import DEFAULT_LIMITS, Limits
 from tests.encoded import encode, one_of_each, picture, png, png_chunk
 
 RNG = np.random.default_rng(20260106)
 LOSSY = ("JPEG", "progressive JPEG", "MPO", "WebP", "GIF", "animated GIF")
 
 
-def _refusal(content: bytes, limits: Limits = codecs.DEFAULT_LIMITS) -> tuple[str, str]:
+def _refusal(content: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[str, str]:
     with pytest.raises(ImageRefused) as raised:
         decode(content, limits)
     return raised.value.status, str(raised.value)

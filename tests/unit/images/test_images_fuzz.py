@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from popspark.images.decode import STATUSES, ImageRefused, Limits, decode
+from popspark.images.decode import STATUSES, ImageRefused, decode
+from popspark.images.limits import Limits
 from tests.encoded import one_of_each
 
 LIMITS = Limits(max_bytes=1_000_000, max_pixels=4_000_000)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from popspark.features.extractor import Extractor
-from popspark.images.decode import ImageRefused, Limits
+from popspark.images.decode import ImageRefused
 from popspark.images.isolation import IsolatedDecode
+from popspark.images.limits import Limits
 from tests.killing_decoder import decode
 
 LIMITS = Limits(max_bytes=9)

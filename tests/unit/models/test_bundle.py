@@ -97,14 +97,14 @@ def test_the_folder_holds_what_the_manifest_says_and_no_pickle(folder: Path) -> 
 
 
 def test_writing_twice_gives_the_same_bytes(bundle: Bundle, folder: Path) -> None:
-    before = zip_bundle(folder)
+    before = zip_bundle(load_bundle(folder))
     write_bundle(bundle, folder, "# A card")
-    assert zip_bundle(folder) == before
+    assert zip_bundle(load_bundle(folder)) == before
 
 
 def test_a_zip_equals_its_folder(folder: Path, tmp_path: Path) -> None:
     (folder / "__pycache__").mkdir()
-    (tmp_path / "small.zip").write_bytes(zip_bundle(folder))
+    (tmp_path / "small.zip").write_bytes(zip_bundle(load_bundle(folder)))
     assert_equal(load_bundle(tmp_path / "small.zip"), load_bundle(folder))
 
 
@@ -206,6 +206,23 @@ def test_the_fingerprint_is_that_of_the_files(bundle: Bundle, folder: Path, tmp_
     assert load_bundle(folder).fingerprint == found
 
 
+def test_the_shipped_form_is_named_after_its_content(bundle: Bundle, folder: Path, tmp_path: Path) -> None:
+    name = load_bundle(folder).archive_name
+    assert name.startswith("small-3-")
+    (tmp_path / "sent.zip").write_bytes(zip_bundle(load_bundle(folder)))
+    assert load_bundle(tmp_path / "sent.zip").archive_name == name
+    changes = {"reference": bundle.reference + 1}, {"manifest": {**MANIFEST, "social": {"mode": "paper"}}}
+    for change in changes:
+        write_bundle(replace(bundle, **change), tmp_path / "other", "# A card")
+        assert load_bundle(tmp_path / "other").archive_name != name
+
+
+def test_a_bundle_that_was_not_loaded_has_no_files(bundle: Bundle) -> None:
+    with pytest.raises(PathError) as raised:
+        zip_bundle(bundle)
+    assert str(raised.value) == "A bundle that was not loaded has no files.\n  got: small 3"
+
+
 def test_a_manifest_that_is_not_json(folder: Path) -> None:
     (folder / "manifest.json").write_text('{"format": 1,')
     with pytest.raises(
@@ -268,21 +285,21 @@ def test_a_trunk_is_named_after_its_content_and_found_in_a_folder_or_a_zip(bundl
     manifest = {**MANIFEST, "trunk": {"family": "resnet18", "file": file.name, "sha256": sha256}}
     write_bundle(replace(bundle, manifest=manifest), folder, "# A card")
     found = load_bundle(folder)
-    assert find_trunk(found, folder) == ("resnet18", file, sha256)
+    assert find_trunk(found) == ("resnet18", file, sha256)
 
     sent = tmp_path / "sent.zip"
-    sent.write_bytes(zip_bundle(folder))
+    sent.write_bytes(zip_bundle(load_bundle(folder)))
     assert file.name not in zipfile.ZipFile(sent).namelist()  # it travels as weights
     assert_equal(load_bundle(sent), found)
     with pytest.raises(BundleError, match=r"^The bundle's trunk is missing\."):
-        find_trunk(load_bundle(sent), sent)
+        find_trunk(load_bundle(sent))
 
     whole = Path(make_archive(str(tmp_path / "whole"), "zip", folder))
-    family, unpacked, expected = find_trunk(load_bundle(whole), whole) or ("", Path(), "")
+    family, unpacked, expected = find_trunk(load_bundle(whole)) or ("", Path(), "")
     assert (family, expected, unpacked.name) == ("resnet18", sha256, file.name)
     assert unpacked.read_bytes() == file.read_bytes()
-    assert zip_bundle(whole) == zip_bundle(folder)
-    assert find_trunk(replace(found, manifest=MANIFEST), folder) is None
+    assert zip_bundle(load_bundle(whole)) == zip_bundle(load_bundle(folder))
+    assert find_trunk(replace(found, manifest=MANIFEST)) is None
 
 
 def test_a_reduction_keeps_its_digits_where_the_mean_is_far_above_the_spread() -> None:

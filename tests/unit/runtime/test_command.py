@@ -13,16 +13,19 @@ ROOT = Path(__file__).resolve().parents[3]
 
 JOB = '''"""Counts things, 100 % of them.
 
-    python jobs/count_things.py
+    popspark count-things
 """
 
-from popspark.runtime.command import run
+import sys
+
+from popspark import cli
 from popspark.runtime.config import JobConfig
 from popspark.runtime.errors import BundleError
 
 
 class Config(JobConfig):
-    things: str
+    things: str = "${env.warehouse}/things"
+    """What to count."""
     fate: str = "done"
 
 
@@ -35,28 +38,26 @@ def main(config):
 
 
 if __name__ == "__main__":
-    run(__file__, __doc__, Config, main)
+    sys.modules["popspark.jobs.count_things"] = sys.modules["__main__"]
+    cli.JOBS["Tests"] = {"count-things": "Counts things."}
+    cli.main("count-things")
 '''
 
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("project")
-    (folder / "jobs").mkdir()
-    (folder / "conf" / "env").mkdir(parents=True)
-    (folder / "conf" / "env" / "local.yaml").write_text("warehouse: here\n")
-    (folder / "conf" / "env" / "cluster.yaml").write_text("warehouse: s3://there\n")
-    (folder / "conf" / "count_things.yaml").write_text("things: ${env.warehouse}/things\n")
+    folder = tmp_path_factory.mktemp("job")
+    (folder / "there.yaml").write_text("warehouse: s3://there\n")
     (folder / "mine.yaml").write_text("things: my own\n")
-    (folder / "jobs" / "count_things.py").write_text(JOB)
-    return folder / "jobs" / "count_things.py"
+    (folder / "count_things.py").write_text(JOB)
+    return folder / "count_things.py"
 
 
-def call(job: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def call(job: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, str(job), *arguments],
-        cwd=job.parent.parent,
-        env={"PYTHONPATH": str(ROOT)},
+        cwd=job.parent,
+        env={"PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
         timeout=60,
@@ -67,11 +68,10 @@ def call(job: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("arguments", "printed"),
     [
-        ([], "here/things"),
-        (["--env", "cluster"], "s3://there/things"),
-        (["--env", "conf/env/cluster.yaml"], "s3://there/things"),
+        ([], "warehouse/things"),
+        (["--env", "there.yaml"], "s3://there/things"),
         (["--config", "mine.yaml"], "my own"),
-        (["things=a=b", "--env", "cluster", "fate=done"], "a=b"),
+        (["things=a=b", "--env", "there.yaml", "fate=done"], "a=b"),
     ],
 )
 def test_done(job: Path, arguments: list[str], printed: str) -> None:
@@ -82,7 +82,7 @@ def test_done(job: Path, arguments: list[str], printed: str) -> None:
 def test_a_fault_foreseen_is_a_message_without_a_traceback(job: Path) -> None:
     ended = call(job, "fate=refused")
     assert (ended.returncode, ended.stdout) == (65, "")
-    assert ended.stderr == "count_things: BundleError: The bundle is broken.\n  where: here/things\n"
+    assert ended.stderr == "count_things: BundleError: The bundle is broken.\n  where: warehouse/things\n"
 
 
 def test_a_bad_setting_ends_before_the_job_starts(job: Path) -> None:
@@ -92,10 +92,28 @@ def test_a_bad_setting_ends_before_the_job_starts(job: Path) -> None:
     assert ended.stderr.endswith("unknown key fates; legal keys: env, run_id, things, fate. Did you mean 'fate'?\n")
 
 
-def test_a_missing_env_file(job: Path) -> None:
-    ended = call(job, "--env", "moon")
-    assert ended.returncode == 66
-    assert ended.stderr.startswith("count_things: PathError: No such config file.\n")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--env", "clutser"],
+            "There is no 'clutser' in conf/env.\n  legal: cluster, databricks; or the path of a .yaml file\n"
+            "  fix: Did you mean 'cluster'?\n",
+        ),
+        (
+            ["--config", "sample"],
+            "There is no 'sample' in conf/count_things.\n  legal: none; or the path of a .yaml file\n",
+        ),
+        (["--env", "moon.yaml"], "No such config file.\n  where: moon.yaml\n  legal: mine.yaml, there.yaml\n"),
+    ],
+)
+def test_a_missing_file(job: Path, arguments: list[str], message: str) -> None:
+    ended = call(job, *arguments)
+    assert (ended.returncode, ended.stderr) == (66, f"count_things: PathError: {message}")
+
+
+def test_an_environment_by_its_name(job: Path) -> None:
+    assert call(job, "--env", "cluster", POPSPARK_WAREHOUSE="s3://lake").stdout == "s3://lake/things\n"
 
 
 def test_what_nobody_foresaw_keeps_its_traceback(job: Path) -> None:
@@ -139,11 +157,16 @@ def test_a_run_id_that_is_no_file_name(job: Path, run_id: str) -> None:
 def test_an_unusable_command_line(job: Path) -> None:
     ended = call(job, "--evn", "cluster")
     assert ended.returncode == 2
-    assert ended.stderr.startswith("usage: count_things [-h] [--env ENV] [--config CONFIG]")
+    assert ended.stderr.startswith("Usage: popspark count-things [OPTIONS] [KEY=VALUE]...")
+    assert "--evn" in ended.stderr
 
 
-def test_help_is_the_job_s_docstring(job: Path) -> None:
+def test_help_is_the_job_s_docstring_and_its_settings(job: Path) -> None:
     ended = call(job, "--help")
     assert ended.returncode == 0
-    assert "Counts things, 100 % of them.\n\n    python jobs/count_things.py\n" in ended.stdout
-    assert "instead of conf/count_things.yaml" in ended.stdout
+    assert "Counts things, 100 % of them.\n\n      popspark count-things\n" in ended.stdout
+    assert [line.strip() for line in ended.stdout.partition("Settings:\n")[2].splitlines()[:3]] == [
+        "things=${env.warehouse}/things",
+        "What to count. (str)",
+        "fate=done",
+    ]

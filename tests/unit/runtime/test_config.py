@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
 import pytest
 from pydantic import ValidationError
 
-from popspark.runtime.config import JobConfig, Section, load_config
+from popspark.runtime.config import Env, JobConfig, Section, find_conf, load_config
 from popspark.runtime.errors import ConfigError, PathError, PopsparkError
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class Model(Section):
@@ -32,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def load(folder: Path, *overrides: str) -> Config:
-    return load_config(Config, folder / "job.yaml", folder / "env.yaml", overrides)
+    return load_config(Config, overrides, folder / "job.yaml", folder / "env.yaml")
 
 
 def refusal(folder: Path, *overrides: str, kind: type[PopsparkError] = ConfigError) -> str:
@@ -83,7 +86,7 @@ def test_all_faults_are_told_at_once(folder: Path) -> None:
     assert refusal(folder, "model.kind=gbdt") == (
         "This configuration cannot be used.\n"
         "  where: job.yaml with env.yaml and model.kind=gbdt\n"
-        "  got: missing key posts; set it in the file or as posts=VALUE\n"
+        "  got: missing key posts; set it as posts=VALUE\n"
         "       model.layers = 'many': Input should be a valid integer, unable to parse string as an integer\n"
         "       model.kind = 'gbdt': Input should be 'cnn' or 'svr'\n"
         "       unknown key model.kindd; legal keys: layers, kind. Did you mean 'kind'?\n"
@@ -143,13 +146,38 @@ def test_an_override_whose_value_is_not_yaml(folder: Path, override: str) -> Non
 
 def test_a_missing_file_lists_its_siblings(folder: Path) -> None:
     with pytest.raises(PathError) as raised:
-        load_config(Config, folder / "jbo.yaml", folder / "env.yaml")
+        find_conf(f"{folder}/jbo.yaml", folder="env")
     assert str(raised.value) == (
         f"No such config file.\n  where: {folder}/jbo.yaml\n  legal: {folder}/env.yaml, {folder}/job.yaml"
     )
     with pytest.raises(PathError) as raised:
-        load_config(Config, folder / "job.yaml", folder / "none" / "env.yaml")
+        find_conf(f"{folder}/none/env.yaml", folder="env")
     assert str(raised.value) == f"No such config file.\n  where: {folder}/none/env.yaml\n  legal: none"
+
+
+def test_defaults_stand_in_code_and_may_refer_to_each_other() -> None:
+    class Job(JobConfig):
+        posts: str = "${env.warehouse}/posts"
+        model: Model = Model(layers=4)
+
+    config = load_config(Job, ["model.kind=svr"])
+    assert (config.posts, config.model) == ("warehouse/posts", Model(layers=4, kind="svr"))
+    assert load_config(Job, ["env.warehouse=/lake"]).posts == "/lake/posts"
+
+
+def test_an_environment_replaces_the_local_one_whole(folder: Path) -> None:
+    (folder / "env.yaml").write_text("warehouse: /data\n")
+    assert load(folder).env == Env(warehouse="/data")
+
+
+@pytest.mark.parametrize(
+    "job", sorted(path.parent.name for path in ROOT.glob("conf/*/*.yaml") if path.parent.name != "env")
+)
+def test_every_preset_is_one_of_its_job(job: str) -> None:
+    model = import_module(f"popspark.jobs.{job}").Config
+    for preset in (ROOT / "conf" / job).iterdir():
+        assert load_config(model, preset=preset) != load_config(model)
+        assert preset.read_text().startswith("# ")
 
 
 @pytest.mark.parametrize("content", [b"posts: [1,\n", b"posts: a\nposts: b\n", b"posts: \xff\n", b"posts: ${env.x\n"])
@@ -167,4 +195,4 @@ def test_a_file_that_is_a_list(folder: Path, name: str) -> None:
 def test_an_empty_file_has_no_values(folder: Path) -> None:
     (folder / "job.yaml").write_text("")
     assert load(folder, "posts=x").model == Model()
-    assert refusal(folder).endswith("got: missing key posts; set it in the file or as posts=VALUE")
+    assert refusal(folder).endswith("got: missing key posts; set it as posts=VALUE")

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from popspark.runtime import errors
-from popspark.runtime.errors import ConfigError, PopsparkError, closest
+from popspark.runtime.errors import ConfigError, PopsparkError, closest, unknown
 
 EXIT_CODES = {  # sysexits.h, as the os module has it where the platform does
     "PopsparkError": 1,
@@ -48,3 +48,10 @@ def test_closest_names_the_nearest_or_nothing() -> None:
     assert closest("visual", iter(["social", "visual"])) == "Did you mean 'visual'?"
     assert closest("zzz", ["social", "visual"]) == ""
     assert closest("visual", []) == ""
+
+
+def test_an_unknown_name_is_told_with_the_legal_ones_and_the_nearest() -> None:
+    assert str(unknown("label rule", "twiter", iter(["twitter", "given"]), where="rule")) == (
+        "Unknown label rule.\n  where: rule\n  got: 'twiter'\n  legal: twitter, given\n  fix: Did you mean 'twitter'?"
+    )
+    assert str(unknown("origin", "zzz", ["x_api"])) == "Unknown origin.\n  got: 'zzz'\n  legal: x_api"

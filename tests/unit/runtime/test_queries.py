@@ -20,7 +20,7 @@ def test_it_is_one_query_in_spark_s_dialect(name: str) -> None:
 
 
 def _mentions(name: str, code: str) -> bool:
-    """Whole, or as the stem of `load_sql(f"labels_{rule}")` with its ending named elsewhere in the same file."""
+    """Whole, or as the stem of `load_sql(f"labels_{rule}")` with its ending named elsewhere in the room."""
     whole = f'load_sql(__package__, "{name}")' in code or f'load_sql("{TEXTS[name]}", "{name}")' in code
     parts = [(name[:i], name[i + 1 :]) for i, letter in enumerate(name) if letter == "_"]
     return whole or any(
@@ -29,9 +29,9 @@ def _mentions(name: str, code: str) -> bool:
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_some_code_loads_it(name: str) -> None:
-    files = [*PACKAGE.rglob("*.py"), *(PACKAGE.parent / "jobs").glob("*.py")]
-    assert any(_mentions(name, path.read_text()) for path in files)
+def test_its_room_loads_it(name: str) -> None:
+    rooms = [PACKAGE / TEXTS[name].rpartition(".")[2], PACKAGE / "jobs"]
+    assert _mentions(name, "".join(path.read_text() for room in rooms for path in room.glob("*.py")))
 
 
 def test_there_are_queries() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from popspark.runtime.errors import PathError
-from popspark.storage.examples import SOCIAL_GROUPS, SOCIAL_NAMES, ExamplesRecord, PairExamplesRecord
+from popspark.storage.examples import ExamplesRecord, PairExamplesRecord
+from popspark.storage.social_values import SOCIAL_GROUPS, SOCIAL_NAMES
 from tests.made_examples import made_record
 
 
@@ -29,7 +30,7 @@ def test_a_record_of_an_earlier_version_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "rows_are", "job"),
-    [(ExamplesRecord, "examples", "build_examples"), (PairExamplesRecord, "pair examples", "build_pair_examples")],
+    [(ExamplesRecord, "examples", "build-examples"), (PairExamplesRecord, "pair examples", "build-pair-examples")],
 )
 def test_without_a_record_there_are_no_examples(
     kind: type[ExamplesRecord | PairExamplesRecord], rows_are: str, job: str, tmp_path: Path
@@ -37,7 +38,7 @@ def test_without_a_record_there_are_no_examples(
     with pytest.raises(PathError) as raised:
         kind.load(tmp_path / "t")
     where = tmp_path / "t.json"
-    assert str(raised.value) == f"There are no {rows_are}.\n  where: {where}\n  fix: run jobs/{job}.py first"
+    assert str(raised.value) == f"There are no {rows_are}.\n  where: {where}\n  fix: run popspark {job} first"
 
 
 def test_the_social_groups_are_the_paper_s() -> None:

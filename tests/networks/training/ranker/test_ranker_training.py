@@ -17,8 +17,9 @@ from PIL import Image
 from torch import nn
 from torchvision import models
 
-from popspark.features.extractor import plan_bundle
-from popspark.images.decode import DEFAULT_LIMITS, decode, shrink
+from popspark.features.plan import plan_bundle
+from popspark.images.decode import decode, shrink
+from popspark.images.limits import DEFAULT_LIMITS
 from popspark.models.bundle import load_bundle
 from popspark.models.predictor import Predictor
 from popspark.networks.weights import file_sha256
@@ -99,7 +100,7 @@ def test_the_bundle_s_scores_are_the_fitted_ones(sharp: tuple[FittedRanker, Rank
     bundle = load_bundle(folder / "bundle")
     assert (bundle.manifest["kind"], dict(bundle.network)) == ("ranker", {})
     assert list(bundle.feature_versions) == ["efficientnet_lite0"]
-    (planned,) = plan_bundle(bundle, folder / "bundle", "cpu", 8, {})
+    (planned,) = plan_bundle(bundle, "cpu", 8, {})
     rows = pq.read_table(folder / "pair_examples" / "split=test").slice(0, 4).to_pylist()
     features = planned.load("cpu", planned.weights_path)([decode(row["thumbnail_l"]) for row in rows])
     predictor = Predictor(bundle)
@@ -149,7 +150,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def ranked(folder: Path, photographs: Path) -> Album:
     bundle = load_bundle(folder / "bundle")
-    planned = plan_bundle(bundle, folder / "bundle", "cpu", 4, {})
+    planned = plan_bundle(bundle, "cpu", 4, {})
     return rank_album(find_photographs(str(photographs)), bundle, planned, "cpu", 4, DEFAULT_LIMITS)
 
 
@@ -199,7 +200,7 @@ def test_a_trunk_fitted_anew_travels_with_its_bundle(whole: tuple[FittedRanker, 
     bundle = load_bundle(path)
     assert bundle.manifest["features"][0]["weights"].startswith("fitted:")
     assert "started from random" in (path / "README.md").read_text()
-    (planned,) = plan_bundle(bundle, path, "cpu", 4, {})
+    (planned,) = plan_bundle(bundle, "cpu", 4, {})
     assert planned.weights_path == str(path / bundle.manifest["trunk"]["file"])
     rows = pq.read_table(folder / "pair_examples" / "split=test").slice(0, 3).to_pylist()
     features = planned.load("cpu", planned.weights_path)([decode(row["thumbnail_r"]) for row in rows])
@@ -225,7 +226,7 @@ def test_an_altered_trunk_is_refused(whole: tuple[FittedRanker, Path], tmp_path:
     file = path / bundle.manifest["trunk"]["file"]
     file.write_bytes(file.read_bytes()[:-1] + b"\x00")
     with pytest.raises(WeightsError, match=r"^The weights of resnet18 are not the file that was asked for\."):
-        plan_bundle(bundle, path, "cpu", 4, {})
+        plan_bundle(bundle, "cpu", 4, {})
 
 
 def test_the_iipa_checkpoint_taken_as_it_is_scores_as_its_own_network_does(tmp_path: Path) -> None:

@@ -1,0 +1,36 @@
+"""What a table's declaration is, and the types of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pyspark.sql import types as t
+
+STRING, LONG, INT, DOUBLE = t.StringType(), t.LongType(), t.IntegerType(), t.DoubleType()
+TIMESTAMP, BOOLEAN, BINARY = t.TimestampType(), t.BooleanType(), t.BinaryType()
+STRINGS, FLOATS, TEXT_BY_NAME = t.ArrayType(STRING), t.ArrayType(t.FloatType()), t.MapType(STRING, STRING)
+
+
+@dataclass(frozen=True)
+class Table:
+    """name: plural noun. columns: name -> type. key: the columns that name a row; never null.
+
+    required: other columns that may not be null. partitioned_by: folders on disk. is_sliced: such a folder is
+    replaced as a whole, by `popspark.storage.slices`; the table may also be one of the catalog, `table:NAME`, or Delta.
+    ordered_by: within each file. parquet: options of its writer, where Spark's are not right for it.
+    """
+
+    name: str
+    columns: dict[str, t.DataType]
+    key: tuple[str, ...]
+    required: tuple[str, ...] = ()
+    partitioned_by: tuple[str, ...] = ()
+    is_sliced: bool = False
+    ordered_by: tuple[str, ...] = ()
+    parquet: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def schema(self) -> t.StructType:
+        never_null = {*self.key, *self.required}
+        return t.StructType([t.StructField(name, kind, name not in never_null) for name, kind in self.columns.items()])
