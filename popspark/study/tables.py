@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from popspark.evaluation.metrics import Estimate
 from popspark.study import published
-from popspark.study.page_facts import METRIC_TITLES, MODE_TITLES, MODELS, CellFacts, Result, StudyFacts
+from popspark.study.facts import METRIC_TITLES, MODE_TITLES, MODELS, CellFacts, Result, StudyFacts
 
 TITLES = {
     "user_rank": "User id (rank by average views)",
@@ -122,13 +122,13 @@ def table_5(facts: StudyFacts) -> StudyTable:
     names = [name for name in facts.sets if name != "fused"]
     names += ["visual+social"] if "visual" in facts.sets else []
     grids = []
-    for place, (metric, title) in enumerate(METRIC_TITLES.items()):
+    for number, (metric, title) in enumerate(METRIC_TITLES.items()):
         rows = []
         for name in names:
             entries = []
             for model in models:
                 result, stated = found.get((model, name)), published.TABLE_5.get((model, name))
-                entries.append(Entry(result.test[metric] if result else None, stated[place] if stated else None))
+                entries.append(Entry(result.test[metric] if result else None, stated[number] if stated else None))
             rows.append(((_features_title(name, facts),), entries))
         grids.append(Grid(title, ("features",), tuple(MODELS[m] for m in models), rows))
     used = {r.model: r.used for r in facts.main.results if r.model in models}
@@ -202,7 +202,7 @@ def cells_table(facts: StudyFacts) -> StudyTable:
 
 
 def all_tables(facts: StudyFacts) -> Mapping[str, StudyTable]:
-    """By name, in the order of the report. Table VII only where there are pictures."""
+    """By name, in the order of the report. Table VII only where there are images."""
     tables = [*correlation_tables(facts), shares_table(facts), variants_table(facts), table_4(facts), table_5(facts)]
     tables += [table_6(facts), *([table_7(facts)] if facts.main.best("vscnn_ef") else []), cells_table(facts)]
     return {table.name: table for table in tables}

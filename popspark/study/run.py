@@ -22,8 +22,8 @@ from popspark.study.cells import Cell, key_of
 from popspark.study.feature_sets import FeatureSet, feature_sets
 from popspark.study.fits import BASELINES, KEYS, FitTask, run_fit
 from popspark.study.settings import StudySettings
-from popspark.training.cnn import count_splits, write_reduced
-from popspark.training.reduction import fit_moments, reduce_moments
+from popspark.training.examples import count_splits
+from popspark.training.reduction import fit_moments, reduce_moments, write_reduced
 from popspark.training.settings import Initialisation
 
 Tell = Callable[[str], None]
@@ -52,10 +52,10 @@ def reduce_cell(cell: Cell, sets: Mapping[str, FeatureSet], scale_first: bool, f
         reductions = {}
         for name, one in sets.items():
             offset = first if one.modality == "social" else 0
-            part = moments.part(offset + one.part.start, offset + (one.part.stop or one.dim))
-            reductions[name] = reduce_moments(part, one.n_components, scale_first, f"{cell.examples}, {one.title}")
+            own = moments.select(offset + one.range.start, offset + (one.range.stop or one.dim))
+            reductions[name] = reduce_moments(own, one.n_components, scale_first, f"{cell.examples}, {one.title}")
         folder.parent.mkdir(parents=True, exist_ok=True)
-        write_reduced(cell.examples, folder, reductions, {name: one.part for name, one in sets.items()}, KEYS)
+        write_reduced(cell.examples, folder, reductions, {name: one.range for name, one in sets.items()}, KEYS)
     return folder
 
 
@@ -122,12 +122,12 @@ class Study:
 
     def run(self, main: Cell, others: list[Cell]) -> StudyResults:
         """Raises `TrainingError` where a split has no rows, or the data cannot be reduced."""
-        if main.refused or main.making is None:
+        if main.refused or main.record is None:
             raise TrainingError("There is no main data to study.", where=main.name, got=main.refused)
         cells = [main, *(cell for cell in others if not cell.refused)]
         for cell in cells:
             count_splits(cell.examples)
-        sets = feature_sets(main.making)
+        sets = feature_sets(main.record)
         ways = [True, False]
         self._all(
             reduce_cell, [(main, sets, w, self._folder(main, w) / "reduced") for w in ways], "reduced, main data:"
