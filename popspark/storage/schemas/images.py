@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from popspark.storage.schemas.table import BINARY, FLOATS, INT, LONG, STRING, TIMESTAMP, Table
+from popspark.storage.schemas.table import FLOATS, INT, LONG, STRING, TIMESTAMP, Table
 
 IMAGES = Table(
     "images",
     {
         "image_id": STRING,
-        "content": BINARY,
+        "uri": STRING,  # where its bytes are; null where they are not read again
         "sha256": STRING,
         "n_bytes": LONG,
         "width_px": INT,
