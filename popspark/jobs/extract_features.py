@@ -18,7 +18,7 @@ from collections import Counter
 from pyspark.sql import DataFrame
 
 from popspark.features.extraction import Extraction
-from popspark.features.lacking_features import extract_missing
+from popspark.features.missing_features import extract_missing
 from popspark.features.plan import plan_features
 from popspark.features.settings import FeatureSettings
 from popspark.images.limits import Limits

@@ -16,13 +16,10 @@ from pathlib import Path
 
 from pyspark.sql import DataFrame
 
+from popspark.features.door import features_for
 from popspark.features.extraction import Extraction
-from popspark.features.lacking_features import extract_wanted
 from popspark.features.plan import plan_bundle
-from popspark.features.projection import project_features
 from popspark.features.settings import Device
-from popspark.features.stored_files import collect_few
-from popspark.features.stored_parts import project_stored
 from popspark.images.limits import Limits
 from popspark.models.bundle import load_bundle
 from popspark.models.shipping import ship_bundle
@@ -88,11 +85,8 @@ def _score(config: Config, record: Run) -> None:
     social = social_features(spark, posts, bundle.manifest["social"]["mode"]) if needs_social else None
 
     def score(inputs: DataFrame) -> DataFrame:
-        ids = collect_few(inputs) if stored is not None else None
-        parts = project_features(extract_wanted(inputs, images, stored, extraction, ids), bundle)
-        if stored is not None:
-            parts = parts.unionByName(project_stored(stored, ids, bundle))
-        return score_posts(inputs, parts, bundle, config.run_id)
+        features = features_for(inputs, bundle, images, stored, extraction)
+        return score_posts(inputs, features, bundle, config.run_id)
 
     with open_slices(spark, SCORES, config.scores, config.run_id, config.lock_wait_seconds) as slices:
         record.mark_killed(slices.lock.broken)

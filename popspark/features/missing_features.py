@@ -1,4 +1,4 @@
-"""Which features of which images are not stored yet, and only these extracted."""
+"""Features that are not stored yet, and only these, extracted."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from popspark.features.stored_files import find_present, sha_key
 from popspark.storage.tables import IMAGE_FEATURES
 from popspark.storage.warehouse import no_rows
 
-FEW = 2_000_000
-"""Images whose keys are sent to every task, some 50 MB, rather than joined by a shuffle of images."""
-FEW_FILES = 1000
-"""Of the images table, that are read by their names in the place of all. (Spark prunes files by `_metadata.file_path`
-only in a filter right on the scan.)
+MAX_BROADCAST_IMAGES = 2_000_000
+"""Most images whose keys are broadcast, some 50 MB; for more, Spark shuffles the images table instead."""
+MAX_NAMED_FILES = 1000
+"""Most files of the images table that are read by their names; where the images stand in more, all files are read.
+
+Named, because Spark leaves files out by `_metadata.file_path` only where that is a filter right on the scan.
 """
 
 
@@ -37,28 +38,31 @@ def extract_missing(images: DataFrame, stored: DataFrame | None, extraction: Ext
 def extract_wanted(
     wanted: DataFrame, images: DataFrame, stored: DataFrame | None, extraction: Extraction, ids: pa.Array | None
 ) -> DataFrame:
-    """`extract_missing` of the images in `wanted` (image_id, sha256). ids: theirs, where they are few.
+    """image_features rows of the images in `wanted` (image_id, sha256) that `stored` does not have, as above.
 
-    images, stored: the tables as they were read.
+    images, stored: the tables as they were read. ids: of the wanted images, as `collect_ids` gives them.
     Families that the same images lack are extracted together, so each image is decoded once however much it lacks.
     """
     lacking = _find_lacking(wanted, stored, extraction.planned, ids)
     # Counted first: where nothing is lacking, as a rule, the bytes of no image are read.
     counts = {row["lacks"]: row["count"] for row in lacking.groupBy("lacks").count().collect()}
-    parts = []
-    for lacks, n in sorted(counts.items()):
-        planned = tuple(p for place, p in enumerate(extraction.planned) if lacks >> place & 1)
-        part = _take_images(images, lacking.where(f.col("lacks") == lacks), n)
-        parts.append(to_feature_rows(extract_features(part, replace(extraction, planned=planned)), planned))
-    if not parts:
+    extracted = []
+    for lacks, n_images in sorted(counts.items()):
+        planned = tuple(p for n, p in enumerate(extraction.planned) if lacks >> n & 1)
+        taken = _take_images(images, lacking.where(f.col("lacks") == lacks), n_images)
+        extracted.append(to_feature_rows(extract_features(taken, replace(extraction, planned=planned)), planned))
+    if not extracted:
         return no_rows(images.sparkSession, IMAGE_FEATURES)
-    return reduce(DataFrame.unionByName, parts)
+    return reduce(DataFrame.unionByName, extracted)
 
 
 def _find_lacking(
     wanted: DataFrame, stored: DataFrame | None, planned: tuple[PlannedFamily, ...], ids: pa.Array | None
 ) -> DataFrame:
-    """image_id, key and `lacks`: bit n is set where the n-th of the families is not stored, and one at least is."""
+    """Wanted images of which some family is not stored: image_id, key and `lacks`, a number as a set of families.
+
+    Its bit n is set where the n-th of the families is not stored.
+    """
     rows = wanted.where("image_id IS NOT NULL").select("image_id", sha_key().alias("key"))
     everything = f.lit((1 << len(planned)) - 1)
     if stored is None:
@@ -70,21 +74,27 @@ def _find_lacking(
 
 
 def _hash(key: Column | str) -> Column:
-    """Of an image and its bytes: a broadcast of longs is small. Two that share one cost a row that nobody reads."""
+    """A column with one number for an image's id and key, so that a broadcast of many stays small.
+
+    Two images of one number do no harm: features are extracted of both, and one of them are not read.
+    """
     return f.xxhash64("image_id", key).alias("id_hash")
 
 
-def _take_images(images: DataFrame, lacking: DataFrame, n: int) -> DataFrame:
-    """The images of these keys, n of them, from the files that hold them: a night's are in a few of the table's."""
+def _take_images(images: DataFrame, lacking: DataFrame, n_lacking: int) -> DataFrame:
+    """Rows of images for the n_lacking keys in `lacking`, read from the files that hold them.
+
+    A night's new images stand in few of the table's files.
+    """
     taken, id_hash = lacking.select(_hash("key")), _hash(sha_key())
-    if n > FEW:
+    if n_lacking > MAX_BROADCAST_IMAGES:
         return images.withColumn("id_hash", id_hash).join(taken, "id_hash", "left_semi").drop("id_hash")
     if images.inputFiles():
-        places = images.select(id_hash, f.col("_metadata.file_path").alias("file"))
-        places = places.join(f.broadcast(taken), "id_hash", "left_semi").select("file").distinct()
-        files = [unquote(row["file"]) for row in places.limit(FEW_FILES + 1).collect()]
+        located = images.select(id_hash, f.col("_metadata.file_path").alias("file"))
+        located = located.join(f.broadcast(taken), "id_hash", "left_semi").select("file").distinct()
+        files = [unquote(row["file"]) for row in located.limit(MAX_NAMED_FILES + 1).collect()]
         if not files:  # as of posts whose images are missing
             return images.limit(0)
-        if len(files) <= FEW_FILES:
+        if len(files) <= MAX_NAMED_FILES:
             images = images.sparkSession.read.schema(images.schema).parquet(*files)
     return images.withColumn("id_hash", id_hash).join(f.broadcast(taken), "id_hash", "left_semi").drop("id_hash")
