@@ -140,8 +140,9 @@ def scoring_row(spark: Any, n_posts: int, work: Path) -> Row:
     """Scores from stored features against the forward pass from arrays in memory, on as many threads."""
     from pyspark.sql import functions as f
 
-    from popspark.features.stored_files import collect_few
-    from popspark.features.stored_parts import project_stored
+    from popspark.features.projection import gather_projections
+    from popspark.features.stored_files import collect_ids
+    from popspark.features.stored_projections import project_stored
     from popspark.models.bundle import load_bundle
     from popspark.models.shipping import ship_bundle
     from popspark.scoring.inputs import scoring_inputs
@@ -164,8 +165,8 @@ def scoring_row(spark: Any, n_posts: int, work: Path) -> Row:
 
     def score() -> None:
         inputs = scoring_inputs(posts, images, values, bundle)
-        parts = project_stored(features, collect_few(posts), bundle)
-        score_posts(inputs, parts, bundle, "r1").write.format("noop").mode("overwrite").save()
+        found = gather_projections(project_stored(features, collect_ids(posts), bundle), bundle)
+        score_posts(inputs, found, bundle, "r1").write.format("noop").mode("overwrite").save()
 
     seconds = best_seconds(score)
     n_each = n_posts // N_TASKS // 1024 * 1024

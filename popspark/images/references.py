@@ -16,11 +16,11 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pandas as pd
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as f
 
 from popspark.images.decode import ImageRefused, sha256
 from popspark.images.limits import Limits
@@ -28,9 +28,6 @@ from popspark.runtime.errors import ConfigError
 
 OBJECT_STORES = {"s3": "s3", "s3a": "s3", "gs": "gs", "az": "az", "abfs": "abfs", "abfss": "abfss"}
 """Schemes to obstore's."""
-BLOBS_AT_ONCE = 16
-"""Rows of a table with a column of bytes that Spark's Parquet reader takes at once; 4,096 by default, which at 200 kB
-fill a heap of 1 GB."""
 
 
 @dataclass(frozen=True)
@@ -54,23 +51,18 @@ class Reference:
         return content
 
 
-def reference(images: DataFrame) -> Column:
-    """The struct column that `references_of` takes, from the columns of an images table.
+def references_of(batch: pd.DataFrame | pd.Series) -> Iterator[Reference]:
+    """The images of a batch of a pandas UDF; on executors.
 
-    A table with a column `content` is read so that its bytes fit the JVM's heap, from here on in this session.
+    batch: rows of `popspark.images.table.reference`, or of one column of uris or bytes.
     """
-    fields = ["uri", "sha256", "n_bytes"]
-    if "content" in images.columns:
-        images.sparkSession.conf.set("spark.sql.parquet.columnarReaderBatchSize", str(BLOBS_AT_ONCE))
-        fields.append("content")
-    return f.struct(*fields)
-
-
-def references_of(batch: pd.DataFrame) -> Iterator[Reference]:
-    """Rows of `reference`, as a pandas UDF gets them; on executors."""
-    for row in batch.itertuples(index=False):
-        n_bytes = None if pd.isna(row.n_bytes) else int(row.n_bytes)
-        yield Reference(row.uri, row.sha256, n_bytes, getattr(row, "content", None))
+    if isinstance(batch, pd.DataFrame):
+        for row in batch.itertuples(index=False):
+            n_bytes = None if pd.isna(row.n_bytes) else int(row.n_bytes)
+            yield Reference(row.uri, row.sha256, n_bytes, getattr(row, "content", None))
+        return
+    for value in batch:
+        yield Reference(None, content=value) if isinstance(value, bytes) else Reference(value)
 
 
 def read_uri(uri: str, max_bytes: int) -> bytes:
@@ -147,3 +139,21 @@ def _read_by_pyarrow(uri: str, max_bytes: int) -> bytes:
     with filesystem.open_input_stream(path) as stream:
         content: bytes = stream.read()
         return content
+
+
+def write_once(uri: str, content: bytes) -> str:
+    """Stores the bytes whole or not at all, and returns the uri. A uri that is there already is left as it is.
+
+    For names that follow from the content: whoever wrote it first wrote the same. On executors.
+    """
+    if uri.partition("://")[0] in OBJECT_STORES:
+        url, key = split_uri(uri)
+        open_store(url).put(key, content)
+        return uri
+    path = Path(uri)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=path.parent, prefix="_", delete=False) as stream:
+            stream.write(content)
+        os.replace(stream.name, path)
+    return uri

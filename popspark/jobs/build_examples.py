@@ -36,15 +36,16 @@ class Config(JobConfig):
 
 
 def main(config: Config) -> None:
+    from popspark.images.table import read_images
     from popspark.posts.examples import write_examples
     from popspark.runtime.session import get_session
-    from popspark.storage.tables import IMAGE_FEATURES, IMAGES, POSTS
+    from popspark.storage.tables import IMAGE_FEATURES, POSTS
     from popspark.storage.warehouse import read_table
 
     spark = get_session("build_examples", config.env.spark)
     made = write_examples(
         read_table(spark, POSTS, config.posts),
-        read_table(spark, IMAGES, config.images),
+        read_images(spark, config.images),
         read_table(spark, IMAGE_FEATURES, config.image_features),
         config.examples,
         features=config.features,

@@ -41,16 +41,17 @@ class Config(JobConfig):
 
 def main(config: Config) -> None:
     from popspark.images import decode as codecs
+    from popspark.images.table import read_images
     from popspark.pairs.examples import join_pair_examples, judge_pairs, make_thumbnails
     from popspark.runtime.session import get_session
     from popspark.storage.examples import PairExamplesRecord
-    from popspark.storage.tables import IMAGES, PAIR_AUDIT, PAIR_EXAMPLES, PAIR_POSTS, PAIRS, POSTS, THUMBNAILS
+    from popspark.storage.tables import PAIR_AUDIT, PAIR_EXAMPLES, PAIR_POSTS, PAIRS, POSTS, THUMBNAILS
     from popspark.storage.warehouse import count_by_status, read_table, write_table
 
     spark = get_session("build_pair_examples", config.env.spark)
     pairs = read_table(spark, PAIRS, config.pairs)
     posts = read_table(spark, PAIR_POSTS, config.pair_posts)
-    images = read_table(spark, IMAGES, config.images)
+    images = read_images(spark, config.images)
     write_table(make_thumbnails(images, pairs, posts, config.image_limits), THUMBNAILS, config.thumbnails)
     thumbnails = read_table(spark, THUMBNAILS, config.thumbnails)
     judged = judge_pairs(pairs, posts, thumbnails, config.seed).persist()

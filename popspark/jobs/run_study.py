@@ -47,8 +47,9 @@ class Config(JobConfig):
 
 
 def main(config: Config) -> None:
+    from popspark.images.table import read_images
     from popspark.runtime.session import get_session
-    from popspark.storage.tables import IMAGE_FEATURES, IMAGES, POSTS
+    from popspark.storage.tables import IMAGE_FEATURES, POSTS
     from popspark.storage.warehouse import read_table
     from popspark.study.gathering import gather_facts
     from popspark.study.inputs import build_cells, read_shown_images
@@ -58,7 +59,7 @@ def main(config: Config) -> None:
     stages = Stages()
     spark = get_session("run_study", config.env.spark)
     posts = read_table(spark, POSTS, config.posts)
-    images = read_table(spark, IMAGES, config.images)
+    images = read_images(spark, config.images)
     cells = list(
         build_cells(
             posts,

@@ -15,6 +15,7 @@ import numpy as np
 from popspark.features.extractor import Extractor
 from popspark.features.plan import PlannedFamily
 from popspark.images.limits import Limits
+from popspark.images.references import Reference
 from popspark.models.bundle import Bundle
 from popspark.models.predictor import Predictor
 from popspark.networks.devices import choose_device
@@ -91,7 +92,7 @@ def rank_album(
     extractor = Extractor({p.name: p.load(on, p.weights_path) for p in planned}, batch_size, limits)
     predictor = Predictor(bundle)
     kept, projections, refused = [], [], []
-    for path, found in zip(paths, extractor.extract(path.read_bytes() for path in paths), strict=True):
+    for path, found in zip(paths, extractor.extract(Reference(str(path)) for path in paths), strict=True):
         if found.status != "ok":
             refused.append((path, found.status, found.error or ""))
             continue

@@ -9,12 +9,12 @@ from typing import Any
 from pyspark.sql import DataFrame
 
 from popspark.features.settings import FeatureSettings
-from popspark.images.decode import ImageRefused, decode
+from popspark.images.limits import DEFAULT_LIMITS
+from popspark.images.table import thumbnails
 from popspark.posts.examples import write_examples
 from popspark.posts.settings import LabelSettings, SplitGroup, SplitSettings
 from popspark.posts.social import MODES
 from popspark.posts.splits import STRATEGIES
-from popspark.report.figures import thumbnail
 from popspark.runtime.errors import LeakError
 from popspark.storage.examples import ExamplesRecord
 from popspark.study.cells import Cell, key_of
@@ -71,13 +71,6 @@ def read_shown_images(
         if post_id in found and len(chosen) < n_wanted:
             chosen.setdefault(found[post_id].sha256, found[post_id])
     ids = [row.image_id for row in chosen.values()]
-    rows = images.where(images.image_id.isin(ids)).select("image_id", "content").collect()
-    contents = {row.image_id: bytes(row.content) for row in rows}
-    shown = []
-    for row in chosen.values():
-        try:
-            small = thumbnail(decode(contents[row.image_id]))
-        except ImageRefused:
-            continue  # it had features once, so the file was changed since
-        shown.append({"post_id": row.post_id, "image": small})
-    return shown
+    small = thumbnails(images.where(images.image_id.isin(ids)), DEFAULT_LIMITS)
+    shown = ((row.post_id, small.get(row.image_id)) for row in chosen.values())
+    return [{"post_id": post_id, "picture": picture} for post_id, picture in shown if picture]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from popspark.storage.schemas.table import FLOATS, INT, LONG, STRING, TIMESTAMP, Table
+from popspark.storage.schemas.table import BINARY, FLOATS, INT, LONG, STRING, TIMESTAMP, Table
 
 IMAGES = Table(
     "images",
@@ -17,6 +17,13 @@ IMAGES = Table(
         "status": STRING,
         "error": STRING,
     },
+    key=("image_id",),
+    required=("status",),
+)
+
+IMAGE_BLOBS = Table(
+    "images",  # as a user may have it: the bytes in the place of a uri
+    {**{name: kind for name, kind in IMAGES.columns.items() if name != "uri"}, "content": BINARY},
     key=("image_id",),
     required=("status",),
 )

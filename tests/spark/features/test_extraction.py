@@ -15,11 +15,11 @@ from pyspark.sql import functions as f
 
 from popspark.features.extraction import Extraction, current_features, extract_features, to_feature_rows
 from popspark.features.family import Family
-from popspark.features.lacking_features import extract_missing, extract_wanted
+from popspark.features.missing_features import extract_missing, extract_wanted
 from popspark.features.plan import PlannedFamily, plan_features
 from popspark.features.registry import get_family
 from popspark.features.settings import FeatureSettings
-from popspark.features.stored_files import collect_few, find_present
+from popspark.features.stored_files import collect_ids, find_present
 from popspark.images import decode as codecs
 from popspark.images.limits import Limits
 from popspark.storage.tables import IMAGE_FEATURES, IMAGES
@@ -103,8 +103,8 @@ def test_a_new_family_a_new_image_and_a_changed_one_fill_in_only_themselves(
 def test_only_wanted_images_that_lack_features_are_extracted_whether_few_or_many(
     spark: SparkSession, images: DataFrame, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, few: int
 ) -> None:
-    monkeypatch.setattr("popspark.features.lacking_features.FEW", few)
-    monkeypatch.setattr("popspark.features.stored_files.FEW_IDS", few)
+    monkeypatch.setattr("popspark.features.missing_features.MAX_BROADCAST_IMAGES", few)
+    monkeypatch.setattr("popspark.features.stored_files.MAX_COLLECTED_IDS", few)
     images.repartition(3).write.parquet(str(tmp_path / "images"))
     images = read_table(spark, IMAGES, str(tmp_path / "images"))
     color = Extraction(plan_features(FeatureSettings(families=("color",))), "cpu", 2)
@@ -113,7 +113,7 @@ def test_only_wanted_images_that_lack_features_are_extracted_whether_few_or_many
     stored = read_table(spark, IMAGE_FEATURES, str(tmp_path / "features"))
     wanted = spark.createDataFrame([("i0",), ("i2",), ("i2",), (None,)], "image_id string")
     wanted = wanted.join(images.select("image_id", "sha256"), "image_id", "left")
-    found = extract_wanted(wanted, images, stored, color, collect_few(wanted)).collect()
+    found = extract_wanted(wanted, images, stored, color, collect_ids(wanted)).collect()
     assert [row["image_id"] for row in found] == ["i2"]
     unstored = extract_wanted(wanted, images, None, color, None).collect()
     assert sorted(row["image_id"] for row in unstored) == ["i0", "i2"]
@@ -147,8 +147,8 @@ LAYOUTS = ("side by side", "apart", "another order", "flat", "in memory")
 def test_what_is_stored_is_found_in_every_layout(
     spark: SparkSession, images: DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str, few: int
 ) -> None:
-    monkeypatch.setattr("popspark.features.stored_files.FEW_IDS", few)
-    monkeypatch.setattr("popspark.features.stored_files.SPLIT_BYTES", 1500)
+    monkeypatch.setattr("popspark.features.stored_files.MAX_COLLECTED_IDS", few)
+    monkeypatch.setattr("popspark.features.stored_files.SHARE_BYTES", 1500)
     planned, path = plan_features(CLASSICAL), str(tmp_path / "features")
     rows = extract_missing(images, None, Extraction(planned, "cpu", 2))
     rows = rows.where("NOT (family = 'lbp' AND image_id = 'i3')").localCheckpoint()
@@ -165,7 +165,7 @@ def test_what_is_stored_is_found_in_every_layout(
         rows.unionByName(old).write.parquet(path)
     stored = rows.unionByName(old) if layout == "in memory" else read_table(spark, IMAGE_FEATURES, path)
     wanted = images.select("image_id").where("image_id <> 'i1'")
-    ids = collect_few(wanted)
+    ids = collect_ids(wanted)
     assert (ids is None) == (few == 1)
     found = find_present(stored, {p.name: p.version for p in planned}, ids).collect()
     expected = dict.fromkeys(("i0", "i1", "i2", "i4", "broken", "gone"), 3) | {"i3": 1}
