@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ConfigDict
 
 from popspark.evaluation.metrics import Estimate
+from popspark.runtime.config import Section
 from popspark.storage.examples import FamilyRecord, SplitCounts
 
 Values = npt.NDArray[Any]
@@ -42,23 +45,34 @@ class Predictions:
     predicted: Values
 
 
-@dataclass(frozen=True)
-class Result:
-    """One fit. features: `visual+social` or a feature set's name. test, valid, within_users: by metric."""
+class FitResult(Section):
+    """One fit and its measures, as a fit's result.json keeps them; each measure by metric, with its 95 % interval."""
+
+    model_config = ConfigDict(ser_json_inf_nan="constants")
 
     model: str
     features: str
+    """The name of a feature set, or visual+social."""
+    initialisation: str | None
+    """Of a CNN; null for any other model."""
+    scale_first: bool
+    """Whether each value was standardised before the PCA."""
     used: str
+    """What the model is, for the report."""
     n_train: int
     n_test: int
-    seconds: float
-    valid: Mapping[str, Estimate]
-    test: Mapping[str, Estimate]
-    within_users: Mapping[str, Estimate]
+    valid: dict[str, Estimate]
+    test: dict[str, Estimate]
+    within_users: dict[str, Estimate]
+    """Each metric within every user with enough test posts; the mean over these users."""
     n_users: int
-    curves: Sequence[Mapping[str, float]] = ()
-    initialisation: str | None = None
-    scale_first: bool | None = None
+    """Users with enough test posts for a rank correlation."""
+    seconds: float
+    """Of the fit alone."""
+    folder: Path
+    """Where test.parquet has the predictions."""
+    curves: tuple[dict[str, float], ...] = ()
+    """By epoch, of a CNN."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +87,9 @@ class CellFacts:
     refused: str | None
     splits: Mapping[str, SplitCounts]
     statuses: Mapping[str, int]
-    results: Sequence[Result]
+    results: Sequence[FitResult]
 
-    def best(self, model: str) -> Result | None:
+    def best(self, model: str) -> FitResult | None:
         """Of a model, the fit on all that it can read."""
         whole = ("visual+social", "fused", "visual", "social", "post+time", "")
         found = [result for result in self.results if result.model == model and result.features in whole]
@@ -86,6 +100,7 @@ class CellFacts:
 class StudyFacts:
     """main: the data of tables IV to VII; cells: all data, main first. sets: by feature set its title and its
     (components, values). absent: feature sets of the paper that these data lack, with the reason.
+    variants: the starts and scalings that were compared, chosen the best of them by validation.
     """
 
     is_simulated: bool
@@ -97,7 +112,7 @@ class StudyFacts:
     absent: Mapping[str, str]
     correlations: Mapping[str, Estimate]
     shares: Mapping[str, Mapping[str, float]]
-    variants: Sequence[Result]
-    choice: Mapping[str, Any]
+    variants: Sequence[FitResult]
+    chosen: FitResult
     predictions: Mapping[str, Predictions]
     train_labels: npt.NDArray[np.float32]

@@ -14,7 +14,7 @@ from PIL import Image
 
 from popspark.report.figures import ACCENT, INK, label_axes, to_png
 from popspark.study import published
-from popspark.study.facts import METRIC_TITLES, MODELS, CellFacts, Predictions, Result
+from popspark.study.facts import METRIC_TITLES, MODELS, CellFacts, FitResult, Predictions
 
 PUBLISHED = "#c98b2b"
 PLOTTED = 20_000
@@ -88,7 +88,7 @@ def _stated(model: str) -> published.Triple | None:
 def best_bars(main: CellFacts) -> bytes:
     """Figure 11: each model on all that it can read, with its 95 % interval; published values as diamonds."""
     models = [model for model in MODELS if main.best(model)]
-    results: list[Result] = [result for model in models if (result := main.best(model))]
+    results: list[FitResult] = [result for model in models if (result := main.best(model))]
     figure = Figure(figsize=(11, 3.9), layout="constrained")
     for panel, (metric, title) in enumerate(METRIC_TITLES.items()):
         axes = figure.add_subplot(1, 3, panel + 1)

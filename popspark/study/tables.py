@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from popspark.evaluation.metrics import Estimate
 from popspark.study import published
-from popspark.study.facts import METRIC_TITLES, MODE_TITLES, MODELS, CellFacts, Result, StudyFacts
+from popspark.study.facts import METRIC_TITLES, MODE_TITLES, MODELS, CellFacts, FitResult, StudyFacts
 
 TITLES = {
     "user_rank": "User id (rank by average views)",
@@ -78,7 +78,7 @@ def _number(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.6g}"
 
 
-def _entries(result: Result | None, stated: published.Triple | None) -> list[Entry]:
+def _entries(result: FitResult | None, stated: published.Triple | None) -> list[Entry]:
     measured = [result.test[name] if result else None for name in METRIC_TITLES]
     return [Entry(m, p) for m, p in zip(measured, stated or (None, None, None), strict=True)]
 
@@ -168,9 +168,8 @@ def variants_table(facts: StudyFacts) -> StudyTable:
     rows = []
     for r in facts.variants:
         scaled = "standardised before PCA" if r.scale_first else "centred only"
-        is_chosen = (r.initialisation, r.scale_first) == (facts.choice["initialisation"], facts.choice["scale_first"])
         entries = [*(Entry(r.valid[m]) for m in ("mse", "spearman_rho")), *(Entry(r.test[m]) for m in METRIC_TITLES)]
-        rows.append(((str(r.initialisation), scaled, "chosen" if is_chosen else ""), entries))
+        rows.append(((str(r.initialisation), scaled, "chosen" if r is facts.chosen else ""), entries))
     columns = ("valid MSE", "valid rho", *(f"test {title}" for title in METRIC_TITLES.values()))
     grid = Grid("", ("initialisation", "scaling", ""), columns, rows)
     note = "The smallest error on the validation split decides, and holds for every other network of this report."

@@ -105,10 +105,11 @@ def test_a_reduced_set_is_the_pca_of_its_own_columns(cells, tmp_path):
 
 
 def test_the_better_start_by_validation_is_taken(results):
-    errors = {(v["initialisation"], v["scale_first"]): v["valid"]["mse"]["value"] for v in results.variants}
+    errors = {(v.initialisation, v.scale_first): v.valid["mse"].value for v in results.variants}
     assert len(errors) == 4
-    assert min(errors, key=errors.get) == (results.choice["initialisation"], results.choice["scale_first"])
-    assert {r["initialisation"] for r in results.main if r["initialisation"]} == {results.choice["initialisation"]}
+    assert min(errors, key=errors.get) == (results.chosen.initialisation, results.chosen.scale_first)
+    assert {r.initialisation for r in results.main if r.initialisation} == {results.chosen.initialisation}
+    assert {r.scale_first for r in results.main} == {results.chosen.scale_first}
 
 
 def test_a_second_run_fits_nothing(cells, work, results):
@@ -124,18 +125,18 @@ def test_what_was_lost_is_fitted_again_with_the_same_result(cells, work, results
     lost.unlink()
     again = Study(SETTINGS, work, lambda _: None).run(cells[0], cells[1:])
     assert json.loads(lost.read_text())["test"] == before["test"]
-    assert [r["test"] for r in again.variants] == [r["test"] for r in results.variants]
+    assert [r.test for r in again.variants] == [r.test for r in results.variants]
 
 
 def test_the_trivial_baselines_are_what_they_say(results):
-    found = {r["model"]: r for r in results.main}
+    found = {r.model: r for r in results.main}
     _, _, labels, users = made_rows(400)
     train, test = labels[:240].astype(np.float32), labels[320:].astype(np.float32)
     means = {user: train[users[:240] == user].mean(dtype=np.float64) for user in set(users[:240])}
     expected = np.array([means[user] for user in users[320:]])
-    assert found["user_mean"]["test"]["mae"]["value"] == pytest.approx(np.abs(test - expected).mean())
-    assert np.isnan(found["mean"]["test"]["spearman_rho"]["value"])
-    assert found["mean"]["test"]["mse"]["value"] == pytest.approx(((test - train.mean()) ** 2).mean(), rel=1e-5)
+    assert found["user_mean"].test["mae"].value == pytest.approx(np.abs(test - expected).mean())
+    assert np.isnan(found["mean"].test["spearman_rho"].value)
+    assert found["mean"].test["mse"].value == pytest.approx(((test - train.mean()) ** 2).mean(), rel=1e-5)
 
 
 def test_the_report_has_every_table_and_figure(facts, tmp_path):
@@ -173,7 +174,7 @@ def test_examples_without_pictures_are_studied_by_their_social_values(tmp_path):
     examples = write_examples(tmp_path / "examples", np.zeros((400, 0)), social, labels, users)
     cell = Cell("random", "paper", "key", examples, made_record({}))
     found = Study(SETTINGS, tmp_path / "work", lambda _: None).run(cell, [])
-    assert {r["model"] for r in found.main} == {"scnn", "lr", "svr", "dtr", "gbdt", "mean", "user_mean", "metadata"}
+    assert {r.model for r in found.main} == {"scnn", "lr", "svr", "dtr", "gbdt", "mean", "user_mean", "metadata"}
     facts = gather_facts(cell, [], found, SETTINGS)
     assert facts.absent["visual"] == "the examples have no visual values"
     write_study(StudyReport(facts, [], [], SETTINGS.model_dump(), {}), tmp_path / "report")
