@@ -23,7 +23,7 @@ fill a heap of 1 GB."""
 
 
 def read_images(spark: SparkSession, path: str) -> DataFrame:
-    """The images table. One that has the bytes themselves, `IMAGE_BLOBS`, is read with them, and uri null.
+    """The images table. One that has the bytes themselves, `IMAGE_BLOBS`, is read as that.
 
     Such a table makes this session's reads of Parquet small. Raises as `read_table`.
     """
@@ -31,16 +31,18 @@ def read_images(spark: SparkSession, path: str) -> DataFrame:
         return read_table(spark, IMAGES, path)
     except SchemaError as error:
         try:
-            rows = read_table(spark, IMAGE_BLOBS, path)
+            blobs = read_table(spark, IMAGE_BLOBS, path)
         except SchemaError:
             raise error from None
     spark.conf.set("spark.sql.parquet.columnarReaderBatchSize", str(BLOBS_AT_ONCE))
-    return rows.withColumn("uri", f.lit(None).cast("string"))
+    return blobs
 
 
 def reference(images: DataFrame) -> Column:
-    """The struct column that `references_of` takes, from the columns of an images table."""
-    return f.struct("uri", "sha256", "n_bytes", *(["content"] if "content" in images.columns else []))
+    """The struct column that `references_of` takes, from the columns of `IMAGES` or `IMAGE_BLOBS`."""
+    if "content" in images.columns:
+        return f.struct(f.lit(None).cast("string").alias("uri"), "sha256", "n_bytes", "content")
+    return f.struct("uri", "sha256", "n_bytes")
 
 
 def _thumbnail(image: Reference, limits: Limits) -> str | None:

@@ -102,7 +102,7 @@ class _Scorer:
         good = np.flatnonzero(table["status"] == "ok")
         if len(good):
             values = _stack([rows[n] for n in good], self.families)
-            projected = sum(self.predictor.project(name, part) for name, part in values.items())
+            projected = sum(self.predictor.project(name, of_family) for name, of_family in values.items())
             scores = self.predictor.score(np.asarray(projected), social[good])
             table.loc[good, "score"] = scores
             table.loc[good, "percentile"] = self.predictor.bundle.percentile(scores)
@@ -111,16 +111,16 @@ class _Scorer:
     def contribute(
         self, contents: Sequence[bytes | str | None], social: npt.NDArray[np.float64], groups: dict[str, slice]
     ) -> pd.DataFrame:
-        """score, baseline and a column per part; a row per content."""
+        """score, baseline and a column per family and group; a row per content."""
         table, rows = self._refuse(contents, ["score", "baseline", *self.families, *groups])
         good = np.flatnonzero(table["status"] == "ok")
         if len(good):
             values = _stack([rows[n] for n in good], self.families)
-            parts, baseline = contributions(self.predictor, values, social[good], groups)
-            for name, part in parts.items():
-                table.loc[good, name] = part
+            shares, baseline = contributions(self.predictor, values, social[good], groups)
+            for name, share in shares.items():
+                table.loc[good, name] = share
             table.loc[good, "baseline"] = baseline
-            table.loc[good, "score"] = baseline + sum(parts.values())
+            table.loc[good, "score"] = baseline + sum(shares.values())
         return _refuse_infinite(table)
 
 
@@ -177,14 +177,14 @@ def build_beats(extraction: Extraction, bundle: Bundle, function: str) -> Callab
 
 
 def build_contributions(extraction: Extraction, bundle: Bundle, function: str) -> Callable[..., Column]:
-    """(content[, struct of social values]) to score, baseline, one value per part, status and error.
+    """(content[, struct of social values]) to score, baseline, a value per family and group, status and error.
 
-    Parts: the families; and the groups of social values, null where none were given.
+    Groups are those of the social values, null where none were given.
     """
     archive_name = bundle.archive_name
     groups = SOCIAL_COLUMNS if Predictor(bundle).needs_social else {}
-    parts = [*(family.name for family in extraction.planned), *groups]
-    schema = {"score": DOUBLE, "baseline": DOUBLE, **dict.fromkeys(parts, DOUBLE), **STATE}
+    sharers = [*(family.name for family in extraction.planned), *groups]
+    schema = {"score": DOUBLE, "baseline": DOUBLE, **dict.fromkeys(sharers, DOUBLE), **STATE}
 
     def contribute(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:  # runs on executors
         with open_extractor(extraction) as extractor:

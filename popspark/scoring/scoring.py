@@ -41,7 +41,7 @@ def _gather_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatc
 def _add_scores(rows: DataFrame, archive_name: str) -> DataFrame:
     """rows with score and percentile in the place of visual and social; null where one of these is."""
 
-    def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # runs on executors
         import torch
 
         torch.set_num_threads(1)
@@ -94,7 +94,7 @@ def score_posts(inputs: DataFrame, features: DataFrame, bundle: Bundle, run_id: 
         .when(is_failed, f.lit("the score is not finite"))
         .otherwise(f.col("image.error"))
     )
-    # A fixed order within each partition keeps each row's place in its batch, and so the last bit of its score.
+    # A fixed order within each partition keeps each row's position in its batch, and so the last bit of its score.
     taken = rows.select("post_id", "posted_month", "image_id", "input_hash", "image", "visual", "social")
     scored = _add_scores(taken.sortWithinPartitions("post_id"), bundle.archive_name)
     return scored.select(

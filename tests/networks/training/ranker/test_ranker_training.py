@@ -24,7 +24,7 @@ from popspark.models.bundle import load_bundle
 from popspark.models.predictor import Predictor
 from popspark.networks.weights import file_sha256
 from popspark.runtime.errors import AccountingError, BundleError, LeakError, PathError, TrainingError, WeightsError
-from popspark.scoring.album import Album, find_photographs, rank_album
+from popspark.scoring.album import Album, find_images, rank_album
 from popspark.storage.examples import PairExamplesRecord
 from popspark.training.ranker import train
 from popspark.training.ranker.evaluation import evaluate
@@ -151,12 +151,12 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ranked(folder: Path, photographs: Path) -> Album:
     bundle = load_bundle(folder / "bundle")
     planned = plan_bundle(bundle, "cpu", 4, {})
-    return rank_album(find_photographs(str(photographs)), bundle, planned, "cpu", 4, DEFAULT_LIMITS)
+    return rank_album(find_images(str(photographs)), bundle, planned, "cpu", 4, DEFAULT_LIMITS)
 
 
 def test_an_album_in_order(sharp: tuple[FittedRanker, RankerFacts, Path], photographs: Path) -> None:
     album = ranked(sharp[2], photographs)
-    assert [one.place for one in album.ranked] == list(range(1, 9))
+    assert [one.rank for one in album.ranked] == list(range(1, 9))
     assert all("sharp" in one.path.name for one in album.ranked[:4])
     for one, following in zip(album.ranked, album.ranked[1:], strict=False):
         assert one.score >= following.score
@@ -172,7 +172,7 @@ def test_an_album_in_order(sharp: tuple[FittedRanker, RankerFacts, Path], photog
 
 def test_an_album_needs_photographs_and_a_ranker(sharp: tuple[FittedRanker, RankerFacts, Path], tmp_path: Path) -> None:
     with pytest.raises(PathError, match=r"^There are no photographs\."):
-        find_photographs(str(tmp_path))
+        find_images(str(tmp_path))
     bundle = load_bundle(sharp[2] / "bundle")
     bundle.manifest["kind"] = "vscnn"  # type: ignore[index]
     with pytest.raises(BundleError, match=r"^Bundle sharp 1 is no ranker\.\n  got: vscnn"):
