@@ -14,7 +14,7 @@ from popspark.features.plan import plan_bundle
 from popspark.features.projection import sum_projections
 from popspark.models.bundle import load_bundle
 from popspark.models.shipping import ship_bundle
-from popspark.storage.tables import IMAGE_FEATURES, IMAGES
+from popspark.storage.tables import IMAGE_BLOBS, IMAGE_FEATURES
 from popspark.storage.warehouse import read_table, write_table
 from tests.made_bundles import write_ranker
 from tests.spark.features.test_extraction import image_row, jpeg
@@ -31,7 +31,7 @@ def test_stored_and_computed_features_come_as_the_same_rows(spark: SparkSession,
     bundle = load_bundle(write_ranker(tmp_path / "ranker"))
     ship_bundle(spark, bundle)
     rows = [*(image_row(f"i{n}", jpeg(n)) for n in range(4)), image_row("broken", jpeg(9)[:200])]
-    images = spark.createDataFrame(rows, IMAGES.schema)
+    images = spark.createDataFrame(rows, IMAGE_BLOBS.schema)
     extraction = Extraction(plan_bundle(bundle, "cpu", 2, {}), "cpu", 2)
     wanted = images.where("image_id <> 'i3'").select("image_id", "sha256")
     scores, status = scores_and_status(features_for(wanted, bundle, images, None, extraction))
