@@ -54,7 +54,7 @@ def register(
     """Makes the functions of this module for the session's queries, and returns their names.
 
     bundles: by the name that their functions begin with. families: of `image_features`. weights: by family, as in
-    conf/extract_features.yaml, for `families` and the bundles. Registered again, a function is replaced.
+    `FeatureSettings`, for `families` and the bundles. Registered again, a function is replaced.
 
     Raises `ConfigError` for illegal names and values, `PathError` and `BundleError` for bundles that are missing,
     altered, or look at no image, `WeightsError` for missing weights; then no function is made.
