@@ -68,7 +68,7 @@ def map_ahead(
     with ThreadPoolExecutor(n_threads) as pool:
         for item in items:
             weight = weigh(item)
-            while pending and (len(pending) > depth or ahead + weight > max_weight):
+            while pending and (len(pending) >= depth or ahead + weight > max_weight):
                 future, lighter = pending.popleft()
                 yield future.result()
                 ahead -= lighter

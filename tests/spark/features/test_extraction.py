@@ -123,7 +123,7 @@ def test_only_wanted_images_that_lack_features_are_extracted_whether_few_or_many
 def test_images_are_read_where_they_are_and_what_changed_meanwhile_is_a_row(
     spark: SparkSession, tmp_path: Path
 ) -> None:
-    """The index holds no bytes: one file more than the tasks it fits in, read by whoever computes."""
+    """The index holds no bytes; whoever computes reads them."""
     root = tmp_path / "some images"
     root.mkdir()
     for n in range(4):
