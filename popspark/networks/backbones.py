@@ -111,7 +111,7 @@ BACKBONES = {
 
 
 def _resized(image: npt.NDArray[np.uint8], backbone: Backbone) -> Image.Image:
-    """With its short side at `short_side_px`; an image longer than `MAX_ASPECT` first loses its ends."""
+    """The image with its short side at `short_side_px`; one longer than `MAX_ASPECT` first loses its ends."""
     height, width = (min(side, MAX_ASPECT * min(image.shape[:2])) for side in image.shape[:2])
     top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
     cut = Image.fromarray(image[top : top + height, left : left + width])
@@ -135,7 +135,7 @@ def crop(image: npt.NDArray[np.uint8], backbone: Backbone) -> npt.NDArray[np.uin
 
 
 def crop_at(image: npt.NDArray[np.uint8], backbone: Backbone, corner: tuple[float, float]) -> npt.NDArray[np.uint8]:
-    """What training sees: as `crop`, but the square's corner lies at `corner`, (0, 0) top left to (1, 1) bottom right.
+    """A crop for training: as `crop`, but the square lies at `corner`, (0, 0) top left to (1, 1) bottom right.
 
     Never stretched: Ding et al. trained on crops of the image as it is.
     """

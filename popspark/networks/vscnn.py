@@ -34,7 +34,7 @@ TOWERS: dict[str, dict[str, tuple[int, int]]] = {
     "scnn": {"social": (14, 2)},
     "vscnn_ef": {"fused": (20, 3)},  # early fusion: one PCA over all 4,744 values
 }
-"""By architecture: each tower's input length and kernel."""
+"""Towers by architecture: each one's input length and kernel."""
 
 
 def _tower(kernel: int) -> nn.Sequential:

@@ -37,12 +37,15 @@ IIPA_BLOB = "03ed5781342bfbf47fe26009373b92fd6c7fdaf7"
 """The git blob hash of model-resnet50.pth, as dingkeyan93/Intrinsic-Image-Popularity released it."""
 
 UNREADABLE = (RuntimeError, ValueError, TypeError, OSError, EOFError, pickle.UnpicklingError, SafetensorError)
-"""What torch and safetensors raise for a file that is broken, hostile, or of another network."""
+"""Errors of torch and safetensors for a file that is broken, hostile, or of another network."""
 
 
 @dataclass(frozen=True)
 class PretrainedWeights:
-    """source: `imagenet`, `random` or the path asked for. path: the local file; None for `random`."""
+    """Weights as they were found.
+
+    source: `imagenet`, `random` or the path asked for. path: the local file; None for `random`.
+    """
 
     source: str
     sha256: str
@@ -50,7 +53,7 @@ class PretrainedWeights:
 
 
 def file_sha256(path: Path) -> str:
-    """Of a file of any size, in hexadecimal."""
+    """The SHA-256 of a file of any size, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

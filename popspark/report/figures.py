@@ -16,7 +16,7 @@ THUMBNAIL_PX = 260
 
 
 def data_uri(content: bytes, mime: str) -> str:
-    """For the src of an img element, so that a page is one file."""
+    """The content as the src of an img element, so that a page is one file."""
     return f"data:{mime};base64,{base64.b64encode(content).decode()}"
 
 

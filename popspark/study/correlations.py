@@ -32,7 +32,7 @@ def correlations(social: Values, labels: Values, names: Sequence[str], n_resampl
 
 
 def popular_shares(users: Values, labels: Values, user_views: Values) -> dict[str, dict[str, float]]:
-    """By the 80-20 rule (section V-B 1): the share of popular images among those of popular and of common users.
+    """The 80-20 rule (section V-B 1): the share of popular images among those of popular and of common users.
 
     Popular are the images with the top fifth of labels, and the users with the top fifth of average views. mean: over
     users, each counted once, as published; pooled: over their images.

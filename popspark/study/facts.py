@@ -1,4 +1,4 @@
-"""What the study's report is made from: plain numbers, whoever measured them."""
+"""The numbers that the study's report is made from."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MODE_TITLES = {"paper": "as published", "point_in_time": "point in time"}
 
 @dataclass(frozen=True)
 class Predictions:
-    """Of one model on the test split, in one order."""
+    """One model's predictions of the test split, in one order."""
 
     post_ids: Values
     labels: Values
@@ -54,11 +54,11 @@ class FitResult(Section):
     features: str
     """The name of a feature set, or visual+social."""
     initialisation: str | None
-    """Of a CNN; null for any other model."""
+    """Start of a CNN; null for any other model."""
     scale_first: bool
     """Whether each value was standardised before the PCA."""
     used: str
-    """What the model is, for the report."""
+    """Words for the report: what the model is."""
     n_train: int
     n_test: int
     valid: dict[str, Estimate]
@@ -68,11 +68,11 @@ class FitResult(Section):
     n_users: int
     """Users with enough test posts for a rank correlation."""
     seconds: float
-    """Of the fit alone."""
+    """Time of the fit alone."""
     folder: Path
-    """Where test.parquet has the predictions."""
+    """Folder whose test.parquet has the predictions."""
     curves: tuple[dict[str, float], ...] = ()
-    """By epoch, of a CNN."""
+    """Lines of a CNN's curves, one an epoch."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class CellFacts:
     results: Sequence[FitResult]
 
     def best(self, model: str) -> FitResult | None:
-        """Of a model, the fit on all that it can read."""
+        """The model's fit on all that it can read."""
         whole = ("visual+social", "fused", "visual", "social", "post+time", "")
         found = [result for result in self.results if result.model == model and result.features in whole]
         return min(found, key=lambda result: whole.index(result.features), default=None)

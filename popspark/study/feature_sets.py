@@ -41,7 +41,7 @@ class FeatureSet:
 
 
 def feature_sets(record: ExamplesRecord) -> dict[str, FeatureSet]:
-    """By name, in the tables' order. Without any visual family only the social ones are left.
+    """The sets by name, in the tables' order. Without any visual family only the social ones are left.
 
     Deep families of one table are one set each: `deep` the first, the others by their own names.
     """

@@ -1,4 +1,4 @@
-"""What the study reads by Spark: examples for every split strategy and feature mode, and the images of its report."""
+"""The study's inputs, by Spark: examples of every split strategy and feature mode, and the images of its report."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def reduce_cell(cell: Cell, sets: Mapping[str, FeatureSet], scale_first: bool, f
 
 
 def main_tasks(sets: Mapping[str, FeatureSet], initialisation: Initialisation) -> list[FitTask]:
-    """Of tables IV, V and VII, and the trivial baselines; what takes longest first."""
+    """The fits of tables IV, V and VII, and the trivial baselines; what takes longest first."""
     both = ("visual", "social") if "visual" in sets else ("social",)
     alone = [name for name in sets if name != "fused"]
     cnns = [("vscnn", both), ("vscnn_ef", ("fused",))] if len(both) == 2 else []
@@ -81,7 +81,7 @@ def trivial_tasks() -> list[FitTask]:
 
 
 def other_tasks(sets: Mapping[str, FeatureSet], initialisation: Initialisation) -> list[FitTask]:
-    """Of the other data: each model on all that it can read."""
+    """The fits on other data than the main: each model on all that it can read."""
     whole = {("visual", "social"), ("visual",), ("social",), ("fused",)}
     tasks = [task for task in main_tasks(sets, initialisation) if task.features in whole or not task.features]
     both = "visual" in sets
@@ -156,7 +156,7 @@ class Study:
 
 
 def _numbered(number: int, function: Callable[..., Any], job: tuple[Any, ...]) -> tuple[int, Any]:
-    """In a worker. One thread: the fits share the cores."""
+    """One call in a worker process, with one thread, since the fits share the cores."""
     import torch
 
     torch.set_num_threads(1)

@@ -201,7 +201,7 @@ def cells_table(facts: StudyFacts) -> StudyTable:
 
 
 def all_tables(facts: StudyFacts) -> Mapping[str, StudyTable]:
-    """By name, in the order of the report. Table VII only where there are images."""
+    """The tables by name, in the order of the report; table VII only where there are images."""
     tables = [*correlation_tables(facts), shares_table(facts), variants_table(facts), table_4(facts), table_5(facts)]
     tables += [table_6(facts), *([table_7(facts)] if facts.main.best("vscnn_ef") else []), cells_table(facts)]
     return {table.name: table for table in tables}

@@ -1,4 +1,4 @@
-"""How well a ranker orders pairs that it never saw, beside what a person would try first."""
+"""The share of pairs that a ranker orders right without having seen them, beside what a person would try first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a ranker's report says: plain numbers, measured in `popspark.training.ranker.evaluation`."""
+"""The numbers of a ranker's report, measured in `popspark.training.ranker.evaluation`."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class FittedRanker:
 
 @dataclass(frozen=True)
 class _Job:
-    """What to fit, from where, and where to keep what a killed call has done."""
+    """One call: what it fits, from where, and where it keeps what a killed one had done."""
 
     examples: Path
     work: Path

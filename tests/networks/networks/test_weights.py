@@ -155,7 +155,7 @@ def test_a_malicious_pickle_runs_nothing(tmp_path: Path, how: str) -> None:
         path.write_bytes(pickle.dumps({"conv1.weight": Intruder(trace)}, protocol=2))
     message = refused(path)
     assert message.startswith(
-        f"These weights do not fit resnet18.\n  where: {path}\n  got: UnpicklingError: PretrainedWeights only"
+        f"These weights do not fit resnet18.\n  where: {path}\n  got: UnpicklingError: Weights only"
     )
     assert message.endswith(FITS)
     assert not trace.exists()
