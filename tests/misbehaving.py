@@ -6,6 +6,8 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 
@@ -35,6 +37,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.requests[self.path] += 1
+        if self.path == "/robots.txt":
+            self._send(self.server.robots_status, self.server.robots.encode())
+            return
         getattr(self, f"_{self.path.strip('/').split('/')[0]}", self._missing)()
 
     def _missing(self) -> None:
@@ -91,6 +96,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _moved(self) -> None:
         self._send(301, Location="/image/moved")
 
+    def _away(self) -> None:
+        self._send(302, Location=f"http://127.0.0.2:{self.server.server_address[1]}/image/1")
+
+    def _slow(self) -> None:
+        self.server.is_over.wait(0.1)
+        self._send(302, Location=f"/slow/{self.server.requests.total()}")
+
     def _elsewhere(self) -> None:
         self._send(302, Location="ftp://example.org/a.png")
 
@@ -104,19 +116,66 @@ class _Handler(BaseHTTPRequestHandler):
     def _broken(self) -> None:
         self._send(500)
 
+    def _later(self) -> None:
+        """Fails once, and says by a date in the past when to come back."""
+        if self.server.requests[self.path] < 2:
+            self._send(503, Retry_After="Wed, 21 Oct 2015 07:28:00 GMT")
+        else:
+            self._send(200, png())
+
+    def _much_later(self) -> None:
+        self._send(429, Retry_After=format_datetime(datetime.now(UTC) + timedelta(seconds=1000), usegmt=True))
+
+    def _noai(self) -> None:
+        self._send(200, png(), X_Robots_Tag="otherbot: none, noindex, tests: noai")
+
+    def _othersnoai(self) -> None:
+        self._send(200, png(), X_Robots_Tag="otherbot: noai")
+
+    def _slowly(self, part: bytes) -> None:
+        """The same bytes for ever, each before a time-out between bytes would end it."""
+        self.close_connection = True
+        try:
+            while not self.server.is_over.wait(0.05):
+                self.wfile.write(part)
+        except OSError:
+            pass
+
+    def _informs(self) -> None:
+        self._slowly(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _hints(self) -> None:
+        self._slowly(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n")
+
+    def _headers(self) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+        self._slowly(b"x")
+
+    def _chunks(self) -> None:
+        """A picture and its end, but for a last chunk of length 0."""
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(png()), png()))
+        self._slowly(b"0")
+
+    def _prepared(self) -> None:
+        """A picture after answers that are not the last one."""
+        self.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 102 Wait\r\n\r\n")
+        self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._send(200, png())
+
     def _garbage(self) -> None:
         self.wfile.write(b"this is no HTTP\r\n\r\n")
         self.close_connection = True
 
 
 class Server(ThreadingHTTPServer):
-    """requests: how often each path was asked for."""
+    """requests: how often each path was asked for. robots, robots_status: its robots.txt, and how it is answered."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.requests: Counter[str] = Counter()
+        self.robots, self.robots_status = "", 404
         self.is_over = threading.Event()
 
     def url(self, path: str) -> str:

@@ -49,14 +49,14 @@ def fetch_images(urls: DataFrame, store: str, politeness: Politeness, limits: Li
 
     store: the folder or url that gets the images, each under its sha256.
 
-    All URLs of a host go to `lanes_per_host` tasks, each with its share of the host's requests per second, so the limit
-    holds over the cluster. Computing the result twice asks twice: write it, then read it.
+    All URLs of a host go to `lanes_per_host` tasks, each with its share of the host's requests per second and its own
+    look at robots.txt, so the limit holds over the cluster. Computing the result twice asks twice: write it, then read
+    it.
     """
     lane = F.pmod(F.xxhash64("image_id"), F.lit(lanes_per_host))
     lanes = urls.withColumns({"host": F.try_parse_url("image_id", F.lit("HOST")), "lane": lane})
-    share = politeness.model_copy(update={"requests_per_second": politeness.requests_per_second / lanes_per_host})
     schema = ", ".join(f"{name} {kind.simpleString()}" for name, kind in DOWNLOADS.columns.items())
-    fetch = _build_fetcher(share, limits, store)
+    fetch = _build_fetcher(politeness, limits, lanes_per_host, store)
     return lanes.repartition("host", "lane").mapInPandas(fetch, schema)  # type: ignore[arg-type]
 
 
@@ -81,11 +81,11 @@ def _row(downloader: Downloader, store: str, url: str, etag: str | None, last_mo
 
 
 def _build_fetcher(
-    politeness: Politeness, limits: Limits, store: str
+    politeness: Politeness, limits: Limits, lanes_per_host: int, store: str
 ) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
     def fetch(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """Rows of downloads; on executors."""
-        downloader = Downloader(politeness, limits)
+        downloader = Downloader(politeness, limits, lanes_per_host)
         held: list[dict[str, Any]] = []
         for batch in batches:
             for row in batch.itertuples():

@@ -58,7 +58,11 @@ def test_fetch_resume_retry_and_refresh(
             assert all(Path(row.uri).read_bytes() == png() for row in rows if row.uri)
             return {row.image_id.rsplit(f"{server.server_address[1]}/")[-1]: row.status for row in rows}
 
-        first = [server.url(p) for p in ("image/1", "image/2", "missing", "text", "broken")]
+        def asked() -> dict[str, int]:
+            return {path: n for path, n in server.requests.items() if path != "/robots.txt"}
+
+        server.robots, server.robots_status = "User-agent: *\nDisallow: /image/private", 200
+        first = [server.url(p) for p in ("image/1", "image/2", "missing", "text", "broken", "noai", "image/private")]
         write_posts(spark, [*first, first[0], None, "train/1@N1/2.jpg"], tmp_path)
         main(config(tmp_path))
         expected = {
@@ -67,18 +71,24 @@ def test_fetch_resume_retry_and_refresh(
             "missing": "http_404",
             "text": "not_an_image",
             "broken": "http_500",
+            "noai": "noai",
+            "image/private": "robots_disallowed",
         }
         assert statuses() == expected
-        assert set(server.requests.values()) == {1}
-        assert capsys.readouterr().out.startswith("5 URLs in ")
+        assert set(asked().values()) == {1}
+        assert "/image/private" not in asked()
+        out = capsys.readouterr().out
+        assert out.startswith("7 URLs in ")
+        assert "  robots_disallowed            1\n" in out
+        assert "  noai                         1\n" in out
 
         write_posts(spark, [*first, server.url("image/3")], tmp_path)
         main(config(tmp_path))
         assert statuses() == {**expected, "image/3": "ok"}
-        assert set(server.requests.values()) == {1}  # what has an answer is not asked for again
+        assert set(asked().values()) == {1}  # what has an answer is not asked for again
 
         main(config(tmp_path, retry=True))
-        assert {path: n for path, n in server.requests.items() if n > 1} == {"/broken": 2}
+        assert {path: n for path, n in asked().items() if n > 1} == {"/broken": 2}
 
         main(config(tmp_path, refresh=True))
         assert statuses() == {**expected, "image/3": "ok"}

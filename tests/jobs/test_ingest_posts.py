@@ -17,7 +17,7 @@ import pytest
 from pyspark.sql import Row, SparkSession
 
 from popspark.jobs.ingest_posts import Config, main
-from popspark.runtime.config import Env
+from popspark.runtime.config import Env, load_config
 from popspark.runtime.errors import ConfigError, PathError, SchemaError
 from popspark.storage.tables import POSTS, REJECTS
 from popspark.storage.warehouse import read_table
@@ -452,8 +452,8 @@ def test_what_cannot_be_read_says_so(ingest: Any, tmp_path: Path) -> None:
         ingest("x_api", empty)
     with pytest.raises(PathError, match="These are not the files of SMP-T1"):
         ingest("smp_t1", EXPORTS / "x_api")
-    with pytest.raises(ConfigError, match=r"Unknown origin(?s:.*)Did you mean 'smpd'"):
-        ingest("smp_d", EXPORTS / "x_api")
+    with pytest.raises(ConfigError, match=r"Input should be 'smp_t1', 'smpd'(?s:.*)Did you mean 'smpd'"):
+        load_config(Config, ["origin=smp_d", f"source={EXPORTS}"])
     with pytest.raises(ConfigError, match="A column mapping belongs to the origins csv and parquet"):
         ingest("csv", EXPORTS / "csv")
     mapping = tmp_path / "m.yaml"

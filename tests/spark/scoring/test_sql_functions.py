@@ -220,7 +220,7 @@ def test_a_bundle_made_for_other_features_is_refused(spark: SparkSession) -> Non
 @pytest.mark.parametrize(
     ("batch", "message"),
     [
-        (pd.Series(["i0"]), "popularity_score takes content (binary), and optionally a struct"),
+        (pd.Series([3]), "popularity_score takes an image (binary, or a uri), and optionally a struct"),
         ((pd.Series([b"x"]), pd.Series([3])), "popularity_score: these are no social values.\n  got: no struct"),
         (
             (pd.Series([b"x"]), pd.DataFrame({"n_tags": [1]})),
