@@ -96,7 +96,7 @@ def _images_per_second(work: Callable[[bytes], object], contents: Sequence[bytes
 
 
 def _literal_aesthetic(image: np.ndarray) -> list[float]:
-    picture = aesthetic.working_picture(image)
+    picture = aesthetic.working_image(image)
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     sharp = sharpness(grey, shifted_window_sums) > 0
     box = region(sharp)

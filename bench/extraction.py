@@ -116,12 +116,12 @@ def whole_job_row(spark: Any, contents: Sequence[bytes], families: tuple[str, ..
 def store_images(spark: Any, contents: Sequence[bytes], n_images: int, work: Path) -> str:
     """An images table of that many rows over the photographs, in two files."""
     from popspark.images.decode import sha256
-    from popspark.storage.tables import IMAGES
+    from popspark.storage.tables import IMAGE_BLOBS
 
     rows = [(f"i{n}", contents[n % len(contents)]) for n in range(n_images)]
-    rows = [(i, c, sha256(c), None, None, None, None, "ok", None) for i, c in rows]
+    rows = [(i, sha256(c), len(c), None, None, None, "ok", None, c) for i, c in rows]
     path = str(work / f"images{n_images}")
-    spark.createDataFrame(rows, IMAGES.schema).repartition(2).write.mode("overwrite").parquet(path)
+    spark.createDataFrame(rows, IMAGE_BLOBS.schema).repartition(2).write.mode("overwrite").parquet(path)
     return path
 
 

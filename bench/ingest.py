@@ -1,11 +1,10 @@
-"""Ingest of an SMPD-shaped export and the social features of its posts, against DuckDB on the same cores.
+"""Ingest of an SMPD-shaped export and the social values of its posts: growth in time and memory against the rows.
 
-    PYTHONPATH=. python bench/ingest.py --rows 1000000 --growth 100000 3000000 --json bench/results/ingest.json
+    PYTHONPATH=. python bench/ingest.py --sizes 100000 1000000 --json bench/results/ingest.json
 
-DuckDB reads the same files into the same columns, lines the tables up by position, and writes Parquet; and computes the
-same point-in-time values from the posts that Spark wrote. Both have `--threads` threads. Growth is the time of the
-largest size over that of the smallest, against the ratio of their rows. Times are the shortest of three runs after a
-first one, in which the JVM still compiles. What Spark takes to write finished social values again is printed as well.
+Growth is the time of the larger export over that of the smaller, against the ratio of their rows. Times are the
+shortest of three runs after a first one, in which the JVM still compiles. Memory is the peak of the Python workers,
+which read the export; the driver's JVM has 1 GiB for both sizes.
 """
 
 from __future__ import annotations
@@ -13,13 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import resource
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import duckdb
 from table import Row, finish
 from timing import best_seconds
 
@@ -31,72 +30,6 @@ from popspark.storage.tables import POSTS, SOCIAL_FEATURES
 from popspark.storage.warehouse import read_table, write_table
 
 WORDS = ("sea", "sun", "beach", "city", "night", "street", "food", "dog", "cat", "snow", "river", "travel", "art")
-
-INGEST = """
-COPY (
-    SELECT s.Pid AS post_id, s.Uid AS user_id, to_timestamp(CAST(s.Postdate AS BIGINT)) AS posted_at, t.Title AS title,
-        list_filter(string_split(t.Alltags, ' '), lambda tag: tag != '') AS hashtags, len(t.Title) AS n_title_chars,
-        TRY_CAST(u.photo_count AS BIGINT) AS n_user_posts, i.path AS image_id, CAST(l.score AS DOUBLE) AS popularity,
-        lower(t.Mediatype) AS media_type, sha256(a.Pathalias) AS user_name, c.Category AS category,
-        c.Subcategory AS subcategory, c.Concept AS concept, s.Latitude AS latitude, s.Longitude AS longitude,
-        s.Geoaccuracy AS geo_accuracy, u.ispro AS is_pro, u.timezone_id, a.Ispublic AS is_public,
-        c.Uid = s.Uid AND c.Pid = s.Pid AND t.Uid = s.Uid AND t.Pid = s.Pid AND u.Uid = s.Uid AND u.Pid = s.Pid
-            AND a.Uid = s.Uid AND a.Pid = s.Pid AS is_lined_up
-    FROM read_json('{0}/train_temporalspatial_information.json', format = 'array', columns = {{Uid: 'VARCHAR',
-            Pid: 'VARCHAR', Postdate: 'VARCHAR', Latitude: 'VARCHAR', Longitude: 'VARCHAR',
-            Geoaccuracy: 'VARCHAR'}}) AS s
-    POSITIONAL JOIN read_json('{0}/train_category.json', format = 'array', columns = {{Uid: 'VARCHAR', Pid: 'VARCHAR',
-            Category: 'VARCHAR', Subcategory: 'VARCHAR', Concept: 'VARCHAR'}}) AS c
-    POSITIONAL JOIN read_json('{0}/train_text.json', format = 'array', columns = {{Uid: 'VARCHAR', Pid: 'VARCHAR',
-            Title: 'VARCHAR', Alltags: 'VARCHAR', Mediatype: 'VARCHAR'}}) AS t
-    POSITIONAL JOIN read_json('{0}/train_user_data.json', format = 'array', columns = {{Uid: 'VARCHAR', Pid: 'VARCHAR',
-            photo_count: 'VARCHAR', ispro: 'VARCHAR', timezone_id: 'VARCHAR'}}) AS u
-    POSITIONAL JOIN read_json('{0}/train_additional_information.json', format = 'array', columns = {{Uid: 'VARCHAR',
-            Pid: 'VARCHAR', Pathalias: 'VARCHAR', Ispublic: 'VARCHAR', Mediastatus: 'VARCHAR'}}) AS a
-    POSITIONAL JOIN read_csv('{0}/train_img_filepath.txt', header = false, columns = {{path: 'VARCHAR'}}) AS i
-    POSITIONAL JOIN read_csv('{0}/train_label.txt', header = false, columns = {{score: 'VARCHAR'}}) AS l
-) TO '{1}' (FORMAT parquet, COMPRESSION snappy)
-"""
-
-SOCIAL = """
-COPY (
-    WITH posts AS (
-        SELECT *, CAST(round(1000 * pow(2, popularity - 1)) AS BIGINT) AS views,
-            12 * year(posted_at) + month(posted_at) AS month
-        FROM read_parquet('{0}/*.parquet')
-    ),
-    months AS (
-        SELECT user_id, month, sum(n) OVER w AS n, sum(views) OVER w AS views,
-            lead(month) OVER (PARTITION BY user_id ORDER BY month) AS next_month
-        FROM (SELECT user_id, month, count(*) AS n, sum(views) AS views FROM posts GROUP BY ALL)
-        WINDOW w AS (PARTITION BY user_id ORDER BY month)
-    ),
-    ranks AS (
-        SELECT m.user_id, k.month,
-            row_number() OVER (PARTITION BY k.month ORDER BY m.views / m.n, m.user_id) AS user_rank
-        FROM months AS m JOIN (SELECT DISTINCT month FROM posts) AS k
-            ON k.month > m.month AND k.month <= coalesce(m.next_month, k.month)
-    ),
-    earlier AS (
-        SELECT *, count(*) OVER w AS n_earlier, sum(views) OVER w AS sum_views
-        FROM posts
-        WINDOW w AS (PARTITION BY user_id ORDER BY epoch_us(posted_at)
-            RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
-    )
-    SELECT e.post_id, 'point_in_time' AS mode, CAST(coalesce(r.user_rank, 0) AS DOUBLE) AS user_rank,
-        coalesce(e.sum_views / nullif(e.n_earlier, 0) / 1000, 0) AS user_mean_views,
-        CAST(0 AS DOUBLE) AS n_user_groups, CAST(0 AS DOUBLE) AS user_mean_group_members,
-        CAST(e.n_earlier AS DOUBLE) AS n_user_posts, CAST(coalesce(n_hashtags, 0) AS DOUBLE) AS n_hashtags,
-        CAST(coalesce(n_title_chars, 0) AS DOUBLE) AS n_title_chars, CAST(0 AS DOUBLE) AS n_caption_chars,
-        CAST(0 AS DOUBLE) AS has_people, CAST(0 AS DOUBLE) AS n_comments, {2}, CAST(0 AS DOUBLE) AS days_online
-    FROM earlier AS e LEFT JOIN ranks AS r ON e.user_id = r.user_id AND e.month = r.month
-) TO '{1}' (FORMAT parquet, COMPRESSION snappy)
-"""
-FLAGS = ", ".join(
-    [f"CAST(isodow(posted_at) = {i + 1} AS DOUBLE) AS w{i}" for i in range(7)]
-    + [f"CAST(month(posted_at) = {i + 1} AS DOUBLE) AS m{i}" for i in range(12)]
-    + [f"CAST(hour(posted_at) // 6 = {i} AS DOUBLE) AS q{i}" for i in range(4)]
-)
 
 
 def write_export(folder: Path, n: int) -> None:
@@ -139,9 +72,23 @@ def write_export(folder: Path, n: int) -> None:
     (folder / "train_label.txt").write_text("".join(f"{draw.uniform(1, 16):.2f}\n" for _ in keys))
 
 
-def measure(spark: Any, root: Path, n: int, threads: int) -> dict[str, float]:
-    """Seconds of the two steps by both engines, on n posts; checks that they agree on the number of rows."""
-    export, posts, social = root / f"export_{n}", str(root / f"posts_{n}"), str(root / f"social_{n}")
+def find_peak(spark: Any) -> float:
+    """The most memory that a Python worker of this session has had so far, in MB."""
+
+    def read(batches: Iterable[Any]) -> Iterator[Any]:
+        """On executors: this worker's own peak."""
+        import pyarrow as pa
+
+        for _ in batches:
+            yield pa.RecordBatch.from_pydict({"mb": [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]})
+
+    peaks = spark.range(0, 16, 1, 8).mapInArrow(read, "mb double").collect()
+    return max(row.mb for row in peaks)
+
+
+def measure(spark: Any, root: Path, n: int) -> dict[str, float]:
+    """Seconds of the two steps on n posts, and the workers' peak memory in MB."""
+    export, posts = root / f"export_{n}", str(root / f"posts_{n}")
     write_export(export, n)
 
     def ingest() -> None:
@@ -151,33 +98,20 @@ def measure(spark: Any, root: Path, n: int, threads: int) -> dict[str, float]:
 
     def compute_social() -> None:
         rows = social_features(spark, read_table(spark, POSTS, posts), "point_in_time")
-        write_table(rows, SOCIAL_FEATURES, social)
+        write_table(rows, SOCIAL_FEATURES, str(root / f"social_{n}"))
 
-    def rewrite_social() -> None:
-        write_table(read_table(spark, SOCIAL_FEATURES, social), SOCIAL_FEATURES, str(root / "rewritten"))
-
-    duck = duckdb.connect(config={"threads": threads})
-    duck.execute("SET TimeZone = 'UTC'")
-    seconds = {
-        "ingest": best_seconds(ingest),
-        "ingest_duckdb": best_seconds(lambda: duck.execute(INGEST.format(export, root / f"posts_{n}.parquet"))),
-        "social": best_seconds(compute_social),
-        "social_rewritten": best_seconds(rewrite_social),
-        "social_duckdb": best_seconds(lambda: duck.execute(SOCIAL.format(posts, root / f"social_{n}.parquet", FLAGS))),
-    }
-    sums = "SELECT count(*), sum(user_rank), sum(n_user_posts), sum(user_mean_views) FROM read_parquet(?)"
-    files = (f"{social}/*.parquet", f"{root}/social_{n}.parquet")
-    ours, theirs = (duck.execute(sums, [name]).fetchall()[0] for name in files)
-    assert all(abs(a - b) <= 1e-6 * abs(b) for a, b in zip(ours, theirs, strict=True)), (ours, theirs)
+    found = {"ingest": best_seconds(ingest), "social": best_seconds(compute_social), "peak": find_peak(spark)}
     shutil.rmtree(export)
-    print(f"{n:,} posts: " + ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items()), flush=True)
-    return seconds
+    print(
+        f"{n:,} posts: ingest {found['ingest']:.1f} s, social {found['social']:.1f} s, {found['peak']:.0f} MB",
+        flush=True,
+    )
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--growth", type=int, nargs=2, default=(100_000, 3_000_000), metavar=("SMALL", "LARGE"))
+    parser.add_argument("--sizes", type=int, nargs=2, default=(100_000, 1_000_000), metavar=("SMALL", "LARGE"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json")
     args = parser.parse_args()
@@ -185,33 +119,30 @@ def main() -> None:
         "bench_ingest",
         {
             "spark.master": f"local[{args.threads}]",
-            "spark.driver.memory": "4g",
+            "spark.driver.memory": "1g",
             "spark.ui.enabled": "false",
             "spark.sql.shuffle.partitions": 8,
         },
     )
     spark.sparkContext.setLogLevel("ERROR")
-    small, large = args.growth
+    n_small, n_large = sorted(args.sizes)
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        found = {n: measure(spark, root, n, args.threads) for n in sorted({small, args.rows, large})}
-    at = found[args.rows]
+        small, large = (measure(spark, Path(folder), n) for n in (n_small, n_large))
     rows = [
-        Row(f"{step} of {args.rows:,} posts, against DuckDB", at[step], at[f"{step}_duckdb"], "s", 1.5, False)
-        for step in ("ingest", "social")
-    ]
-    rows += [
         Row(
-            f"{step}: growth from {small:,} to {large:,}, against the rows",
-            found[large][step] / found[small][step],
-            large / small,
+            f"{step}: growth from {n_small:,} to {n_large:,} posts, against the rows",
+            large[step] / small[step],
+            n_large / n_small,
             "x",
             1.2,
             False,
         )
         for step in ("ingest", "social")
     ]
-    finish(f"Ingest and social features, {args.threads} threads", rows, args.json)
+    rows.append(
+        Row(f"peak of a worker, {n_large:,} posts against {n_small:,}", large["peak"], small["peak"], "MB", 1.1, False)
+    )
+    finish(f"Ingest and social values, {args.threads} threads", rows, args.json)
 
 
 if __name__ == "__main__":

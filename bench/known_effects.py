@@ -21,7 +21,7 @@ from popspark.posts.splits import assign_splits
 from popspark.simulation.image_effects import measure_images
 from popspark.simulation.settings import Simulation
 from popspark.simulation.simulation import simulate_posts
-from popspark.storage.tables import EXAMPLES, IMAGE_FEATURES, IMAGES
+from popspark.storage.tables import EXAMPLES, IMAGE_BLOBS, IMAGE_FEATURES
 from popspark.storage.warehouse import write_table
 from popspark.training.settings import CnnFitSettings
 
@@ -41,7 +41,7 @@ class Photographs:
 
 
 def read_photographs(spark: SparkSession) -> Photographs:
-    rows = [(p.name, p.read_bytes(), None, None, None, None, "JPEG", "ok", None) for p in PHOTOS]
+    rows = [(p.name, None, None, None, None, "JPEG", "ok", None, p.read_bytes()) for p in PHOTOS]
     pixels = [decode(photo.read_bytes()) for photo in PHOTOS]
     features: list[tuple[Any, ...]] = []
     for name in FAMILIES:
@@ -50,7 +50,7 @@ def read_photographs(spark: SparkSession) -> Photographs:
             (photo.name, None, name, "1", [float(v) for v in row], "ok", None)
             for photo, row in zip(PHOTOS, values, strict=True)
         ]
-    images = measure_images(spark.createDataFrame(rows, IMAGES.schema)).persist()
+    images = measure_images(spark.createDataFrame(rows, IMAGE_BLOBS.schema)).persist()
     return Photographs(images, spark.createDataFrame(features, IMAGE_FEATURES.schema).persist())
 
 

@@ -44,8 +44,8 @@ from popspark.simulation.settings import Simulation
 from popspark.simulation.simulation import simulate_posts
 from popspark.storage.tables import PAIR_POSTS, POSTS
 from popspark.storage.warehouse import read_table, write_table
-from popspark.training.ranker.pair_images import read_crops
-from popspark.training.ranker.ranking_fit import make_optimizer
+from popspark.training.ranker.fit import make_optimizer
+from popspark.training.ranker.images import read_crops
 from popspark.training.ranker.settings import RankerFitSettings
 
 SECTIONS = ("shapes", "growth", "heavy", "memory", "feed")

@@ -97,7 +97,7 @@ def extraction_rows(spark: Any, contents: list[bytes], work: Path) -> list[Row]:
     from popspark.features.plan import PlannedFamily, plan_features
     from popspark.features.settings import FeatureSettings
     from popspark.images import decode as codecs
-    from popspark.storage.tables import IMAGES
+    from popspark.storage.tables import IMAGE_BLOBS
 
     planned = plan_features(FeatureSettings(families=(FAMILY,)))
     # Read by a job of its own in the same workers: images are prepared ahead of the passes that make the peak.
@@ -105,9 +105,9 @@ def extraction_rows(spark: Any, contents: list[bytes], work: Path) -> list[Row]:
     tables = {}
     for n_images in (300, 3000):
         rows = [(f"i{n}", contents[n % len(contents)]) for n in range(n_images)]
-        rows = [(i, c, codecs.sha256(c), None, None, None, None, "ok", None) for i, c in rows]
+        rows = [(i, codecs.sha256(c), len(c), None, None, None, "ok", None, c) for i, c in rows]
         tables[n_images] = str(work / f"images{n_images}")
-        spark.createDataFrame(rows, IMAGES.schema).repartition(N_TASKS).write.parquet(tables[n_images])
+        spark.createDataFrame(rows, IMAGE_BLOBS.schema).repartition(N_TASKS).write.parquet(tables[n_images])
     peaks = {}
     for n_images, path in tables.items():
         extracted = extract_features(spark.read.parquet(path), Extraction(planned, "cpu", 16))
@@ -140,8 +140,9 @@ def scoring_row(spark: Any, n_posts: int, work: Path) -> Row:
     """Scores from stored features against the forward pass from arrays in memory, on as many threads."""
     from pyspark.sql import functions as f
 
-    from popspark.features.stored_files import collect_few
-    from popspark.features.stored_parts import project_stored
+    from popspark.features.projection import gather_projections
+    from popspark.features.stored_files import collect_ids
+    from popspark.features.stored_projections import project_stored
     from popspark.models.bundle import load_bundle
     from popspark.models.shipping import ship_bundle
     from popspark.scoring.inputs import scoring_inputs
@@ -164,8 +165,8 @@ def scoring_row(spark: Any, n_posts: int, work: Path) -> Row:
 
     def score() -> None:
         inputs = scoring_inputs(posts, images, values, bundle)
-        parts = project_stored(features, collect_few(posts), bundle)
-        score_posts(inputs, parts, bundle, "r1").write.format("noop").mode("overwrite").save()
+        found = gather_projections(project_stored(features, collect_ids(posts), bundle), bundle)
+        score_posts(inputs, found, bundle, "r1").write.format("noop").mode("overwrite").save()
 
     seconds = best_seconds(score)
     n_each = n_posts // N_TASKS // 1024 * 1024

@@ -25,8 +25,8 @@ from tqdm import tqdm
 
 from bench.table import Row, finish
 from popspark.networks.vscnn import CHANNELS, HIDDEN, TOWERS, PopularityCNN, merged_size
+from popspark.training.cnn import make_optimizer, train_epoch
 from popspark.training.feed import Batch, read_epoch
-from popspark.training.fitting import make_optimizer, train_epoch
 from popspark.training.reduction import fit_reduction
 
 TOWER = TOWERS["vscnn"]

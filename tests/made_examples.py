@@ -11,23 +11,25 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from popspark.storage.examples import SPLITS, ExamplesRecord
 from popspark.storage.social_values import SOCIAL_NAMES
 
 FAMILIES = {"color": 32, "lbp": 59, "aesthetic": 11, "efficientnet_lite0": 40}
 N_VISUAL = sum(FAMILIES.values())
 
 
-def making(families: Mapping[str, int] = FAMILIES, mode: str = "paper") -> dict[str, Any]:
+def made_record(families: Mapping[str, int] = FAMILIES, mode: str = "paper") -> ExamplesRecord:
     """What stands in <examples>.json."""
-    return {
+    values = {
         "features": [{"name": n, "version": "1", "dim": d, "weights": None} for n, d in families.items()],
         "social": {"mode": mode, "names": list(SOCIAL_NAMES)},
         "label": {"rule": "flickr_views", "options": {}},
         "split": {"strategy": "random", "seed": 0, "group_by": None},
         "is_simulated": True,
         "rows": {"ok": 0},
-        "splits": {split: {"posts": 80, "images": 40, "mean_label": 6.5} for split in ("train", "valid", "test")},
+        "splits": {split: {"posts": 80, "images": 40, "mean_label": 6.5} for split in SPLITS},
     }
+    return ExamplesRecord.model_validate(values)
 
 
 def write_examples(
@@ -41,7 +43,7 @@ def write_examples(
     """Rows in order: the first share trains, the last tests. A share of 0 leaves its split out."""
     n = len(labels)
     ends = np.round(np.cumsum([0.0, *shares]) * n).astype(int)
-    for split, start, stop in zip(("train", "valid", "test"), ends[:-1], ends[1:], strict=True):
+    for split, start, stop in zip(SPLITS, ends[:-1], ends[1:], strict=True):
         if start == stop:
             continue
         part = slice(start, stop)

@@ -138,10 +138,10 @@ def calibration(confidences: Floats, hits: Floats, n_bins: int = 10) -> tuple[li
 
     confidences: of the side that is favoured, each in [0.5, 1].
     """
-    places = np.minimum(((np.asarray(confidences) - 0.5) * 2 * n_bins).astype(int), n_bins - 1)
+    numbers = np.minimum(((np.asarray(confidences) - 0.5) * 2 * n_bins).astype(int), n_bins - 1)
     bins, error = [], 0.0
-    for place in np.unique(places):
-        rows = places == place
+    for number in np.unique(numbers):
+        rows = numbers == number
         found = Bin(float(confidences[rows].mean()), wilson(float(hits[rows].sum()), int(rows.sum())))
         bins.append(found)
         error += rows.mean() * abs(found.confidence - found.hits.value)

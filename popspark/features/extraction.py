@@ -21,6 +21,8 @@ from popspark.features.stored_files import sha_key
 from popspark.images import decode as codecs
 from popspark.images.isolation import Decode, IsolatedDecode
 from popspark.images.limits import DEFAULT_LIMITS, Limits
+from popspark.images.references import references_of
+from popspark.images.table import reference
 from popspark.storage.schemas.table import FLOATS, STRING
 from popspark.storage.tables import IMAGE_FEATURES
 
@@ -43,7 +45,7 @@ class Extraction:
 
 
 def _task_device(setting: str) -> str:
-    """On an executor: the device of the running task."""
+    """On executors: the device of the running task."""
     from popspark.networks.devices import choose_device
 
     context = TaskContext.get()
@@ -57,7 +59,7 @@ def _task_device(setting: str) -> str:
 
 
 def _local_weights(path: str | None) -> str | None:
-    """On an executor: where this machine has the weights, shipped with the job or at the same path."""
+    """On executors: where this machine has the weights, shipped with the job or at the same path."""
     if path is None:
         return None
     shipped = Path(SparkFiles.get(Path(path).name))
@@ -65,7 +67,7 @@ def _local_weights(path: str | None) -> str | None:
 
 
 def _limit_threads(n_cpus: int, with_torch: bool) -> None:
-    """On an executor: OpenCV and torch bring thread pools of their own; both get what the task was given."""
+    """On executors: OpenCV and torch bring thread pools of their own; both get what the task was given."""
     import cv2
 
     cv2.setNumThreads(n_cpus)
@@ -77,7 +79,7 @@ def _limit_threads(n_cpus: int, with_torch: bool) -> None:
 
 @contextmanager
 def open_extractor(extraction: Extraction) -> Iterator[Extractor]:
-    """On an executor: the extractor of the running task, on the task's device and with its processors."""
+    """On executors: the extractor of the running task, on the task's device and with its processors."""
     context = TaskContext.get()
     n_cpus = context.cpus() if context else 1
     deep = any(p.weights is not None for p in extraction.planned)
@@ -94,13 +96,14 @@ def open_extractor(extraction: Extraction) -> Iterator[Extractor]:
 
 
 def build_udf(extraction: Extraction) -> Callable[..., Column]:
-    """The pandas UDF: binary content to `extraction.schema`."""
+    """The pandas UDF: images, as `references_of` takes them, to `extraction.schema`."""
 
     def extract(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
-        contents = (content for batch in batches for content in batch)
+        """Features of images, read here; on executors."""
+        images = (image for batch in batches for image in references_of(batch))
         with open_extractor(extraction) as extractor:
             rows: list[list[object]] = []
-            for row in extractor.extract(contents):
+            for row in extractor.extract(images):
                 rows.append([row.status, row.error, *(row.values.get(p.name) for p in extraction.planned)])
                 if len(rows) == extraction.batch_size:
                     yield pd.DataFrame(rows, columns=extraction.schema.names, dtype=object)
@@ -113,17 +116,17 @@ def build_udf(extraction: Extraction) -> Callable[..., Column]:
 
 
 def extract_features(images: DataFrame, extraction: Extraction) -> DataFrame:
-    """`images` with a struct column `features`: status, error, and one array per family. One row in, one row out.
+    """image_id, sha256, and a struct `features`: status, error, and one array per family. One row in, one row out.
 
     An image that ingest refused keeps its status and is not read again.
     """
-    extracted = images.withColumn("features", build_udf(extraction)(f.col("content")))
+    extracted = images.withColumn("features", build_udf(extraction)(reference(images)))
     refused = f.col("status") != "ok"
     first: dict[str, Column] = {
         name: f.when(refused, f.col(name)).otherwise(f.col(f"features.{name}")) for name in ("status", "error")
     }
     fields = [first.get(name, f.col(f"features.{name}")).alias(name) for name in extraction.schema.names]
-    return extracted.withColumn("features", f.struct(*fields)).drop("content", "status", "error")
+    return extracted.select("image_id", "sha256", f.struct(*fields).alias("features"))
 
 
 def current_features(images: DataFrame, stored: DataFrame, planned: tuple[PlannedFamily, ...]) -> DataFrame:

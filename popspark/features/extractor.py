@@ -1,8 +1,8 @@
 """Images to features in one pass, as it happens in one worker: plain Python, no Spark.
 
-Each image is decoded once. A thread decodes, computes the classical families and prepares the crops of the deep ones
-a bounded number of images ahead; the caller's thread runs the deep families in full batches. Only crops wait in the
-queue, so the memory does not depend on the images' sizes or number.
+Each image is read and decoded once. Threads read a bounded number of images and bytes ahead; a thread decodes, computes
+the classical families and prepares the crops of the deep ones; the caller's thread runs the deep families in full
+batches. Only crops wait for it, so the memory does not depend on the images' sizes or number.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from popspark.features.family import Batched, Calculate, Image
 from popspark.images import decode as codecs
 from popspark.images.isolation import Decode
 from popspark.images.limits import DEFAULT_LIMITS, Limits
+from popspark.images.references import Reference
 
 Values = npt.NDArray[np.float32]
 
@@ -47,16 +48,38 @@ class Extracted:
             self.fail("failed", f"{name}: {np.count_nonzero(~np.isfinite(values))} values are not finite")
 
 
-def map_ahead(items: Iterable[Any], function: Callable[[Any], Any], n_threads: int, depth: int) -> Iterator[Any]:
-    """`map(function, items)` in order, computed at most `depth` items ahead."""
-    pending: deque[Future[Any]] = deque()
+READERS = 8
+"""Threads that read: enough to hide a store's latency behind what is computed of an image."""
+BYTES_AHEAD = 64 << 20
+"""Of images that were read and are not decoded yet, beside the one that is."""
+
+
+def map_ahead(
+    items: Iterable[Any],
+    function: Callable[[Any], Any],
+    n_threads: int,
+    depth: int,
+    weigh: Callable[[Any], int] = lambda item: 0,
+    max_weight: int = 0,
+) -> Iterator[Any]:
+    """`map(function, items)` in order, computed at most `depth` items, and `max_weight` of what they weigh, ahead."""
+    pending: deque[tuple[Future[Any], int]] = deque()
+    ahead = 0
     with ThreadPoolExecutor(n_threads) as pool:
         for item in items:
-            pending.append(pool.submit(function, item))
-            if len(pending) > depth:
-                yield pending.popleft().result()
+            weight = weigh(item)
+            while pending and (len(pending) >= depth or ahead + weight > max_weight):
+                future, lighter = pending.popleft()
+                yield future.result()
+                ahead -= lighter
+            pending.append((pool.submit(function, item), weight))
+            ahead += weight
         while pending:
-            yield pending.popleft().result()
+            yield pending.popleft()[0].result()
+
+
+def _n_bytes(item: tuple[Reference, Future[bytes]]) -> int:
+    return item[0].n_bytes or 0
 
 
 class Extractor:
@@ -74,9 +97,17 @@ class Extractor:
         self._calculates = dict(calculates)
         self._batch_size, self._limits, self._decode, self._n_threads = batch_size, limits, decode, n_threads
 
-    def extract(self, contents: Iterable[bytes | None]) -> Iterator[Extracted]:
-        """One `Extracted` per content, in order. None is an image that was not found."""
-        prepared = map_ahead(contents, self._prepare, self._n_threads, depth=2 * self._batch_size)
+    def extract(self, images: Iterable[Reference]) -> Iterator[Extracted]:
+        """One `Extracted` per image, in order."""
+        depth = 2 * self._batch_size
+        with ThreadPoolExecutor(READERS) as readers:
+            read = ((one, readers.submit(one.read, self._limits)) for one in images)
+            prepared = map_ahead(
+                read, self._prepare, self._n_threads, depth, lambda item: item[0].n_bytes or 0, BYTES_AHEAD
+            )
+            yield from self._finish(prepared)
+
+    def _finish(self, prepared: Iterator[Extracted]) -> Iterator[Extracted]:
         while batch := list(islice(prepared, self._batch_size)):
             for name, calculate in self._batched.items():
                 ready = [row for row in batch if name in row.prepared]
@@ -85,13 +116,10 @@ class Extractor:
                         row.keep(name, values)
             yield from batch
 
-    def _prepare(self, content: bytes | None) -> Extracted:
+    def _prepare(self, item: tuple[Reference, Future[bytes]]) -> Extracted:
         row = Extracted()
-        if content is None:
-            row.fail("missing", "the image was not found")
-            return row
         try:
-            image = self._decode(content, self._limits)
+            image = self._decode(item[1].result(), self._limits)
         except codecs.ImageRefused as refusal:
             row.fail(refusal.status, str(refusal))
             return row

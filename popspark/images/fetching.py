@@ -13,13 +13,14 @@ from pyspark.sql import functions as F
 from popspark.images import decode as codecs
 from popspark.images.download import Downloader
 from popspark.images.limits import Limits
+from popspark.images.references import write_once
 from popspark.images.settings import Politeness
 from popspark.runtime.queries import load_sql
 from popspark.storage.tables import DOWNLOADS
 from popspark.storage.warehouse import no_rows
 
-BATCH_BYTES = 64 * 1024 * 1024
-"""Of images held before they go to Spark: Arrow's buffers end at 2 GiB."""
+ROWS_AT_ONCE = 100
+"""Answers held before they go to Spark."""
 
 
 def urls_to_fetch(
@@ -35,7 +36,7 @@ def urls_to_fetch(
     urls = posts.select("image_id").where("image_id ILIKE 'http://%' OR image_id ILIKE 'https://%'").distinct()
     asked = no_rows(spark, DOWNLOADS) if downloads is None else downloads
     args = {"is_retry": retry, "is_refresh": refresh, "asked_before": asked_before}
-    return spark.sql(load_sql(__package__, "urls_to_fetch"), args=args, urls=urls, downloads=asked.drop("content"))
+    return spark.sql(load_sql(__package__, "urls_to_fetch"), args=args, urls=urls, downloads=asked)
 
 
 def images_downloaded(downloads: DataFrame) -> DataFrame:
@@ -43,8 +44,10 @@ def images_downloaded(downloads: DataFrame) -> DataFrame:
     return downloads.sparkSession.sql(load_sql(__package__, "images_downloaded"), downloads=downloads)
 
 
-def fetch_images(urls: DataFrame, politeness: Politeness, limits: Limits, lanes_per_host: int) -> DataFrame:
+def fetch_images(urls: DataFrame, store: str, politeness: Politeness, limits: Limits, lanes_per_host: int) -> DataFrame:
     """One row of `DOWNLOADS` per URL. urls: image_id, etag, last_modified (null where there is no copy yet).
+
+    store: the folder or url that gets the images, each under its sha256.
 
     All URLs of a host go to `lanes_per_host` tasks, each with its share of the host's requests per second and its own
     look at robots.txt, so the limit holds over the cluster. Computing the result twice asks twice: write it, then read
@@ -53,17 +56,18 @@ def fetch_images(urls: DataFrame, politeness: Politeness, limits: Limits, lanes_
     lane = F.pmod(F.xxhash64("image_id"), F.lit(lanes_per_host))
     lanes = urls.withColumns({"host": F.try_parse_url("image_id", F.lit("HOST")), "lane": lane})
     schema = ", ".join(f"{name} {kind.simpleString()}" for name, kind in DOWNLOADS.columns.items())
-    fetch = _build_fetcher(politeness, limits, lanes_per_host)
+    fetch = _build_fetcher(politeness, limits, lanes_per_host, store)
     return lanes.repartition("host", "lane").mapInPandas(fetch, schema)  # type: ignore[arg-type]
 
 
-def _row(downloader: Downloader, url: str, etag: str | None, last_modified: str | None) -> dict[str, Any]:
+def _row(downloader: Downloader, store: str, url: str, etag: str | None, last_modified: str | None) -> dict[str, Any]:
     found = downloader.fetch(url, etag, last_modified)
     content, header = found.content, found.header
+    sha256 = codecs.sha256(content) if content else None
     return {
         "image_id": url,
-        "content": content,
-        "sha256": codecs.sha256(content) if content else None,
+        "uri": write_once(f"{store.rstrip('/')}/{sha256[:2]}/{sha256}", content) if content and sha256 else None,
+        "sha256": sha256,
         "n_bytes": len(content) if content else None,
         "width_px": header.width_px if header else None,
         "height_px": header.height_px if header else None,
@@ -77,7 +81,7 @@ def _row(downloader: Downloader, url: str, etag: str | None, last_modified: str 
 
 
 def _build_fetcher(
-    politeness: Politeness, limits: Limits, lanes_per_host: int
+    politeness: Politeness, limits: Limits, lanes_per_host: int, store: str
 ) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
     def fetch(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """Rows of downloads; on executors."""
@@ -85,8 +89,8 @@ def _build_fetcher(
         held: list[dict[str, Any]] = []
         for batch in batches:
             for row in batch.itertuples():
-                held.append(_row(downloader, row.image_id, row.etag, row.last_modified))
-                if sum(one["n_bytes"] or 0 for one in held) > BATCH_BYTES:
+                held.append(_row(downloader, store, row.image_id, row.etag, row.last_modified))
+                if len(held) >= ROWS_AT_ONCE:
                     yield _frame(held)
                     held = []
         if held:

@@ -1,29 +1,31 @@
-"""Files to the images table: bytes, sha256, and what each file's header says."""
+"""Files to the images table: an index of where they are, their sha256, and what their headers say; no bytes."""
 
 from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 from fsspec.implementations.arrow import ArrowFSWrapper
-from pyspark.sql import Column, DataFrame, SparkSession
+from fsspec.utils import glob_translate
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
-from pyspark.sql import types as t
-from pyspark.sql.pandas.functions import pandas_udf
 
 from popspark.images import decode as codecs
 from popspark.images.limits import Limits
+from popspark.images.references import OBJECT_STORES, open_store, read_uri, split_uri
 from popspark.runtime.errors import PathError
+from popspark.runtime.session import spread
 from popspark.storage.tables import IMAGES
 
-FILE = t.StructType([t.StructField(name, kind) for name, kind in IMAGES.columns.items() if name != "image_id"])
-ROWS_PER_FILE, MIN_ROWS_PER_FILE = 1000, 16
-"""Of the images table: many small files go into few large ones; 1,000 images of 100 kB make 100 MB. A small table
-has smaller files, for a file is read by one task, and one file would keep all cores but one idle."""
+BYTES_PER_TASK, FILES_PER_TASK, MIN_TASKS = 256 << 20, 2000, 16
+"""Of files that a task reads: what is lost with it takes a minute or two. Fewer files are spread over all cores."""
+ARROW_TYPES = {"bigint": pa.int64(), "int": pa.int32(), "string": pa.string()}
 
 
 def _root_of(source: str) -> str:
@@ -32,15 +34,31 @@ def _root_of(source: str) -> str:
     return "/".join(steps[: next((i for i, step in enumerate(steps) if set(step) & set("*?[{")), len(steps))])
 
 
-def _open_root(root: str) -> tuple[Any, str]:
-    """The file system of the root and the root's path in it: local, S3, GCS, HDFS, ABFS."""
+def _list_objects(root: str, pattern: str | None) -> Iterator[tuple[str, int]]:
+    """Names below the root of an object store, and sizes."""
+    url, prefix = split_uri(root)
+    below = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
+    matches = re.compile(glob_translate(pattern)) if pattern else None
+    for found in open_store(url).list(prefix or None):
+        for entry in found:
+            name = entry["path"][len(below) :]
+            if matches is None or matches.match(name):
+                yield name, entry["size"]
+
+
+def _list_files(root: str, pattern: str | None) -> Iterator[tuple[str, int]]:
+    """Names below the root of a file system, local or pyarrow's, and sizes."""
     from pyarrow import fs
 
-    return fs.FileSystem.from_uri(root) if "://" in root else (fs.LocalFileSystem(), root)
+    filesystem, base = fs.FileSystem.from_uri(root) if "://" in root else (fs.LocalFileSystem(), root)
+    tree = ArrowFSWrapper(filesystem)
+    found = tree.glob(f"{base}/{pattern}", detail=True) if pattern else tree.find(base, detail=True)
+    for path, entry in found.items():
+        yield path[len(base.rstrip("/")) + 1 :], entry["size"] or 0
 
 
 def list_images(spark: SparkSession, source: str) -> tuple[DataFrame, str]:
-    """All files below a folder or matching a glob: rows of image_id, the path below the root; and that root.
+    """All files below a folder or matching a glob: image_id, the path below the root, and n_bytes; and that root.
 
     Files below a name that begins with `.` or `_` are left out, as everywhere in Spark. The names are listed on the
     driver, for Spark's own listing drops files without bytes. Raises `PathError` where nothing is.
@@ -48,71 +66,69 @@ def list_images(spark: SparkSession, source: str) -> tuple[DataFrame, str]:
     if "://" not in source:
         source = str(Path(source).absolute())
     root = _root_of(source)
-    filesystem, base = _open_root(root)
-    tree = ArrowFSWrapper(filesystem)
-    is_glob = root != source.rstrip("/")
-    found = tree.glob(base + source[len(root) :]) if is_glob else tree.find(base)
-    names = [path[len(base.rstrip("/")) + 1 :] for path in found]
-    seen = [name for name in names if not any(step.startswith((".", "_")) for step in name.split("/"))]
+    pattern = source[len(root) + 1 :] if root != source.rstrip("/") else None
+    lister = _list_objects if source.partition("://")[0] in OBJECT_STORES else _list_files
+    seen = [
+        (name, n_bytes)
+        for name, n_bytes in lister(root, pattern)
+        if not any(step.startswith((".", "_")) for step in name.split("/"))
+    ]
     if not seen:
         raise PathError("There is nothing to ingest.", where=source, legal="a folder or a glob with files in it")
-    return spark.createDataFrame(pd.DataFrame({"image_id": seen}), "image_id string"), root
+    names = pd.DataFrame(seen, columns=["image_id", "n_bytes"])
+    return spark.createDataFrame(names, "image_id string, n_bytes bigint"), root
 
 
-def _refused(status: str, error: str, n_bytes: int | None = None) -> dict[str, Any]:
-    return {"n_bytes": n_bytes, "status": status, "error": error}
+def _uri_of(root: str, image_id: str) -> str | None:
+    """The file's absolute path or uri; None where that leads out of the root, by `..` or by a link."""
+    if "://" in root:
+        scheme, _, base = root.partition("://")
+        path = posixpath.normpath(posixpath.join(base, image_id))
+        return f"{scheme}://{path}" if path.startswith(base.rstrip("/") + "/") else None
+    path, base = os.path.realpath(os.path.join(root, image_id)), os.path.realpath(root)
+    return path if path.startswith(base.rstrip("/") + "/") else None
 
 
-def _read_file(filesystem: Any, root: str, image_id: str | None, limits: Limits) -> dict[str, Any]:
-    from pyarrow import fs
-
+def _index_file(root: str, image_id: str, limits: Limits) -> dict[str, Any]:
+    """A row of the images table."""
     if not image_id:
-        return _refused("missing", "the row names no image")
-    path = posixpath.normpath(posixpath.join(root, image_id))
-    if isinstance(filesystem, fs.LocalFileSystem):
-        path, root = os.path.realpath(path), os.path.realpath(root)
-    if not path.startswith(root.rstrip("/") + "/"):
-        return _refused("outside_root", f"the path leads out of {root}")
+        return {"image_id": image_id, "status": "missing", "error": "the row names no image"}
+    uri = _uri_of(root, image_id)
+    if uri is None:
+        return {"image_id": image_id, "status": "outside_root", "error": f"the path leads out of {root}"}
+    row: dict[str, Any] = {"image_id": image_id, "uri": uri}
     try:
-        info = filesystem.get_file_info(path)
-        if info.type != fs.FileType.File:
-            return _refused("missing", "there is no such file")
-        if info.size is not None and info.size > limits.max_bytes:
-            return _refused("too_large", f"{info.size} bytes; the limit is {limits.max_bytes}", info.size)
-        with filesystem.open_input_stream(path) as stream:
-            content = stream.read()
-    except OSError as error:
-        return _refused("unreadable", f"{type(error).__name__}: {error}"[:200])
-    row = {"content": content, "sha256": codecs.sha256(content), "n_bytes": len(content)}
-    try:
+        content = read_uri(uri, limits.max_bytes)
+        row |= {"sha256": codecs.sha256(content), "n_bytes": len(content)}
         header = codecs.read_header(content, limits)
     except codecs.ImageRefused as refusal:
-        return row | {"content": None, "status": refusal.status, "error": str(refusal)}
-    size = {"width_px": header.width_px, "height_px": header.height_px}
-    return row | size | {"format": header.format, "status": "ok", "error": None}
+        return row | {"status": refusal.status, "error": str(refusal)}
+    return row | {
+        "width_px": header.width_px,
+        "height_px": header.height_px,
+        "format": header.format,
+        "status": "ok",
+        "error": None,
+    }
 
 
-def _build_reader(root: str, limits: Limits) -> Callable[..., Column]:
-    def read(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
-        """Files with their status; on executors."""
-        filesystem, base = _open_root(root)
-        for batch in batches:
-            rows = [_read_file(filesystem, base, image_id, limits) for image_id in batch]
-            frame = pd.DataFrame(rows, columns=FILE.names, dtype=object)  # pandas 3 would make them Arrow strings
-            for name in ("n_bytes", "width_px", "height_px"):
-                frame[name] = frame[name].astype("Int64")
-            yield frame
+def index_images(paths: DataFrame, root: str, limits: Limits) -> DataFrame:
+    """Rows of image_id to the images table: each file read once, refused files with a status.
 
-    return pandas_udf(read, FILE).asNondeterministic()  # type: ignore[call-overload]
-
-
-def read_images(paths: DataFrame, root: str, limits: Limits) -> DataFrame:
-    """Rows of image_id to the images table: each file read once, refused files with a status and without bytes.
-
-    root: the folder that every path must stay in; an absolute path or a URI. Ids are taken once each.
+    paths: may have n_bytes, by which the work is shared out. root: the folder that every path must stay in; an
+    absolute path or a URI. Ids are taken once each.
     """
-    ids = paths.select(f.col("image_id").cast("string")).where("image_id IS NOT NULL").distinct()
-    n_ids, n_tasks = ids.count(), int(str(ids.sparkSession.conf.get("spark.sql.shuffle.partitions")))
-    n_files = max(-(-n_ids // ROWS_PER_FILE), min(-(-n_ids // MIN_ROWS_PER_FILE), n_tasks), 1)
-    files = ids.repartition(n_files, "image_id").withColumn("file", _build_reader(root, limits)("image_id"))
-    return files.select("image_id", "file.*")
+    size = f.col("n_bytes") if "n_bytes" in paths.columns else f.lit(None).cast("bigint")
+    ids = paths.select(f.col("image_id").cast("string"), size.alias("n_bytes")).where("image_id IS NOT NULL")
+    ids = ids.dropDuplicates(["image_id"])
+    n_ids, n_bytes = ids.agg(f.count("*"), f.coalesce(f.sum("n_bytes"), f.lit(0))).collect()[0]
+    n_tasks = max(-(-n_ids // FILES_PER_TASK), -(-n_bytes // BYTES_PER_TASK), min(n_ids, MIN_TASKS), 1)
+    schema = pa.schema([(name, ARROW_TYPES[kind.simpleString()]) for name, kind in IMAGES.columns.items()])
+
+    def index(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Rows of images, one a file; on executors."""
+        for batch in batches:
+            rows = [_index_file(root, image_id, limits) for image_id in batch.column("image_id").to_pylist()]
+            yield pa.RecordBatch.from_pylist(rows, schema)
+
+    return spread(ids, n_tasks, "image_id").mapInArrow(index, IMAGES.schema)

@@ -2,7 +2,7 @@
 -- at hand, with what their last answer said to ask with.
 --
 -- {urls}            image_id
--- {downloads}       the downloads table, without the content
+-- {downloads}       the downloads table
 -- :is_retry, :is_refresh   whether to ask again for what failed, and for what is there
 -- :asked_before     only answers before this run count as old
 WITH last AS (

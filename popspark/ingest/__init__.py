@@ -1,10 +1,9 @@
-"""Origins: each file reads one kind of export into parsed rows, of which each becomes a post or a reject.
+"""Exports of posts, each origin read by a file of `popspark.ingest.origins`, to posts and rejects.
 
-An origin is a file of this package with `FILE`, the pattern of the files that it reads, and
-`parse(spark, source, options) -> DataFrame`, or `Parsed`. Its rows have the columns of
-`popspark.storage.tables.POSTS` that the origin knows (the others become null) and
+An origin's file has `FILE`, the pattern of the files that it reads, and `parse(spark, source, options)`, which gives
+a DataFrame with the columns of `popspark.storage.tables.POSTS` that the origin knows (the others become null) and
 
-    file, line   where the row stood; line counts from 1, in a JSON array objects instead of lines
+    file, line   of the row in the export; line counts from 1, in a JSON array objects instead of lines
     raw          its text
     reason       null for a post, else why it cannot be one
 
@@ -14,7 +13,6 @@ No row of the export is left out of it. `popspark.ingest.accounting` writes the 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -35,23 +33,12 @@ ORIGINS = {
     "csv": "popspark.ingest.origins.table",
     "parquet": "popspark.ingest.origins.table",
 }
-
-
-@dataclass(frozen=True)
-class Parsed:
-    """read: gives the rows above. write_plain: where an origin can, writes the posts of those rows that need no Spark.
-
-    It takes a folder that driver and workers see alike, and values that all posts have, by name. It returns the files,
-    whose names do not count yet, their number of posts, and the other rows, or None where there are none.
-    """
-
-    read: Callable[[], DataFrame]
-    write_plain: Callable[[str, Mapping[str, Any]], tuple[list[str], int, DataFrame | None]] | None = None
+"""The one table of origins: a new one is a file there and a line here."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What holds for a whole export.
+    """Settings of a whole export.
 
     collected_at: when it was collected, as ISO 8601, for origins that do not tell; None leaves it unknown.
     keep_user_names: names as they are, instead of their sha256.
@@ -86,8 +73,8 @@ def is_read(origin: str, file: str) -> bool:
     return file.lower().endswith(".zip") or re.search(_find_origin(origin).FILE, file) is not None
 
 
-def parse_export(spark: SparkSession, origin: str, source: str, options: Options) -> Parsed:
-    """The parsed rows of the export at `source`, a folder or a file.
+def parse_export(spark: SparkSession, origin: str, source: str, options: Options) -> DataFrame:
+    """The parsed rows, see above, of the export at `source`, a folder or a file.
 
     Raises `ConfigError` for an unknown origin, `PathError` where the source does not hold what the origin needs.
     """
@@ -98,5 +85,5 @@ def parse_export(spark: SparkSession, origin: str, source: str, options: Options
             where=f"origin {origin}",
             got=f"mapping {'given' if options.mapping is not None else 'absent'}",
         )
-    parsed = module.parse(spark, source, options)
-    return parsed if isinstance(parsed, Parsed) else Parsed(lambda: parsed)
+    parsed: DataFrame = module.parse(spark, source, options)
+    return parsed

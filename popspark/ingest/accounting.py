@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-from popspark.ingest import Parsed
-from popspark.ingest.readers.plain_posts import HIDDEN
 from popspark.runtime.errors import AccountingError
 from popspark.storage.tables import POSTS, REJECTS
 from popspark.storage.warehouse import no_rows, read_table, write_table
@@ -46,14 +39,11 @@ def complete(parsed: DataFrame, origin: str, is_simulated: bool) -> DataFrame:
         for name, kind in POSTS.columns.items()
         if name not in parsed.columns
     ]
-    rows = parsed.withColumn("item", item).select("file", "line", "item", "raw", "reason", *_kept(parsed), *absent)
+    given = [name for name in POSTS.columns if name in parsed.columns]
+    rows = parsed.withColumn("item", item).select("file", "line", "item", "raw", "reason", *given, *absent)
     no_id = F.col("post_id").isNull() | F.col("user_id").isNull()
     reason = F.coalesce("reason", F.when(no_id, F.lit("missing_id")))
     return rows.withColumn("reason", reason).select("file", "line", "item", "raw", "reason", *POSTS.columns)
-
-
-def _kept(parsed: DataFrame) -> list[str]:
-    return [name for name in POSTS.columns if name in parsed.columns]
 
 
 def find_repeated(posts: DataFrame) -> DataFrame:
@@ -61,7 +51,7 @@ def find_repeated(posts: DataFrame) -> DataFrame:
     return posts.groupBy("post_id").count().where("count > 1").select("post_id")
 
 
-def refuse_duplicates(rows: DataFrame, repeated: DataFrame) -> DataFrame:
+def reject_duplicates(rows: DataFrame, repeated: DataFrame) -> DataFrame:
     """Of the good rows with a `repeated` post_id only the first in the export stays one; the others get a reason."""
     candidates = rows.where("reason IS NULL").join(repeated, "post_id", "left_semi")
     firsts = candidates.groupBy("post_id").agg(F.min(F.struct(*POSITION)).alias("first"))
@@ -71,65 +61,32 @@ def refuse_duplicates(rows: DataFrame, repeated: DataFrame) -> DataFrame:
 
 
 def write_posts(
-    spark: SparkSession, parsed: Parsed, origin: str, is_simulated: bool, posts_path: str, rejects_path: str
+    spark: SparkSession, parsed: DataFrame, origin: str, is_simulated: bool, posts_path: str, rejects_path: str
 ) -> Counts:
     """Writes both tables from parsed rows; raises `AccountingError` where what arrived is not what was read.
 
     A clean export is parsed once. Repeated ids show in the written posts, where finding them costs one column; only if
     there are any are the posts written again without them. The rejects, where there are any, are one more pass.
     """
-
-    def finish(rows: DataFrame) -> DataFrame:
-        return complete(rows, origin, is_simulated)
-
-    n_plain, rest = _write_plain(spark, parsed, {"origin": origin, "is_simulated": is_simulated}, posts_path)
-    n_left, n_rejected = 0, 0
-    if n_plain is None:
-        rest = finish(parsed.read())
-        n_left, n_rejected = _write_good(rest, posts_path, "overwrite")
-    elif rest is not None:
-        rest = finish(rest)
-        n_left, n_rejected = _write_good(rest, posts_path, "append")
-    n_in = (n_plain or 0) + n_left
+    rows = complete(parsed, origin, is_simulated)
+    n_in, n_rejected = _write_good(rows, posts_path)
     n_out, n_ids = _count_posts(spark, posts_path)
     if n_ids < n_out:
         # Kept, for the posts are overwritten next.
         repeated = find_repeated(read_table(spark, POSTS, posts_path)).localCheckpoint()
-        rest = refuse_duplicates(finish(parsed.read()), repeated)
-        n_in, n_rejected = _write_good(rest, posts_path, "overwrite")
+        rows = reject_duplicates(rows, repeated)
+        n_in, n_rejected = _write_good(rows, posts_path)
         n_out, _ = _count_posts(spark, posts_path)
     rejects = no_rows(spark, REJECTS)
-    if n_rejected and rest is not None:
+    if n_rejected:
         raw = F.coalesce("raw", F.lit(""))
-        rejects = rest.where("reason IS NOT NULL").withColumns({"origin": F.lit(origin), "raw": raw})
+        rejects = rows.where("reason IS NOT NULL").withColumns({"origin": F.lit(origin), "raw": raw})
     write_table(rejects, REJECTS, rejects_path)
     written = read_table(spark, REJECTS, rejects_path).groupBy("reason").count().orderBy(F.desc("count"), "reason")
     counts = Counts(n_in, n_out, {row.reason: row["count"] for row in written.collect()} if n_rejected else {})
     if n_in != n_out + sum(counts.n_rejected.values()):
         raise AccountingError("The rows of the export do not add up.", where=posts_path, got=f"\n{counts}")
     return counts
-
-
-def _write_plain(
-    spark: SparkSession, parsed: Parsed, known: Mapping[str, Any], posts_path: str
-) -> tuple[int | None, DataFrame | None]:
-    """The table from those rows that need no Spark, their number, and the others, if there are any.
-
-    The number is None where that is not possible: of this origin, or with a table that is not on disks.
-    """
-    if parsed.write_plain is None:
-        return None, None
-    write_table(no_rows(spark, POSTS), POSTS, posts_path)
-    uri = read_table(spark, POSTS, posts_path).inputFiles()[0]
-    if not uri.startswith("file:"):
-        return None, None
-    folder = Path(url2pathname(urlsplit(uri).path)).parent
-    files, n_posts, rest = parsed.write_plain(str(folder), known)
-    for path in map(Path, files):
-        path.rename(path.with_name(path.name.removeprefix("_")))
-    for path in folder.glob(f"{HIDDEN}*"):
-        path.unlink()  # of attempts that failed
-    return n_posts, rest
 
 
 def _count_posts(spark: SparkSession, posts_path: str) -> tuple[int, int]:
@@ -139,11 +96,11 @@ def _count_posts(spark: SparkSession, posts_path: str) -> tuple[int, int]:
     return found[0], found[1]
 
 
-def _write_good(rows: DataFrame, posts_path: str, mode: str) -> tuple[int, int]:
+def _write_good(rows: DataFrame, posts_path: str) -> tuple[int, int]:
     """Writes the rows without a reason; the numbers of all rows and of those with one, counted on the way."""
     seen = Observation("ingest")
     counts = [F.count(F.lit(1)).alias("n_in"), F.count("reason").alias("n_rejected")]
-    write_table(rows.observe(seen, *counts).where("reason IS NULL"), POSTS, posts_path, mode)
+    write_table(rows.observe(seen, *counts).where("reason IS NULL"), POSTS, posts_path)
     found = seen.get
     if "n_in" not in found:  # a Connect server may answer before it knows them
         found = rows.agg(*counts).collect()[0].asDict()

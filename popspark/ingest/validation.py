@@ -20,17 +20,17 @@ NOT_FIELDS = ("post_id", "user_id", "origin", "is_simulated", "extra")
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """Rows refused for one reason, and the first few places where they stand, as file and line."""
+class Rejection:
+    """Rows rejected for one reason: their number, and the positions of the first few, as file and line."""
 
     reason: str
     n: int
-    places: list[tuple[str, int]]
+    positions: list[tuple[str, int]]
 
 
 @dataclass(frozen=True)
 class Findings:
-    """n_rows: all. The rest but `refusals` is of the rows that can be posts.
+    """n_rows: all. The rest but `rejections` is of the rows that can be posts.
 
     n_known: by column. quantiles: by count, at `QUANTILES`, None where the count is not known at all.
     n_images_found: of `n_known["image_id"]`, how many files are there; None where nobody looked.
@@ -44,7 +44,7 @@ class Findings:
     last_posted_at: datetime | None
     n_known: dict[str, int]
     quantiles: dict[str, list[float] | None]
-    refusals: list[Refusal]
+    rejections: list[Rejection]
     n_images_found: int | None
 
     def __str__(self) -> str:
@@ -52,9 +52,9 @@ class Findings:
 
 
 def inspect_rows(
-    rows: DataFrame, files: Sequence[tuple[str, bool]], image_names: DataFrame | None, n_places: int = 5
+    rows: DataFrame, files: Sequence[tuple[str, bool]], image_names: DataFrame | None, n_positions: int = 5
 ) -> Findings:
-    """Findings of parsed rows, after `popspark.ingest.accounting.complete` and `refuse_duplicates`.
+    """Findings of parsed rows, after `popspark.ingest.accounting.complete` and `reject_duplicates`.
 
     files: of the source, and whether the origin reads them. image_names: image_id of the files that are there.
     """
@@ -70,12 +70,14 @@ def inspect_rows(
         *known.values(),
         *spread.values(),
     ).collect()[0]
-    refused = kept.where("reason IS NOT NULL")
+    rejected = kept.where("reason IS NOT NULL")
     first = F.row_number().over(Window.partitionBy("reason").orderBy("file", "line"))
-    places = refused.select("reason", "file", "line", first.alias("nth")).where(F.col("nth") <= n_places).collect()
-    by_reason = {row["reason"]: row["count"] for row in refused.groupBy("reason").count().collect()}
-    refusals = [
-        Refusal(reason, n, sorted((p["file"], p["line"]) for p in places if p["reason"] == reason))
+    positions = (
+        rejected.select("reason", "file", "line", first.alias("nth")).where(F.col("nth") <= n_positions).collect()
+    )
+    by_reason = {row["reason"]: row["count"] for row in rejected.groupBy("reason").count().collect()}
+    rejections = [
+        Rejection(reason, n, sorted((p["file"], p["line"]) for p in positions if p["reason"] == reason))
         for reason, n in by_reason.items()
     ]
     n_images = None
@@ -84,14 +86,14 @@ def inspect_rows(
     kept.unpersist()
     return Findings(
         files=list(files),
-        n_rows=of_posts["n"] + sum(refusal.n for refusal in refusals),
+        n_rows=of_posts["n"] + sum(rejection.n for rejection in rejections),
         n_posts=of_posts["n"],
         n_users=of_posts["n_users"],
         first_posted_at=of_posts["first"],
         last_posted_at=of_posts["last"],
         n_known={name: of_posts[f"known_{name}"] for name in known},
         quantiles={name: of_posts[f"spread_{name}"] for name in COUNTS},
-        refusals=sorted(refusals, key=lambda one: (-one.n, one.reason)),
+        rejections=sorted(rejections, key=lambda one: (-one.n, one.reason)),
         n_images_found=n_images,
     )
 
@@ -107,22 +109,22 @@ def _cells(values: Sequence[Any]) -> str:
 def _page(found: Findings) -> list[str]:
     lines = ["Files"]
     lines += [f"  {'read' if is_read else 'left out':<9} {name}" for name, is_read in found.files]
-    n_refused = found.n_rows - found.n_posts
+    n_rejected = found.n_rows - found.n_posts
     lines += [
         "",
         "Rows",
         f"  {'in the export':<28}{found.n_rows:>12,}",
         f"  {'can be posts':<28}{_share(found.n_posts, found.n_rows)}",
-        f"  {'refused':<28}{_share(n_refused, found.n_rows)}",
+        f"  {'refused':<28}{_share(n_rejected, found.n_rows)}",
         f"  {'users':<28}{found.n_users:>12,}",
         f"  posted from {found.first_posted_at or 'unknown'} to {found.last_posted_at or 'unknown'} (UTC)",
     ]
-    if found.refusals:
+    if found.rejections:
         lines += ["", "Refused rows, with the first places (file:line)"]
-    for refusal in found.refusals:
-        places = ", ".join(f"{file.rsplit('/', 1)[-1]}:{line}" for file, line in refusal.places)
-        more = ", ..." if refusal.n > len(refusal.places) else ""
-        lines.append(f"  {refusal.reason:<28}{_share(refusal.n, found.n_rows)}  {places}{more}")
+    for rejection in found.rejections:
+        positions = ", ".join(f"{file.rsplit('/', 1)[-1]}:{line}" for file, line in rejection.positions)
+        more = ", ..." if rejection.n > len(rejection.positions) else ""
+        lines.append(f"  {rejection.reason:<28}{_share(rejection.n, found.n_rows)}  {positions}{more}")
     lines += ["", "Missing fields (of the rows that can be posts)"]
     missing = {name: found.n_posts - n for name, n in found.n_known.items()}
     lines += [f"  {name:<28}{_share(n, found.n_posts)}" for name, n in missing.items() if 0 < n < found.n_posts]

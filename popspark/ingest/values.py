@@ -20,14 +20,14 @@ MILLISECONDS_FROM = 100_000_000_000
 """Epochs from here on are milliseconds: as seconds it would be the year 5138, as milliseconds it is March 1973."""
 
 
-def given(text: Column) -> Column:
+def known(text: Column) -> Column:
     """The text without the spaces around it, null where absent."""
     trimmed = F.trim(text)
     is_short = F.octet_length(trimmed) <= max(map(len, ABSENT))
     return F.when(is_short & F.lower(trimmed).isin(*ABSENT), F.lit(None)).otherwise(trimmed)
 
 
-def prose(text: Column) -> Column:
+def free_text(text: Column) -> Column:
     """A title or caption as it is: an empty one is known to be empty; the word None alone is an absent one."""
     return F.when(text == "None", F.lit(None)).otherwise(text)
 
@@ -36,7 +36,7 @@ def _of(text: Column, convert: Callable[[Column], Column]) -> Column:
     """`convert` of the text as a bound variable: written out, each use of it would repeat the whole expression, and
     generated code grows past what the compiler takes.
     """
-    return F.get(F.transform(F.array(given(text)), convert), F.lit(0))
+    return F.get(F.transform(F.array(known(text)), convert), F.lit(0))
 
 
 def count(text: Column) -> Column:
@@ -58,7 +58,7 @@ def _count(value: Column) -> Column:
 
 def number(text: Column) -> Column:
     """A finite double."""
-    value = given(text).try_cast("double")
+    value = known(text).try_cast("double")
     return F.when(F.abs(value) < float("inf"), value)
 
 
@@ -83,7 +83,7 @@ def _time(value: Column) -> Column:
 
 def identifier(text: Column) -> Column:
     """An id as text; a number that went through a float loses its `.0`."""
-    value = given(text)
+    value = known(text)
     return F.when(value.endswith(F.lit(".0")), F.regexp_replace(value, r"^(\d+)\.0$", "$1")).otherwise(value)
 
 
@@ -95,12 +95,12 @@ def words(text: Column) -> Column:
 
 def user_name(text: Column, keep: bool, salt: str) -> Column:
     """The name, or its sha256 in hex behind the salt."""
-    return given(text) if keep else F.sha2(F.concat(F.lit(salt), given(text)), 256)
+    return known(text) if keep else F.sha2(F.concat(F.lit(salt), known(text)), 256)
 
 
 def is_bad(text: Column, value: Column) -> Column:
-    """Whether something was given and could not be read."""
-    return given(text).isNotNull() & value.isNull()
+    """Whether there is a text that could not be read."""
+    return known(text).isNotNull() & value.isNull()
 
 
 def first_reason(*cases: tuple[Column, str]) -> Column:

@@ -4,7 +4,7 @@
     popspark build-examples split.strategy=chronological social_mode=point_in_time label.rule=given
 
 Reads: posts, images, image_features.
-Writes: examples, and beside it <examples>.json: what a model trained on them must know of their making.
+Writes: examples, and beside it <examples>.json: what a model trained on them must know of how they were made.
 """
 
 from __future__ import annotations
@@ -36,15 +36,16 @@ class Config(JobConfig):
 
 
 def main(config: Config) -> None:
+    from popspark.images.table import read_images
     from popspark.posts.examples import write_examples
     from popspark.runtime.session import get_session
-    from popspark.storage.tables import IMAGE_FEATURES, IMAGES, POSTS
+    from popspark.storage.tables import IMAGE_FEATURES, POSTS
     from popspark.storage.warehouse import read_table
 
     spark = get_session("build_examples", config.env.spark)
     made = write_examples(
         read_table(spark, POSTS, config.posts),
-        read_table(spark, IMAGES, config.images),
+        read_images(spark, config.images),
         read_table(spark, IMAGE_FEATURES, config.image_features),
         config.examples,
         features=config.features,
@@ -52,11 +53,11 @@ def main(config: Config) -> None:
         label=config.label,
         split=config.split,
     )
-    rows = made["rows"]
+    rows = made.rows
     print(f"Wrote {rows.get('ok', 0):,} examples of {sum(rows.values()):,} posts to {config.examples}")
     _tell("posts", rows)
-    _tell(f"labels by the rule {config.label.rule}", made["labels"])
-    _tell("posts that lack an input of the social values, which is then 0", made["unknown_inputs"])
+    _tell(f"labels by the rule {config.label.rule}", made.labels)
+    _tell("posts that lack an input of the social values, which is then 0", made.unknown_inputs)
 
 
 def _tell(title: str, counts: dict[str, int]) -> None:

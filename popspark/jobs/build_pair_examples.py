@@ -4,13 +4,10 @@
     popspark build-pair-examples limits.train=20000
 
 Reads: posts, pair_posts, pairs, pair_audit, images.
-Writes: thumbnails; pair_examples; and beside it <pair_examples>.json: what a ranker must know of their making.
+Writes: thumbnails; pair_examples; and beside it <pair_examples>.json: what a ranker must know of how they were made.
 """
 
 from __future__ import annotations
-
-import json
-from pathlib import Path
 
 from popspark.images.limits import Limits
 from popspark.pairs.settings import PairLimits
@@ -44,15 +41,17 @@ class Config(JobConfig):
 
 def main(config: Config) -> None:
     from popspark.images import decode as codecs
+    from popspark.images.table import read_images
     from popspark.pairs.examples import join_pair_examples, judge_pairs, make_thumbnails
     from popspark.runtime.session import get_session
-    from popspark.storage.tables import IMAGES, PAIR_AUDIT, PAIR_EXAMPLES, PAIR_POSTS, PAIRS, POSTS, THUMBNAILS
+    from popspark.storage.examples import PairExamplesRecord
+    from popspark.storage.tables import PAIR_AUDIT, PAIR_EXAMPLES, PAIR_POSTS, PAIRS, POSTS, THUMBNAILS
     from popspark.storage.warehouse import count_by_status, read_table, write_table
 
     spark = get_session("build_pair_examples", config.env.spark)
     pairs = read_table(spark, PAIRS, config.pairs)
     posts = read_table(spark, PAIR_POSTS, config.pair_posts)
-    images = read_table(spark, IMAGES, config.images)
+    images = read_images(spark, config.images)
     write_table(make_thumbnails(images, pairs, posts, config.image_limits), THUMBNAILS, config.thumbnails)
     thumbnails = read_table(spark, THUMBNAILS, config.thumbnails)
     judged = judge_pairs(pairs, posts, thumbnails, config.seed).persist()
@@ -63,15 +62,15 @@ def main(config: Config) -> None:
     judged.unpersist()
     by_split = read_table(spark, PAIR_EXAMPLES, config.pair_examples).groupBy("split").count().collect()
     audit = read_table(spark, PAIR_AUDIT, config.pair_audit).orderBy("position").collect()
-    making = {
-        "is_simulated": read_table(spark, POSTS, config.posts).where("is_simulated").limit(1).count() > 0,
-        "decoder": codecs.VERSION,
-        "pairs": counts,
-        "limits": config.limits.model_dump(),
-        "seed": config.seed,
-        "audit": [line.asDict() for line in audit],
-    }
-    Path(f"{config.pair_examples.rstrip('/')}.json").write_text(json.dumps(making, indent=1) + "\n")
+    record = PairExamplesRecord(
+        is_simulated=read_table(spark, POSTS, config.posts).where("is_simulated").limit(1).count() > 0,
+        decoder=codecs.VERSION,
+        pairs=counts,
+        limits=config.limits.model_dump(),
+        seed=config.seed,
+        audit=tuple(line.asDict() for line in audit),
+    )
+    record.save(config.pair_examples)
     print(f"{sum(counts.values()):,} pairs")
     for status, n in counts.items():
         print(f"  {status:<28}{n:>10,}")

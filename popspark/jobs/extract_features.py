@@ -48,11 +48,12 @@ def main(config: Config) -> None:
 
 def _extract(config: Config, record: Run) -> None:
     from popspark.features.extraction import Extraction
-    from popspark.features.lacking_features import extract_missing
+    from popspark.features.missing_features import extract_missing
     from popspark.features.plan import plan_features
+    from popspark.images.table import read_images
     from popspark.runtime.session import get_session, ship_file
     from popspark.storage.locking import TableLock
-    from popspark.storage.tables import IMAGE_FEATURES, IMAGES
+    from popspark.storage.tables import IMAGE_FEATURES
     from popspark.storage.warehouse import find_table, read_table, write_table
 
     planned = plan_features(config.features)
@@ -63,7 +64,7 @@ def _extract(config: Config, record: Run) -> None:
     for family in planned:
         if family.weights_path:
             ship_file(spark, family.weights_path)
-    images = read_table(spark, IMAGES, config.images)
+    images = read_images(spark, config.images)
     extraction = Extraction(planned, config.features.device, config.features.batch_size, config.limits)
     with TableLock(config.image_features, config.run_id, config.lock_wait_seconds) as lock:
         record.mark_killed(lock.broken)

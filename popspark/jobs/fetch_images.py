@@ -10,6 +10,7 @@ Writes: downloads: every answer, appended round by round; images: of each URL th
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 from pydantic import PositiveInt
 
@@ -27,6 +28,8 @@ class Config(JobConfig):
     """Every answer of every host."""
     images: str = "${env.warehouse}/images"
     """The table to write."""
+    store: str = "${env.warehouse}/downloaded"
+    """The folder or url that gets the images themselves, each under its sha256."""
     retry: bool = False
     """Whether to ask again for what failed in a way that may pass (timeouts, 429, 5xx)."""
     refresh: bool = False
@@ -49,13 +52,14 @@ def main(config: Config) -> None:
 
     spark = get_session("fetch_images", config.env.spark)
     started_at = datetime.now(UTC)
+    store = config.store if "://" in config.store else str(Path(config.store).absolute())
     while True:
         posts, asked = read_table(spark, POSTS, config.posts), find_table(spark, DOWNLOADS, config.downloads)
         urls = urls_to_fetch(posts, asked, retry=config.retry, refresh=config.refresh, asked_before=started_at)
         urls = urls.limit(config.round_size)
         if urls.isEmpty():
             break
-        rows = fetch_images(urls, config.politeness, config.limits, config.lanes_per_host)
+        rows = fetch_images(urls, store, config.politeness, config.limits, config.lanes_per_host)
         write_table(rows, DOWNLOADS, config.downloads, mode="append")
     downloads = find_table(spark, DOWNLOADS, config.downloads)
     if downloads is None:

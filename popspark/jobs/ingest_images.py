@@ -31,7 +31,7 @@ class Config(JobConfig):
 
 
 def main(config: Config) -> None:
-    from popspark.images.index import list_images, read_images
+    from popspark.images.index import index_images, list_images
     from popspark.runtime.session import get_session
     from popspark.storage.tables import IMAGES, POSTS
     from popspark.storage.warehouse import count_by_status, read_table, write_table
@@ -47,7 +47,7 @@ def main(config: Config) -> None:
         paths, root = list_images(spark, config.source)
     else:
         paths, root = read_table(spark, POSTS, str(config.posts)).select("image_id"), str(config.root)
-    write_table(read_images(paths, root, config.limits), IMAGES, config.images)
+    write_table(index_images(paths, root, config.limits), IMAGES, config.images)
 
     counts = count_by_status(read_table(spark, IMAGES, config.images))
     print(f"Ingested {sum(counts.values()):,} images into {config.images}")

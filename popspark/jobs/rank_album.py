@@ -17,7 +17,7 @@ from popspark.features.settings import Device
 from popspark.images.limits import Limits
 from popspark.runtime.config import JobConfig
 
-N_PICTURES, N_PRINTED = 500, 20
+N_IMAGES, N_PRINTED = 500, 20
 
 
 class Config(JobConfig):
@@ -45,20 +45,20 @@ def main(config: Config) -> None:
     from popspark.models.bundle import load_bundle
     from popspark.report.figures import thumbnail
     from popspark.report.page import render_page
-    from popspark.scoring.album import find_photographs, rank_album
+    from popspark.scoring.album import find_images, rank_album
 
     bundle = load_bundle(Path(config.bundle))
     planned = plan_bundle(bundle, config.device, config.batch_size, config.weights)
-    paths = find_photographs(config.source)
+    paths = find_images(config.source)
     album = rank_album(paths, bundle, planned, config.device, config.batch_size, config.limits)
-    pictures = [(one, thumbnail(decode(one.path.read_bytes()))) for one in album.ranked[:N_PICTURES]]
+    thumbnails = [(one, thumbnail(decode(one.path.read_bytes()))) for one in album.ranked[:N_IMAGES]]
     page = render_page(
         "popspark.scoring",
         "album.html",
         title=f"Album {Path(config.source).name}",
         manifest=bundle.manifest,
         album=album,
-        pictures=pictures,
+        thumbnails=thumbnails,
         random_families=", ".join(x["name"] for x in bundle.manifest["features"] if x.get("weights") == "random"),
     )
     out = Path(config.album)
@@ -70,7 +70,7 @@ def main(config: Config) -> None:
     print(f"{'place':>5}  {'score':>8}  {'beats the next':>14}  photograph")
     for one in album.ranked[:N_PRINTED]:
         last = "" if one.beats_next is None else f"{one.beats_next:.0%}"
-        print(f"{one.place:>5}  {one.score:>8.3f}  {last:>14}  {one.path}")
+        print(f"{one.rank:>5}  {one.score:>8.3f}  {last:>14}  {one.path}")
     if len(album.ranked) > N_PRINTED:
         print(f"  ... {len(album.ranked) - N_PRINTED} more")
     print(f"{len(album.ranked)} photographs ranked, {len(album.refused)} files refused\n{table}\n{written}")

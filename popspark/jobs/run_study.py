@@ -47,18 +47,19 @@ class Config(JobConfig):
 
 
 def main(config: Config) -> None:
+    from popspark.images.table import read_images
     from popspark.runtime.session import get_session
-    from popspark.storage.tables import IMAGE_FEATURES, IMAGES, POSTS
+    from popspark.storage.tables import IMAGE_FEATURES, POSTS
     from popspark.storage.warehouse import read_table
-    from popspark.study.data import build_cells, read_photographs
-    from popspark.study.facts import gather_facts
-    from popspark.study.page import N_PICTURES, StudyReport, best_and_worst, write_study
-    from popspark.study.study import Study
+    from popspark.study.gathering import gather_facts
+    from popspark.study.inputs import build_cells, read_shown_images
+    from popspark.study.page import N_IMAGES, StudyReport, best_and_worst, write_study
+    from popspark.study.run import Study
 
     stages = Stages()
     spark = get_session("run_study", config.env.spark)
     posts = read_table(spark, POSTS, config.posts)
-    images = read_table(spark, IMAGES, config.images)
+    images = read_images(spark, config.images)
     cells = list(
         build_cells(
             posts,
@@ -82,8 +83,8 @@ def main(config: Config) -> None:
     best, worst = best_and_worst(facts.predictions["vscnn"]) if "vscnn" in facts.predictions else ([], [])
     report = StudyReport(
         facts=facts,
-        best=read_photographs(posts, images, best, N_PICTURES),
-        worst=read_photographs(posts, images, worst, N_PICTURES),
+        best=read_shown_images(posts, images, best, N_IMAGES),
+        worst=read_shown_images(posts, images, worst, N_IMAGES),
         settings=config.study.model_dump(),
         stages=stages.seconds,
     )

@@ -63,12 +63,10 @@ def main(config: Config) -> None:
 def _score(config: Config, record: Run) -> None:
     from pyspark.sql import DataFrame
 
+    from popspark.features.door import features_for
     from popspark.features.extraction import Extraction
-    from popspark.features.lacking_features import extract_wanted
     from popspark.features.plan import plan_bundle
-    from popspark.features.projection import project_features
-    from popspark.features.stored_files import collect_few
-    from popspark.features.stored_parts import project_stored
+    from popspark.images.table import read_images
     from popspark.models.bundle import load_bundle
     from popspark.models.shipping import ship_bundle
     from popspark.posts.social import social_features
@@ -78,7 +76,7 @@ def _score(config: Config, record: Run) -> None:
     from popspark.scoring.summary import render_summary, write_report
     from popspark.scoring.update import update_scores
     from popspark.storage.slices import open_slices
-    from popspark.storage.tables import IMAGE_FEATURES, IMAGES, POSTS, SCORES
+    from popspark.storage.tables import IMAGE_FEATURES, POSTS, SCORES
     from popspark.storage.warehouse import find_table, read_table
 
     stages = record.stages
@@ -96,7 +94,7 @@ def _score(config: Config, record: Run) -> None:
     for family in planned:
         if family.weights_path:
             ship_file(spark, family.weights_path)
-    images = read_table(spark, IMAGES, config.images)
+    images = read_images(spark, config.images)
     posts = read_table(spark, POSTS, config.posts) if config.posts else posts_of_images(images)
     stored = find_table(spark, IMAGE_FEATURES, config.image_features) if config.image_features else None
     extraction = Extraction(planned, config.device, config.batch_size, config.limits)
@@ -104,11 +102,8 @@ def _score(config: Config, record: Run) -> None:
     social = social_features(spark, posts, bundle.manifest["social"]["mode"]) if needs_social else None
 
     def score(inputs: DataFrame) -> DataFrame:
-        ids = collect_few(inputs) if stored is not None else None
-        parts = project_features(extract_wanted(inputs, images, stored, extraction, ids), bundle)
-        if stored is not None:
-            parts = parts.unionByName(project_stored(stored, ids, bundle))
-        return score_posts(inputs, parts, bundle, config.run_id)
+        features = features_for(inputs, bundle, images, stored, extraction)
+        return score_posts(inputs, features, bundle, config.run_id)
 
     with open_slices(spark, SCORES, config.scores, config.run_id, config.lock_wait_seconds) as slices:
         record.mark_killed(slices.lock.broken)
@@ -118,6 +113,6 @@ def _score(config: Config, record: Run) -> None:
     record.input_rows = {"posts": outcome.n_rows}
     if config.report:
         scores = read_table(spark, SCORES, config.scores)
-        write_report(config.report, posts, images, scores, bundle.manifest, outcome, stages)
+        write_report(config.report, posts, images, scores, bundle.manifest, outcome, stages, config.limits)
         stages.done("report")
     print(render_summary(outcome, stages, config.scores, config.report))

@@ -27,14 +27,15 @@ class Config(JobConfig):
 def main(config: Config) -> None:
     from pyspark.sql import functions as F
 
+    from popspark.images.table import read_images
     from popspark.runtime.session import get_session
     from popspark.simulation.image_effects import measure_images
     from popspark.simulation.simulation import simulate_posts
-    from popspark.storage.tables import IMAGES, POSTS
+    from popspark.storage.tables import POSTS
     from popspark.storage.warehouse import read_table, write_table
 
     spark = get_session("simulate_posts", config.env.spark)
-    images = measure_images(read_table(spark, IMAGES, config.images)).persist() if config.images else None
+    images = measure_images(read_images(spark, config.images)).persist() if config.images else None
     write_table(simulate_posts(spark, config.simulation, images), POSTS, config.posts)
 
     posts = read_table(spark, POSTS, config.posts)

@@ -10,11 +10,9 @@ Writes: the bundle; the report, one HTML page; and in `work` a checkpoint, from 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from popspark.runtime.config import JobConfig
-from popspark.runtime.errors import PathError
 from popspark.runtime.stages import Stages
 from popspark.training.ranker.settings import RankerSettings
 
@@ -39,23 +37,21 @@ class Config(JobConfig):
 
 
 def main(config: Config) -> None:
+    from popspark.storage.examples import PairExamplesRecord
+    from popspark.training.ranker.evaluation import evaluate
     from popspark.training.ranker.page import write_ranker_report
-    from popspark.training.ranker.ranker_release import release_ranker
-    from popspark.training.ranker.ranking import train_ranker
-    from popspark.training.ranker.ranking_evaluation import evaluate
+    from popspark.training.ranker.release import release_ranker
+    from popspark.training.ranker.train import train_ranker
 
-    made = Path(f"{config.pair_examples.rstrip('/')}.json")
-    if not made.is_file():
-        raise PathError("There are no pair examples.", where=str(made), fix="run popspark build-pair-examples first")
-    making = json.loads(made.read_text())
+    record = PairExamplesRecord.load(config.pair_examples)
     stages = Stages()
     fitted = train_ranker(Path(config.pair_examples), Path(config.work), config.ranker)
     stages.done("ranker fitted")
     facts = evaluate(fitted)
-    release_ranker(fitted, facts, making, config.name, config.version, Path(config.bundle))
+    release_ranker(fitted, facts, record, config.name, config.version, Path(config.bundle))
     stages.done("measured and released")
     settings = config.ranker.model_dump()
-    write_ranker_report(Path(config.report), facts, making, config.name, config.version, settings, stages.seconds)
+    write_ranker_report(Path(config.report), facts, record, config.name, config.version, settings, stages.seconds)
 
     print(f"Wrote {config.name} {config.version} to {config.bundle}")
     for line in [*facts.splits.values(), *facts.baselines]:

@@ -9,12 +9,10 @@ Writes: the bundle; and in `work` the reduced rows and a checkpoint, from which 
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 from popspark.runtime.config import JobConfig
-from popspark.runtime.errors import PathError
 from popspark.training.settings import CnnSettings
 
 
@@ -41,12 +39,10 @@ def main(config: Config) -> None:
     from popspark.models.bundle import Bundle, quantiles, write_bundle
     from popspark.networks.vscnn import TOWERS
     from popspark.report.card import render_card
+    from popspark.storage.examples import ExamplesRecord
     from popspark.training.cnn import train_cnn
 
-    made = Path(f"{config.examples.rstrip('/')}.json")
-    if not made.is_file():
-        raise PathError("There are no examples.", where=str(made), fix="run popspark build-examples first")
-    making = json.loads(made.read_text())
+    record = ExamplesRecord.load(config.examples)
     fitted = train_cnn(Path(config.examples), Path(config.work), config.model)
     manifest = {
         "name": config.name,
@@ -55,7 +51,7 @@ def main(config: Config) -> None:
         "popspark": popspark.__version__,
         "decoder": DECODER_VERSION,
         "network": {"towers": TOWERS[config.model.architecture]},
-        **making,
+        **record.model_dump(mode="json"),
         "training": {
             "settings": config.model.model_dump(),
             "rows": dict(fitted.n_rows),

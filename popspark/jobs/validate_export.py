@@ -33,7 +33,7 @@ class Config(JobConfig):
 def main(config: Config) -> None:
     from popspark.images.index import list_images
     from popspark.ingest import Options, is_read, load_mapping, parse_export
-    from popspark.ingest.accounting import complete, find_repeated, refuse_duplicates
+    from popspark.ingest.accounting import complete, find_repeated, reject_duplicates
     from popspark.ingest.readers.records import list_files
     from popspark.ingest.validation import inspect_rows
     from popspark.runtime.session import get_session
@@ -43,8 +43,8 @@ def main(config: Config) -> None:
     parsed = parse_export(spark, config.origin, config.source, options)
     files = [(file, is_read(config.origin, file)) for file in list_files(spark, config.source)]
     images = list_images(spark, config.images_root)[0] if config.images_root else None
-    rows = complete(parsed.read(), config.origin, is_simulated=False)
-    rows = refuse_duplicates(rows, find_repeated(rows.where("reason IS NULL")))
+    rows = complete(parsed, config.origin, is_simulated=False)
+    rows = reject_duplicates(rows, find_repeated(rows.where("reason IS NULL")))
     found = inspect_rows(rows, files, images)
     page = f"{config.origin} export in {config.source}\n\n{found}"
     print(page)

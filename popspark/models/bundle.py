@@ -66,13 +66,13 @@ class Reduction:
         return np.ascontiguousarray((self.components / self.scale).T)
 
     def project(self, values: Floats, start: int = 0) -> npt.NDArray[np.float64]:
-        """The part (N, k) that columns [start, start + n) of the input add to the projection; parts add up."""
-        part = slice(start, start + values.shape[1])
-        result: npt.NDArray[np.float64] = (values - self.center[part]) @ self._weights[part]
+        """What columns [start, start + n) of the input add to the projection, (N, k); such terms add up."""
+        columns = slice(start, start + values.shape[1])
+        result: npt.NDArray[np.float64] = (values - self.center[columns]) @ self._weights[columns]
         return result
 
     def finish(self, projected: Floats) -> npt.NDArray[np.float32]:
-        """Projections (N, k), summed over all parts, to the network's input."""
+        """Projections (N, k), summed over all columns, to the network's input."""
         return ((projected - self.out_mean) / self.out_scale).astype(np.float32)
 
     def __call__(self, values: Floats) -> npt.NDArray[np.float32]:
@@ -159,7 +159,7 @@ def write_bundle(bundle: Bundle, folder: Path, card: str) -> None:
         },
         "reference.safetensors": {"quantiles": np.asarray(bundle.reference, np.float64)},
     }
-    contents = {name: save(parts) for name, parts in tensors.items() if parts}
+    contents = {name: save(arrays) for name, arrays in tensors.items() if arrays}
     contents["README.md"] = card.encode()
     for name, content in contents.items():
         (folder / name).write_bytes(content)

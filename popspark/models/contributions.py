@@ -1,10 +1,10 @@
 """What drives a score: each family's and each social group's share of it, as exact Shapley values.
 
-A score is compared with that of the mean of the training split, and the difference is shared out among the parts:
-a part's contribution is what the score gains when the part's own values take the place of the training mean, averaged
-over all orders in which the parts can do so (Shapley 1953; Lundberg and Lee, NeurIPS 2017, eq. 8, with the mean as
-the reference). So the contributions of a row add up to its score less the baseline, whatever the network; for a linear
-bundle each is simply the part's own term. With p parts it takes 2^p scores a row: 8 parts, 256 scores.
+A score is compared with that of the mean of the training split, and the difference is shared out among the families
+and groups, the players: a player's contribution is what the score gains when its own values replace the training mean,
+averaged over all orders in which the players can do so (Shapley 1953; Lundberg and Lee, NeurIPS 2017, eq. 8, with the
+mean as the reference). So the contributions of a row add up to its score less the baseline, whatever the network; for a
+linear bundle each is simply the player's own term. With p players it takes 2^p scores a row: 8 players, 256 scores.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ def contributions(
     """The contribution (N,) of each family and group, and the baseline (N,): the score with all of them at the mean.
 
     values: (N, dim) by family, all families of the bundle. social: (N, 34). groups: columns of `social` that are
-    parts of their own; the other columns keep their values, in the baseline too.
+    players of their own; the other columns keep their values, in the baseline too.
     """
     projected = {name: predictor.project(name, rows) for name, rows in values.items()}
-    parts = (*projected, *groups)
+    players = (*projected, *groups)
     means = predictor.social_means if groups else np.zeros(0)
 
     def score(present: frozenset[str]) -> npt.NDArray[np.float64]:
         """A family at its training mean projects to 0, for the reduction subtracts it."""
         visual = sum((projected[name] for name in projected if name in present), 0 * next(iter(projected.values())))
-        given = np.array(social, np.float64)
+        replaced = np.array(social, np.float64)
         for name, columns in groups.items():
             if name not in present:
-                given[:, columns] = means[columns]
-        return predictor.score(visual, given)
+                replaced[:, columns] = means[columns]
+        return predictor.score(visual, replaced)
 
-    subsets = [frozenset(subset) for n in range(len(parts) + 1) for subset in combinations(parts, n)]
+    subsets = [frozenset(subset) for n in range(len(players) + 1) for subset in combinations(players, n)]
     scores = {subset: score(subset) for subset in subsets}
-    shares = {part: np.zeros(len(social)) for part in parts}
+    shares = {player: np.zeros(len(social)) for player in players}
     for subset in subsets:
-        for part in set(parts) - subset:
-            weight = 1 / (len(parts) * comb(len(parts) - 1, len(subset)))
-            shares[part] += weight * (scores[subset | {part}] - scores[subset])
+        for player in set(players) - subset:
+            weight = 1 / (len(players) * comb(len(players) - 1, len(subset)))
+            shares[player] += weight * (scores[subset | {player}] - scores[subset])
     return shares, scores[frozenset()]

@@ -15,7 +15,7 @@ Floats = npt.NDArray[Any]
 
 
 class Predictor:
-    """Scores rows with a bundle. The families' parts of the projection add up, so each can be computed on its own."""
+    """Scores rows with a bundle. The families' projections add up, so each can be computed on its own."""
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
@@ -49,7 +49,7 @@ class Predictor:
         return reductions["social"].center if "social" in reductions else reductions["fused"].center[self._n_visual :]
 
     def project(self, family: str, values: Floats) -> npt.NDArray[np.float64]:
-        """One family's part of the visual projection: (N, dim) -> (N, k)."""
+        """One family's contribution to the visual projection: (N, dim) -> (N, k)."""
         return self._visual.project(values, self._starts[family])
 
     def score(self, projected: Floats, social: Floats) -> npt.NDArray[np.float64]:

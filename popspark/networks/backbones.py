@@ -55,11 +55,13 @@ def _efficientnet_trunk(network: nn.Module) -> nn.Module:
 
 @dataclass(frozen=True)
 class Backbone:
-    """dim: values per image. network: the whole classifier, as its weights name the parameters; randomly initialised.
+    """A network with the facts about its weights.
+
+    dim: values per image. network: the whole classifier, as its weights name the parameters; randomly initialised.
 
     trunk: cuts it after the features; head: how the names of the parameters that this loses begin. short_side_px,
     crop_px, resample, mean, std: what its weights were trained on, mean and std on the scale 0..255. is_stretched: the
-    whole picture becomes the square, nothing is cut off. cpu_batch: images per pass on a CPU at most; set
+    whole image becomes the square, nothing is cut off. cpu_batch: images per pass on a CPU at most; set
     where it was measured to be faster than the usual 16, and to take less memory.
     """
 
@@ -109,37 +111,37 @@ BACKBONES = {
 
 
 def _resized(image: npt.NDArray[np.uint8], backbone: Backbone) -> Image.Image:
-    """With its short side at `short_side_px`; a picture longer than `MAX_ASPECT` first loses its ends."""
+    """The image with its short side at `short_side_px`; one longer than `MAX_ASPECT` first loses its ends."""
     height, width = (min(side, MAX_ASPECT * min(image.shape[:2])) for side in image.shape[:2])
     top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
-    picture = Image.fromarray(image[top : top + height, left : left + width])
+    cut = Image.fromarray(image[top : top + height, left : left + width])
     short = backbone.short_side_px
     size = (short, short * height // width) if width <= height else (short * width // height, short)
-    return picture.resize(size, backbone.resample)
+    return cut.resize(size, backbone.resample)
 
 
 def crop(image: npt.NDArray[np.uint8], backbone: Backbone) -> npt.NDArray[np.uint8]:
     """Short side to `short_side_px`, then the central square: uint8 (H, W, 3) -> (crop_px, crop_px, 3).
 
-    The same pixels as torchvision's Resize and CenterCrop on a PIL image (antialiased, sizes truncated). A picture
+    The same pixels as torchvision's Resize and CenterCrop on a PIL image (antialiased, sizes truncated). An image
     longer than `MAX_ASPECT` first loses its ends, which the crop does not show, so that 1 x 10000 stays small.
     """
     side = backbone.crop_px
     if backbone.is_stretched:
         return np.asarray(Image.fromarray(image).resize((side, side), backbone.resample))
-    picture = _resized(image, backbone)
-    left, top = (round((length - side) / 2) for length in picture.size)
-    return np.asarray(picture.crop((left, top, left + side, top + side)))
+    resized = _resized(image, backbone)
+    left, top = (round((length - side) / 2) for length in resized.size)
+    return np.asarray(resized.crop((left, top, left + side, top + side)))
 
 
-def crop_at(image: npt.NDArray[np.uint8], backbone: Backbone, place: tuple[float, float]) -> npt.NDArray[np.uint8]:
-    """What training sees: as `crop`, but the square stands at `place`, (0, 0) top left to (1, 1) bottom right.
+def crop_at(image: npt.NDArray[np.uint8], backbone: Backbone, corner: tuple[float, float]) -> npt.NDArray[np.uint8]:
+    """A crop for training: as `crop`, but the square lies at `corner`, (0, 0) top left to (1, 1) bottom right.
 
-    Never stretched: Ding et al. trained on crops of the picture as it is.
+    Never stretched: Ding et al. trained on crops of the image as it is.
     """
-    side, picture = backbone.crop_px, _resized(image, backbone)
-    left, top = (round(share * (length - side)) for share, length in zip(place, picture.size, strict=True))
-    return np.asarray(picture.crop((left, top, left + side, top + side)))
+    side, resized = backbone.crop_px, _resized(image, backbone)
+    left, top = (round(share * (length - side)) for share, length in zip(corner, resized.size, strict=True))
+    return np.asarray(resized.crop((left, top, left + side, top + side)))
 
 
 def to_input(

@@ -1,4 +1,4 @@
-"""Which device a task computes on.
+"""The device that a task computes on.
 
 Spark never sets CUDA_VISIBLE_DEVICES; only the task's resources tell which GPU it was given, and a reused worker can
 be given another one each time.
@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from popspark.runtime.errors import DeviceError
 
 Device = Literal["auto", "cpu", "cuda"]
-"""What a user asks for; `auto` is the GPU where there is one."""
+"""Setting of a user; `auto` is the GPU where there is one."""
 
 
 def _cuda_index(address: str, visible: str | None) -> int:

@@ -34,7 +34,7 @@ TOWERS: dict[str, dict[str, tuple[int, int]]] = {
     "scnn": {"social": (14, 2)},
     "vscnn_ef": {"fused": (20, 3)},  # early fusion: one PCA over all 4,744 values
 }
-"""By architecture: each tower's input length and kernel."""
+"""Towers by architecture: each one's input length and kernel."""
 
 
 def _tower(kernel: int) -> nn.Sequential:
@@ -100,9 +100,10 @@ class FoldedCNN:
 
     def __call__(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """As `PopularityCNN.forward`."""
-        parts = (values.split(SCORE_ROWS) for values in inputs.values())
+        blocks = (values.split(SCORE_ROWS) for values in inputs.values())
         with torch.inference_mode():
-            return torch.cat([self._score(dict(zip(inputs, part, strict=True))) for part in zip(*parts, strict=True)])
+            scores = [self._score(dict(zip(inputs, block, strict=True))) for block in zip(*blocks, strict=True)]
+            return torch.cat(scores)
 
     def _score(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         hidden = self._bias

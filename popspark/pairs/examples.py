@@ -16,18 +16,23 @@ from pyspark.sql.pandas.functions import pandas_udf
 
 from popspark.images import decode as codecs
 from popspark.images.limits import Limits
+from popspark.images.references import Reference, references_of
+from popspark.images.table import reference
 from popspark.pairs.settings import PairLimits
 from popspark.runtime.queries import load_sql
+from popspark.runtime.session import spread
 from popspark.storage.tables import PAIR_EXAMPLES, THUMBNAILS
 
 SHRUNK = T.StructType([T.StructField(n, THUMBNAILS.columns[n]) for n in ("thumbnail", "brightness", "status", "error")])
+N_TASKS = 64
+"""That make thumbnails: a few bytes a row, and a long time."""
 PAIRS_PER_FILE = 4000
 """Of pair_examples: some 150 MB."""
 
 
-def _shrink(content: bytes, limits: Limits) -> dict[str, Any]:
+def _shrink(found: Reference, limits: Limits) -> dict[str, Any]:
     try:
-        image = codecs.decode(content, limits)
+        image = codecs.decode(found.read(limits), limits)
     except codecs.ImageRefused as refusal:
         return {"status": refusal.status, "error": str(refusal)}
     return {"thumbnail": codecs.shrink(image), "brightness": float(image.mean() / 255), "status": "ok", "error": None}
@@ -37,7 +42,7 @@ def _build_shrink(limits: Limits) -> Callable[..., Column]:
     def shrink(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
         """Thumbnails, each with its status; on executors."""
         for batch in batches:
-            yield pd.DataFrame([_shrink(content, limits) for content in batch], columns=SHRUNK.names)
+            yield pd.DataFrame([_shrink(image, limits) for image in references_of(batch)], columns=SHRUNK.names)
 
     return pandas_udf(shrink, SHRUNK).asNondeterministic()  # type: ignore[call-overload]
 
@@ -50,7 +55,8 @@ def make_thumbnails(images: DataFrame, pairs: DataFrame, posts: DataFrame, limit
     in_pairs = pairs.select(F.explode(F.array("post_id_l", "post_id_r")).alias("post_id"))
     wanted = posts.where("removed_by IS NULL").join(in_pairs, "post_id", "left_semi").select("image_id").distinct()
     found = images.join(wanted, "image_id", "left_semi")
-    good = found.where("status = 'ok'").drop("status", "error").withColumn("small", _build_shrink(limits)("content"))
+    good = found.where("status = 'ok'").drop("status", "error")
+    good = spread(good, N_TASKS, "image_id").withColumn("small", _build_shrink(limits)(reference(good)))
     refused = found.where("status <> 'ok'").withColumns(
         {name: F.lit(None).cast(THUMBNAILS.columns[name]) for name in ("thumbnail", "brightness")}
     )

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import reduce
-from pathlib import Path
-from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
@@ -18,6 +15,14 @@ from popspark.posts.labels import popularity_labels
 from popspark.posts.settings import LabelSettings, SocialMode, SplitSettings
 from popspark.posts.social import count_unknown, social_features
 from popspark.posts.splits import assign_splits
+from popspark.storage.examples import (
+    ExamplesRecord,
+    FamilyRecord,
+    LabelRecord,
+    SocialRecord,
+    SplitCounts,
+    SplitRecord,
+)
 from popspark.storage.schemas.table import FLOATS
 from popspark.storage.social_values import SOCIAL_NAMES
 from popspark.storage.tables import EXAMPLES
@@ -34,10 +39,10 @@ def write_examples(
     social_mode: SocialMode,
     label: LabelSettings,
     split: SplitSettings,
-) -> dict[str, Any]:
-    """Writes examples, and beside it <path>.json: what a model trained on them must know of their making.
+) -> ExamplesRecord:
+    """Writes examples, and beside it their record, which it returns.
 
-    Returns what stands there. Raises `LeakError` where the split leaks, before anything is written.
+    Raises `LeakError` where the split leaks, before anything is written.
     """
     planned = plan_features(features)
     rows = join_examples(
@@ -55,22 +60,22 @@ def write_examples(
     counts, label_counts = count_by_status(rows), count_by_status(rows, "label_status")
     splits = describe_splits(learned)
     rows.unpersist()
-    making = {
-        "features": [
-            {"name": p.name, "version": p.version, "dim": p.family.dim, "weights": p.weights} for p in planned
-        ],
-        "feature_settings": features.model_dump(mode="json"),
-        "social": {"mode": social_mode, "names": SOCIAL_NAMES},
-        "label": label.model_dump(),
-        "split": split.model_dump(),
-        "is_simulated": posts.where("is_simulated").limit(1).count() > 0,
-        "rows": counts,
-        "labels": label_counts,
-        "splits": splits,
-        "unknown_inputs": count_unknown(posts.sparkSession, posts),
-    }
-    Path(f"{path.rstrip('/')}.json").write_text(json.dumps(making, indent=1) + "\n")
-    return making
+    record = ExamplesRecord(
+        features=tuple(
+            FamilyRecord(name=p.name, version=p.version, dim=p.family.dim, weights=p.weights) for p in planned
+        ),
+        feature_settings=features.model_dump(mode="json"),
+        social=SocialRecord(mode=social_mode, names=SOCIAL_NAMES),
+        label=LabelRecord(**label.model_dump()),
+        split=SplitRecord(**split.model_dump()),
+        is_simulated=posts.where("is_simulated").limit(1).count() > 0,
+        rows=counts,
+        labels=label_counts,
+        splits=splits,
+        unknown_inputs=count_unknown(posts.sparkSession, posts),
+    )
+    record.save(path)
+    return record
 
 
 def join_examples(
@@ -114,9 +119,12 @@ def join_examples(
     )
 
 
-def describe_splits(learned: DataFrame) -> dict[str, dict[str, float]]:
+def describe_splits(learned: DataFrame) -> dict[str, SplitCounts]:
     """By split: how many posts, of how many images, and the mean of their labels. learned: of `join_examples`."""
     found = learned.groupBy("split").agg(
         f.count("*").alias("posts"), f.count_distinct("image_id").alias("images"), f.avg("label").alias("mean_label")
     )
-    return {row["split"]: {name: row[name] for name in ("posts", "images", "mean_label")} for row in found.collect()}
+    return {
+        row["split"]: SplitCounts(posts=row["posts"], images=row["images"], mean_label=row["mean_label"])
+        for row in found.collect()
+    }

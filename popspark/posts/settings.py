@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import model_validator
 
 from popspark.runtime.config import Section
-from popspark.runtime.errors import ConfigError, closest
+from popspark.runtime.errors import ConfigError, unknown
 
 SocialMode = Literal["paper", "point_in_time"]
 """What the social values of a post may know: all of the user's posts, as published, or only what was there before."""
@@ -39,19 +39,13 @@ def label_options(rule: str, options: dict[str, Any]) -> dict[str, Any]:
     Raises `ConfigError` for an unknown rule or option, or an option out of its range.
     """
     if rule not in LABEL_OPTIONS:
-        raise ConfigError(
-            "Unknown label rule.",
-            where="rule",
-            got=repr(rule),
-            legal=", ".join(LABEL_OPTIONS),
-            fix=closest(rule, LABEL_OPTIONS) or None,
-        )
-    unknown = [name for name in options if name not in LABEL_OPTIONS[rule]]
-    if unknown:
+        raise unknown("label rule", rule, LABEL_OPTIONS, where="rule")
+    foreign = [name for name in options if name not in LABEL_OPTIONS[rule]]
+    if foreign:
         raise ConfigError(
             f"The label rule {rule} does not have this option.",
             where="label options",
-            got=", ".join(unknown),
+            got=", ".join(foreign),
             legal=", ".join(LABEL_OPTIONS[rule]) or "none",
         )
     values = {**LABEL_OPTIONS[rule], **options}

@@ -34,7 +34,7 @@ from typing import get_args
 from pyspark.sql import DataFrame, SparkSession
 
 from popspark.posts.settings import SocialMode
-from popspark.runtime.errors import ConfigError, closest
+from popspark.runtime.errors import unknown
 from popspark.runtime.queries import load_sql
 from popspark.storage.tables import SOCIAL_FEATURES
 
@@ -47,13 +47,7 @@ def social_features(spark: SparkSession, posts: DataFrame, mode: str) -> DataFra
     Raises `ConfigError` for any other mode.
     """
     if mode not in MODES:
-        raise ConfigError(
-            "Unknown mode of the social features.",
-            where="mode",
-            got=repr(mode),
-            legal=", ".join(MODES),
-            fix=closest(mode, MODES) or None,
-        )
+        raise unknown("mode of the social features", mode, MODES, where="mode")
     inputs = spark.sql(load_sql(__package__, "social_inputs"), posts=posts)
     values = spark.sql(load_sql(__package__, f"user_values_{mode}"), inputs=inputs)
     features = spark.sql(load_sql(__package__, "social_features"), args={"mode": mode}, values=values)

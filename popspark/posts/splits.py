@@ -27,23 +27,17 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from popspark.posts.settings import SocialMode, SplitGroup, SplitStrategy
-from popspark.runtime.errors import ConfigError, LeakError, closest
+from popspark.runtime.errors import ConfigError, LeakError, unknown
 from popspark.runtime.queries import load_sql
+from popspark.storage.examples import SPLITS
 
 STRATEGIES: tuple[SplitStrategy, ...] = get_args(SplitStrategy)
-SPLITS = ("train", "valid", "test")
 PAPER_FRACTIONS = (0.6, 0.2, 0.2)
 
 
-def _check_choice(name: str, value: str | None, legal: tuple[str, ...]) -> None:
+def _check_choice(name: str, value: str, legal: tuple[str, ...]) -> None:
     if value not in legal:
-        raise ConfigError(
-            f"Unknown {name}.",
-            where=name,
-            got=repr(value),
-            legal=", ".join(legal),
-            fix=closest(str(value), legal) or None,
-        )
+        raise unknown(name, value, legal, where=name)
 
 
 def _check_fractions(fractions: tuple[float, ...]) -> None:

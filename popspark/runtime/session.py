@@ -16,7 +16,7 @@ import pyspark
 from packaging.version import Version
 from pyspark import SparkConf, SparkContext
 from pyspark.java_gateway import launch_gateway
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 HAS_ARTIFACTS = Version(pyspark.__version__).major >= 4
 """And bounds an Arrow batch by its bytes; Spark 3.5 does neither on a classic session."""
@@ -123,3 +123,13 @@ def _add_once(spark: SparkSession, path: str, pyfile: bool = False) -> None:
     except Exception as error:  # the class differs between classic and Connect
         if not any(sign in str(error) for sign in ALREADY_THERE):
             raise
+
+
+def spread(rows: DataFrame, n_tasks: int, *columns: str) -> DataFrame:
+    """The rows in `n_tasks` tasks by a hash of `columns`, for work that takes long on few bytes.
+
+    Spark drops a repartition by the very number of its setting, and then merges tasks that are small in bytes: all of
+    them into one. So that number is left out.
+    """
+    default = str(rows.sparkSession.conf.get("spark.sql.shuffle.partitions"))  # a number, or auto
+    return rows.repartition(n_tasks + (str(n_tasks) == default), *columns)

@@ -9,14 +9,14 @@ LOG = logging.getLogger(__name__)
 
 
 class Stages:
-    """Counts from its making. seconds: by stage, in the order in which they ended."""
+    """A stopwatch of a job, which starts when it is made. seconds: by stage, in the order in which they ended."""
 
     def __init__(self) -> None:
         self._last = time.perf_counter()
         self.seconds: dict[str, float] = {}
 
     def done(self, name: str) -> None:
-        """Ends the stage of that name."""
+        """Ends the stage of that name, says so in the log, and starts the next."""
         now = time.perf_counter()
         self.seconds[name] = now - self._last
         self._last = now

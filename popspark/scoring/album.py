@@ -15,6 +15,7 @@ import numpy as np
 from popspark.features.extractor import Extractor
 from popspark.features.plan import PlannedFamily
 from popspark.images.limits import Limits
+from popspark.images.references import Reference
 from popspark.models.bundle import Bundle
 from popspark.models.predictor import Predictor
 from popspark.networks.devices import choose_device
@@ -23,11 +24,12 @@ from popspark.runtime.errors import BundleError, PathError
 
 @dataclass(frozen=True)
 class Ranked:
-    """A photograph with its place, 1 being the best. beats_next: the probability that it does better than the next one;
-    None for the last.
+    """An image of an album. rank: 1 is the best. beats_next: the probability that it does better than the next one.
+
+    beats_next is None for the last.
     """
 
-    place: int
+    rank: int
     path: Path
     score: float
     percentile: float
@@ -36,23 +38,23 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Album:
-    """ranked: in order. refused: path, status and reason of files that are no photographs."""
+    """ranked: in order. refused: path, status and reason of files that are no images."""
 
     ranked: Sequence[Ranked]
     refused: Sequence[tuple[Path, str, str]]
 
     def to_csv(self) -> str:
-        """One line per photograph: place, path, score, percentile, beats_next."""
+        """One line per image: place, path, score, percentile, beats_next."""
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["place", "path", "score", "percentile", "beats_next"])
         for one in self.ranked:
             last = "" if one.beats_next is None else f"{one.beats_next:.4f}"
-            writer.writerow([one.place, one.path, f"{one.score:.6f}", f"{one.percentile:.2f}", last])
+            writer.writerow([one.rank, one.path, f"{one.score:.6f}", f"{one.percentile:.2f}", last])
         return stream.getvalue()
 
 
-def find_photographs(source: str) -> list[Path]:
+def find_images(source: str) -> list[Path]:
     """All files of a folder, or those that match a glob, sorted; hidden ones left out."""
     folder = Path(source).expanduser()
     found = folder.rglob("*") if folder.is_dir() else map(Path, glob(str(folder), recursive=True))
@@ -63,7 +65,7 @@ def find_photographs(source: str) -> list[Path]:
 
 
 def beats(score: float, other: float) -> float:
-    """The probability that the picture of `score` does better than the other one: sigmoid of the difference."""
+    """The probability that the image of `score` does better than the other one: sigmoid of the difference."""
     difference = score - other
     return 1 / (1 + math.exp(-difference)) if difference > -700 else 0.0
 
@@ -91,7 +93,7 @@ def rank_album(
     extractor = Extractor({p.name: p.load(on, p.weights_path) for p in planned}, batch_size, limits)
     predictor = Predictor(bundle)
     kept, projections, refused = [], [], []
-    for path, found in zip(paths, extractor.extract(path.read_bytes() for path in paths), strict=True):
+    for path, found in zip(paths, extractor.extract(Reference(str(path)) for path in paths), strict=True):
         if found.status != "ok":
             refused.append((path, found.status, found.error or ""))
             continue
@@ -105,8 +107,8 @@ def rank_album(
     following = [*(float(scores[i]) for i in order[1:]), None]
     ranked = [
         Ranked(
-            place, kept[i], float(scores[i]), float(percentiles[i]), None if after is None else beats(scores[i], after)
+            rank, kept[i], float(scores[i]), float(percentiles[i]), None if after is None else beats(scores[i], after)
         )
-        for place, (i, after) in enumerate(zip(order, following, strict=True), 1)
+        for rank, (i, after) in enumerate(zip(order, following, strict=True), 1)
     ]
     return Album(ranked, refused)

@@ -18,6 +18,7 @@ from scipy.special import expit
 
 from popspark.features.extraction import Extraction, open_extractor
 from popspark.features.extractor import Extracted, Extractor
+from popspark.images.references import references_of
 from popspark.models.bundle import Bundle
 from popspark.models.contributions import contributions
 from popspark.models.predictor import Predictor
@@ -43,8 +44,8 @@ def parse_arguments(batch: Any, function: str) -> Given:
     Raises `ConfigError` for arguments of another kind, which only the query shows.
     """
     columns = batch if isinstance(batch, tuple) else (batch,)
-    if len(columns) > 2 or not all(isinstance(c, bytes) for c in columns[0].dropna().iloc[:1]):
-        raise ConfigError(f"{function} takes content (binary), and optionally a struct of social values.")
+    if len(columns) > 2 or not all(isinstance(c, bytes | str) for c in columns[0].dropna().iloc[:1]):
+        raise ConfigError(f"{function} takes an image (binary, or a uri), and optionally a struct of social values.")
     social = columns[1] if len(columns) == 2 else None
     legal = SOCIAL_FEATURES.columns
     if social is not None and (not isinstance(social, pd.DataFrame) or not set(social.columns) <= set(legal)):
@@ -60,10 +61,10 @@ def _social_values(social: pd.DataFrame | None, n_rows: int) -> npt.NDArray[np.f
     return social.reindex(columns=list(SOCIAL_NAMES)).astype(np.float64).fillna(0.0).to_numpy()
 
 
-def _extract_each_once(extractor: Extractor, contents: Sequence[bytes | None]) -> list[Extracted]:
-    places = {content: place for place, content in enumerate(dict.fromkeys(contents))}
-    extracted = list(extractor.extract(places))
-    return [extracted[places[content]] for content in contents]
+def _extract_each_once(extractor: Extractor, images: Sequence[bytes | str | None]) -> list[Extracted]:
+    different = list(dict.fromkeys(images))
+    extracted = dict(zip(different, extractor.extract(references_of(pd.Series(different, dtype=object))), strict=True))
+    return [extracted[image] for image in images]
 
 
 def _stack(rows: Sequence[Extracted], families: Sequence[str]) -> dict[str, npt.NDArray[np.float32]]:
@@ -85,7 +86,9 @@ class _Scorer:
         self.predictor, self.extractor = predictor, extractor
         self.families = list(predictor.bundle.feature_versions)
 
-    def _refuse(self, contents: Sequence[bytes | None], columns: Sequence[str]) -> tuple[pd.DataFrame, list[Extracted]]:
+    def _refuse(
+        self, contents: Sequence[bytes | str | None], columns: Sequence[str]
+    ) -> tuple[pd.DataFrame, list[Extracted]]:
         """A table with status and error of each row and NaN in all other columns; and what was extracted."""
         rows = _extract_each_once(self.extractor, contents)
         table = pd.DataFrame(np.nan, index=range(len(rows)), columns=list(columns))
@@ -93,31 +96,31 @@ class _Scorer:
             table[name] = pd.Series([getattr(row, name) for row in rows], dtype=object)
         return table, rows
 
-    def score(self, contents: Sequence[bytes | None], social: npt.NDArray[np.float64]) -> pd.DataFrame:
+    def score(self, contents: Sequence[bytes | str | None], social: npt.NDArray[np.float64]) -> pd.DataFrame:
         """`SCORE`, a row per content."""
         table, rows = self._refuse(contents, ["score", "percentile"])
         good = np.flatnonzero(table["status"] == "ok")
         if len(good):
             values = _stack([rows[n] for n in good], self.families)
-            projected = sum(self.predictor.project(name, part) for name, part in values.items())
+            projected = sum(self.predictor.project(name, of_family) for name, of_family in values.items())
             scores = self.predictor.score(np.asarray(projected), social[good])
             table.loc[good, "score"] = scores
             table.loc[good, "percentile"] = self.predictor.bundle.percentile(scores)
         return _refuse_infinite(table)
 
     def contribute(
-        self, contents: Sequence[bytes | None], social: npt.NDArray[np.float64], groups: dict[str, slice]
+        self, contents: Sequence[bytes | str | None], social: npt.NDArray[np.float64], groups: dict[str, slice]
     ) -> pd.DataFrame:
-        """score, baseline and a column per part; a row per content."""
+        """score, baseline and a column per family and group; a row per content."""
         table, rows = self._refuse(contents, ["score", "baseline", *self.families, *groups])
         good = np.flatnonzero(table["status"] == "ok")
         if len(good):
             values = _stack([rows[n] for n in good], self.families)
-            parts, baseline = contributions(self.predictor, values, social[good], groups)
-            for name, part in parts.items():
-                table.loc[good, name] = part
+            shares, baseline = contributions(self.predictor, values, social[good], groups)
+            for name, share in shares.items():
+                table.loc[good, name] = share
             table.loc[good, "baseline"] = baseline
-            table.loc[good, "score"] = baseline + sum(parts.values())
+            table.loc[good, "score"] = baseline + sum(shares.values())
         return _refuse_infinite(table)
 
 
@@ -174,14 +177,14 @@ def build_beats(extraction: Extraction, bundle: Bundle, function: str) -> Callab
 
 
 def build_contributions(extraction: Extraction, bundle: Bundle, function: str) -> Callable[..., Column]:
-    """(content[, struct of social values]) to score, baseline, one value per part, status and error.
+    """(content[, struct of social values]) to score, baseline, a value per family and group, status and error.
 
-    Parts: the families; and the groups of social values, null where none were given.
+    Groups are those of the social values, null where none were given.
     """
     archive_name = bundle.archive_name
     groups = SOCIAL_COLUMNS if Predictor(bundle).needs_social else {}
-    parts = [*(family.name for family in extraction.planned), *groups]
-    schema = {"score": DOUBLE, "baseline": DOUBLE, **dict.fromkeys(parts, DOUBLE), **STATE}
+    sharers = [*(family.name for family in extraction.planned), *groups]
+    schema = {"score": DOUBLE, "baseline": DOUBLE, **dict.fromkeys(sharers, DOUBLE), **STATE}
 
     def contribute(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:  # runs on executors
         with open_extractor(extraction) as extractor:

@@ -38,9 +38,9 @@ def scoring_inputs(posts: DataFrame, images: DataFrame, social: DataFrame | None
     """
     of_post = Window.partitionBy("post_id")
     order = of_post.orderBy(f.desc_nulls_last("collected_at"), f.desc_nulls_last("image_id"))
-    numbered = posts.withColumn("place", f.row_number().over(order)).withColumn("n_rows", f.count("*").over(of_post))
+    numbered = posts.withColumn("position", f.row_number().over(order)).withColumn("n_rows", f.count("*").over(of_post))
     month = f.coalesce(f.date_format("posted_at", "yyyy-MM"), f.lit(UNKNOWN_MONTH)).alias("posted_month")
-    rows = numbered.where("place = 1").select("post_id", "posted_at", month, "image_id", "n_rows")
+    rows = numbered.where("position = 1").select("post_id", "posted_at", month, "image_id", "n_rows")
     rows = rows.join(images.select("image_id", "sha256", f.col("status").alias("image_status")), "image_id", "left")
     if social is None:
         rows = rows.withColumn("social", f.array().cast(SOCIAL))

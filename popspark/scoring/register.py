@@ -12,7 +12,7 @@
 
 and in each struct status and error: a row that cannot be scored says why, and never fails the query. social: a struct
 of social values by name, e.g. `struct(s.*)` of a row of social_features; what it lacks is unknown, which is 0. Without
-it the picture is all that is known.
+it the image is all that is known.
 
 To Spark the functions are non-deterministic, for else it would decode an image once per field that is read from the
 result. So compute the struct in a subquery, and filter, sort and aggregate outside. To compare every image with every
@@ -54,7 +54,7 @@ def register(
     """Makes the functions of this module for the session's queries, and returns their names.
 
     bundles: by the name that their functions begin with. families: of `image_features`. weights: by family, as in
-    conf/extract_features.yaml, for `families` and the bundles. Registered again, a function is replaced.
+    `FeatureSettings`, for `families` and the bundles. Registered again, a function is replaced.
 
     Raises `ConfigError` for illegal names and values, `PathError` and `BundleError` for bundles that are missing,
     altered, or look at no image, `WeightsError` for missing weights; then no function is made.

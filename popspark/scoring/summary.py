@@ -1,4 +1,4 @@
-"""What a person sees of a scoring run: a short summary, and a page with the photographs."""
+"""What a person sees of a scoring run: a short summary, and a page with the images."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import numpy as np
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as f
 
-from popspark.images.decode import decode
-from popspark.report.figures import data_uri, histogram, thumbnail
+from popspark.images.limits import Limits
+from popspark.images.table import thumbnails
+from popspark.report.figures import data_uri, histogram
 from popspark.report.page import render_page
 from popspark.runtime.stages import Stages
 from popspark.scoring.update import Outcome
 
-N_PICTURES, N_REFUSED, N_PLOTTED = 10, 50, 100_000
+N_IMAGES, N_REFUSED, N_PLOTTED = 10, 50, 100_000
 
 
 def scoring_seconds(stages: Stages) -> float:
@@ -47,13 +48,14 @@ def render_summary(outcome: Outcome, stages: Stages, scores: str, report: str | 
     return "\n".join(lines)
 
 
-def _pictures(rows: DataFrame, images: DataFrame, order: Column) -> list[dict[str, Any]]:
-    """The first posts in that order, one per picture, each with its thumbnail."""
+def _illustrated(rows: DataFrame, images: DataFrame, order: Column, limits: Limits) -> list[dict[str, Any]]:
+    """The first posts in that order, one per image, each with its thumbnail."""
     first = Window.partitionBy("sha256").orderBy(order, "post_id")
     ranked = rows.join(images.select("image_id", "sha256"), "image_id")
     ranked = ranked.withColumn("n", f.row_number().over(first)).where("n = 1").orderBy(order, "post_id")
-    chosen = ranked.limit(N_PICTURES).join(images.select("image_id", "content"), "image_id").orderBy(order, "post_id")
-    return [row.asDict() | {"picture": thumbnail(decode(bytes(row["content"])))} for row in chosen.collect()]
+    chosen = ranked.limit(N_IMAGES).collect()
+    small = thumbnails(images.where(f.col("image_id").isin([row["image_id"] for row in chosen])), limits)
+    return [row.asDict() | {"thumbnail": small.get(row["image_id"])} for row in chosen]
 
 
 def write_report(
@@ -64,6 +66,7 @@ def write_report(
     manifest: Mapping[str, Any],
     outcome: Outcome,
     stages: Stages,
+    limits: Limits,
 ) -> None:
     """Writes the page. At most `N_PLOTTED` scores, evenly drawn by hash, are plotted."""
     names = posts.select("post_id", "title", "image_id").dropDuplicates(["post_id"])
@@ -86,8 +89,8 @@ def write_report(
         scored_at=(newest or "")[:19],
         posts_simulated=posts.where("is_simulated").limit(1).count() > 0,
         random_families=", ".join(x["name"] for x in manifest["features"] if x.get("weights") == "random"),
-        top=_pictures(scored, images, f.desc("score")),
-        bottom=_pictures(scored, images, f.asc("score")),
+        top=_illustrated(scored, images, f.desc("score"), limits),
+        bottom=_illustrated(scored, images, f.asc("score"), limits),
         distribution=data_uri(histogram(values, "score", "posts"), "image/png") if len(values) else None,
         refused=refused,
         n_shown=N_REFUSED,

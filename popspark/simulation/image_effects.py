@@ -12,7 +12,13 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from popspark.images.decode import ImageRefused, decode
+from popspark.images.limits import DEFAULT_LIMITS
+from popspark.images.references import references_of
+from popspark.images.table import reference
+from popspark.runtime.session import spread
 
+N_TASKS = 16
+"""That measure images: a few bytes a row, and a long time."""
 STATISTIC_WEIGHTS = {"brightness": 0.5, "saturation": 0.7, "contrast": 0.5}
 """Of the standardised statistics in the image effect, which is then standardised itself."""
 
@@ -31,9 +37,9 @@ def _measure_all(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
     """One row an image that decodes; on executors."""
     for batch in batches:
         rows = []
-        for image_id, content in zip(batch["image_id"], batch["content"], strict=True):
+        for image_id, image in zip(batch["image_id"], references_of(batch), strict=True):
             try:
-                rows.append({"image_id": image_id, **measure(decode(content))})
+                rows.append({"image_id": image_id, **measure(decode(image.read(DEFAULT_LIMITS)))})
             except ImageRefused:
                 continue  # a refused image moves nobody: posts that show it get effect 0
         yield pd.DataFrame(rows, columns=["image_id", *STATISTIC_WEIGHTS])
@@ -45,7 +51,10 @@ def measure_images(images: DataFrame) -> DataFrame:
     images: the images table. Images of a status other than ok, and those that do not decode, are left out. Where all
     images are alike, the effect is 0.
     """
-    usable = images.where("status = 'ok'").select("image_id", "content")
+    usable = (
+        images.where("status = 'ok'").select("image_id", reference(images).alias("image")).select("image_id", "image.*")
+    )
+    usable = spread(usable, N_TASKS, "image_id")
     schema = "image_id string, " + ", ".join(f"{name} double" for name in STATISTIC_WEIGHTS)
     by_id = Window.orderBy("image_id")  # a few numbers an image: a million fit one task
     all_of_them = by_id.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)

@@ -120,7 +120,7 @@ def _read_journal(fs: Any, path: str) -> dict[str, Any]:
     parts = [*names, *journal["staged"].split("/")]
     if not all(parts) or not {".", ".."}.isdisjoint(parts) or any("/" in name for name in names):
         raise SchemaError(
-            "A journal names files outside of its table; popspark writes none such.",
+            "A journal names files outside of its table, which none of popspark's own does.",
             where=path,
             got=", ".join(parts),
             fix="find out who wrote it, then delete it",

@@ -6,7 +6,7 @@ A table is a plural noun for what a row is. Keys are `*_id`, times `*_at` (UTC),
 
 from __future__ import annotations
 
-from popspark.storage.schemas.images import DOWNLOADS, IMAGE_FEATURES, IMAGES
+from popspark.storage.schemas.images import DOWNLOADS, IMAGE_BLOBS, IMAGE_FEATURES, IMAGES
 from popspark.storage.schemas.pairs import PAIR_AUDIT, PAIR_EXAMPLES, PAIR_POSTS, PAIRS, THUMBNAILS
 from popspark.storage.schemas.posts import EXAMPLES, POSTS, REJECTS, SOCIAL_FEATURES
 from popspark.storage.schemas.scores import RUNS, SCORES
@@ -15,6 +15,7 @@ __all__ = [
     "DOWNLOADS",
     "EXAMPLES",
     "IMAGES",
+    "IMAGE_BLOBS",
     "IMAGE_FEATURES",
     "PAIRS",
     "PAIR_AUDIT",

@@ -80,7 +80,7 @@ def write_table(rows: DataFrame, table: Table, path: str, mode: str = "overwrite
 
 
 def no_rows(spark: SparkSession, table: Table) -> DataFrame:
-    """The table without any; known to be empty before it is read."""
+    """A table without rows, which Spark knows to be empty before it reads it."""
     columns = (f.lit(None).cast(kind).alias(name) for name, kind in table.columns.items())
     return spark.range(0).select(*columns)
 

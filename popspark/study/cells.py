@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from popspark.storage.examples import ExamplesRecord
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Cell:
     mode: str
     key: str = ""
     examples: Path = Path()
-    making: Mapping[str, Any] | None = None
+    record: ExamplesRecord | None = None
     refused: str | None = None
 
     @property

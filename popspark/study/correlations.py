@@ -1,4 +1,4 @@
-"""What the study says of the data before any model: correlations and the 80-20 shares, from all splits of examples."""
+"""Facts of the data before any model: correlations and the 80-20 shares, from all splits of examples."""
 
 from __future__ import annotations
 
@@ -28,13 +28,11 @@ def read_social(examples: Path) -> tuple[Values, Values, Values]:
 
 def correlations(social: Values, labels: Values, names: Sequence[str], n_resamples: int) -> dict[str, dict[str, float]]:
     """Spearman's rho of each of the first social values with the label; NaN for a constant one."""
-    return {
-        name: asdict(bootstrap(spearman_rho, labels, social[:, place], n_resamples)) for place, name in enumerate(names)
-    }
+    return {name: asdict(bootstrap(spearman_rho, labels, social[:, i], n_resamples)) for i, name in enumerate(names)}
 
 
 def popular_shares(users: Values, labels: Values, user_views: Values) -> dict[str, dict[str, float]]:
-    """By the 80-20 rule (section V-B 1): the share of popular images among those of popular and of common users.
+    """The 80-20 rule (section V-B 1): the share of popular images among those of popular and of common users.
 
     Popular are the images with the top fifth of labels, and the users with the top fifth of average views. mean: over
     users, each counted once, as published; pooled: over their images.

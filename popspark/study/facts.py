@@ -1,89 +1,118 @@
-"""Results of a study to the facts that its report is made from."""
+"""The numbers that the study's report is made from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
+import numpy as np
+import numpy.typing as npt
+from pydantic import ConfigDict
 
 from popspark.evaluation.metrics import Estimate
-from popspark.study.cells import Cell
-from popspark.study.correlations import correlations, popular_shares, read_social
-from popspark.study.feature_sets import CLASSICAL
-from popspark.study.page_facts import CellFacts, Predictions, Result, StudyFacts
-from popspark.study.settings import StudySettings
-from popspark.study.study import StudyResults
+from popspark.runtime.config import Section
+from popspark.storage.examples import FamilyRecord, SplitCounts
 
-N_CORRELATED = 10
-"""The user's and the post's values: tables I and II."""
+Values = npt.NDArray[Any]
 
+MODELS = {
+    "vscnn": "VSCNN",
+    "vscnn_ef": "VSCNN-EF",
+    "scnn": "SCNN",
+    "vcnn": "VCNN",
+    "gbdt": "GBDT",
+    "svr": "SVR",
+    "dtr": "DTR",
+    "lr": "LR",
+    "metadata": "Metadata only",
+    "user_mean": "User's mean",
+    "mean": "Mean",
+}
+"""Titles, in the order of the tables."""
 
-def _estimates(found: Mapping[str, Any]) -> dict[str, Estimate]:
-    return {name: Estimate(part["value"], part["low"], part["high"]) for name, part in found.items()}
-
-
-def to_result(kept: Mapping[str, Any]) -> Result:
-    """kept: what `run_fit` returned."""
-    return Result(
-        model=kept["model"],
-        features="+".join(kept["features"]),
-        used=kept["used"],
-        n_train=kept["n_train"],
-        n_test=kept["n_test"],
-        seconds=kept["seconds"],
-        valid=_estimates(kept["valid"]),
-        test=_estimates(kept["test"]),
-        within_users=_estimates(kept["within_users"]),
-        n_users=kept["within_users"]["spearman_rho"]["n_users"],
-        curves=kept.get("curves", ()),
-        initialisation=kept["initialisation"],
-        scale_first=kept.get("scale_first"),
-    )
+METRIC_TITLES = {"spearman_rho": "Spearman's rho", "mae": "MAE", "mse": "MSE"}
+MODE_TITLES = {"paper": "as published", "point_in_time": "point in time"}
 
 
-def gather_facts(main: Cell, others: list[Cell], results: StudyResults, settings: StudySettings) -> StudyFacts:
-    """main, others: the cells that gave `results`."""
-    assert main.making is not None
-    by_name = {main.name: results.main, **results.others}
-    cells = [
-        CellFacts(
-            cell.strategy,
-            cell.mode,
-            cell.refused,
-            cell.making["splits"] if cell.making else {},
-            cell.making["rows"] if cell.making else {},
-            [to_result(kept) for kept in by_name.get(cell.name, [])],
-        )
-        for cell in (main, *others)
-    ]
-    predictions = {}
-    for kept in results.main:
-        best = cells[0].best(kept["model"])
-        if best and best.features == "+".join(kept["features"]):
-            table = pq.read_table(Path(kept["folder"]) / "test.parquet")
-            columns = [table[name].to_numpy(zero_copy_only=False) for name in ("post_id", "label", "predicted")]
-            predictions[kept["model"]] = Predictions(*columns)
-    users, labels, social = read_social(main.examples)
-    names = main.making["social"]["names"]
-    no_images = {} if "visual" in results.sets else dict.fromkeys(["visual"], "the examples have no visual values")
-    absent = {name: "this family was not extracted" for name in [*CLASSICAL, "deep"] if name not in results.sets}
-    return StudyFacts(
-        is_simulated=main.making["is_simulated"],
-        families=main.making["features"],
-        label_rule=main.making["label"]["rule"],
-        main=cells[0],
-        cells=cells,
-        sets={name: (one.title, one.n_components, one.dim) for name, one in results.sets.items()},
-        absent={**absent, **no_images},
-        correlations={
-            name: Estimate(**found)
-            for name, found in correlations(social, labels, names[:N_CORRELATED], settings.n_resamples).items()
-        },
-        shares=popular_shares(users, labels, social[:, names.index("user_mean_views")]),
-        variants=[to_result(kept) for kept in results.variants],
-        choice=results.choice,
-        predictions=predictions,
-        train_labels=read_social(main.examples / "split=train")[1],
-    )
+@dataclass(frozen=True)
+class Predictions:
+    """One model's predictions of the test split, in one order."""
+
+    post_ids: Values
+    labels: Values
+    predicted: Values
+
+
+class FitResult(Section):
+    """One fit and its measures, as a fit's result.json keeps them; each measure by metric, with its 95 % interval."""
+
+    model_config = ConfigDict(ser_json_inf_nan="constants")
+
+    model: str
+    features: str
+    """The name of a feature set, or visual+social."""
+    initialisation: str | None
+    """Start of a CNN; null for any other model."""
+    scale_first: bool
+    """Whether each value was standardised before the PCA."""
+    used: str
+    """Words for the report: what the model is."""
+    n_train: int
+    n_test: int
+    valid: dict[str, Estimate]
+    test: dict[str, Estimate]
+    within_users: dict[str, Estimate]
+    """Each metric within every user with enough test posts; the mean over these users."""
+    n_users: int
+    """Users with enough test posts for a rank correlation."""
+    seconds: float
+    """Time of the fit alone."""
+    folder: Path
+    """Folder whose test.parquet has the predictions."""
+    curves: tuple[dict[str, float], ...] = ()
+    """Lines of a CNN's curves, one an epoch."""
+
+
+@dataclass(frozen=True)
+class CellFacts:
+    """Results on the data of one split strategy and feature mode, or why there are none.
+
+    statuses: posts by what became of them.
+    """
+
+    strategy: str
+    mode: str
+    refused: str | None
+    splits: Mapping[str, SplitCounts]
+    statuses: Mapping[str, int]
+    results: Sequence[FitResult]
+
+    def best(self, model: str) -> FitResult | None:
+        """The model's fit on all that it can read."""
+        whole = ("visual+social", "fused", "visual", "social", "post+time", "")
+        found = [result for result in self.results if result.model == model and result.features in whole]
+        return min(found, key=lambda result: whole.index(result.features), default=None)
+
+
+@dataclass(frozen=True)
+class StudyFacts:
+    """main: the data of tables IV to VII; cells: all data, main first. sets: by feature set its title and its
+    (components, values). absent: feature sets of the paper that these data lack, with the reason.
+    variants: the starts and scalings that were compared, chosen the best of them by validation.
+    """
+
+    is_simulated: bool
+    families: Sequence[FamilyRecord]
+    label_rule: str
+    main: CellFacts
+    cells: Sequence[CellFacts]
+    sets: Mapping[str, tuple[str, int, int]]
+    absent: Mapping[str, str]
+    correlations: Mapping[str, Estimate]
+    shares: Mapping[str, Mapping[str, float]]
+    variants: Sequence[FitResult]
+    chosen: FitResult
+    predictions: Mapping[str, Predictions]
+    train_labels: npt.NDArray[np.float32]

@@ -6,17 +6,15 @@ whole modality; a set of fewer values keeps as many as it has. All models read t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from popspark.networks.vscnn import TOWERS
+from popspark.storage.examples import ExamplesRecord
 from popspark.storage.social_values import SOCIAL_GROUPS
-from popspark.training.cnn import MODALITIES, Part
+from popspark.training.reduction import MODALITIES, ValueRange
 
 CLASSICAL = {"color": "Color", "gist": "Gist", "lbp": "LBP", "aesthetic": "Aesthetic"}
-GROUPS = {group: len(names) for group, names in SOCIAL_GROUPS.items()}
-"""How many social values each of the paper's groups has, in their order in an example."""
+GROUP_TITLES = {"user": "User", "post": "Post metadata", "time": "Time"}
 
 LENGTHS = {m: length for a in ("vscnn", "vscnn_ef") for m, (length, _) in TOWERS[a].items()}
 KERNELS = {m: kernel for a in ("vscnn", "vscnn_ef") for m, (_, kernel) in TOWERS[a].items()}
@@ -29,7 +27,7 @@ class FeatureSet:
     name: str
     title: str
     modality: str
-    part: Part
+    range: ValueRange
     dim: int
 
     @property
@@ -42,30 +40,30 @@ class FeatureSet:
         return self.n_components, KERNELS[self.modality]
 
 
-def feature_sets(making: Mapping[str, Any]) -> dict[str, FeatureSet]:
-    """By name, in the tables' order. making: <examples>.json. Without any visual family only the social ones are left.
+def feature_sets(record: ExamplesRecord) -> dict[str, FeatureSet]:
+    """The sets by name, in the tables' order. Without any visual family only the social ones are left.
 
     Deep families of one table are one set each: `deep` the first, the others by their own names.
     """
     found: dict[str, FeatureSet] = {}
     start, n_deep = 0, 0
-    for family in making["features"]:
-        name, dim = family["name"], family["dim"]
-        part = Part(("visual",), start, start + dim)
+    for family in record.features:
+        name, dim = family.name, family.dim
+        values = ValueRange(("visual",), start, start + dim)
         key, title = (
             (name, CLASSICAL[name]) if name in CLASSICAL else ("deep" if not n_deep else name, f"Deep ({name})")
         )
         n_deep += name not in CLASSICAL
-        found[key] = FeatureSet(key, title, "visual", part, dim)
+        found[key] = FeatureSet(key, title, "visual", values, dim)
         start += dim
     n_visual, start = start, 0
     order = [key for key in CLASSICAL if key in found] + [key for key in found if key not in CLASSICAL]
     sets = {key: found[key] for key in order}
     if n_visual:
         sets["visual"] = FeatureSet("visual", "All visual", "visual", MODALITIES["visual"], n_visual)
-    for name, dim in GROUPS.items():
-        title = {"user": "User", "post": "Post metadata", "time": "Time"}[name]
-        sets[name] = FeatureSet(name, title, "social", Part(("social",), start, start + dim), dim)
+    for name, group in SOCIAL_GROUPS.items():
+        dim = len(group)
+        sets[name] = FeatureSet(name, GROUP_TITLES[name], "social", ValueRange(("social",), start, start + dim), dim)
         start += dim
     sets["social"] = FeatureSet("social", "All social", "social", MODALITIES["social"], start)
     if n_visual:

@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from popspark.report.figures import ACCENT, INK, to_png
+from popspark.report.figures import ACCENT, INK, label_axes, to_png
 from popspark.study import published
-from popspark.study.page_facts import METRIC_TITLES, MODELS, CellFacts, Predictions, Result
+from popspark.study.facts import METRIC_TITLES, MODELS, CellFacts, FitResult, Predictions
 
 PUBLISHED = "#c98b2b"
 PLOTTED = 20_000
@@ -25,15 +24,6 @@ BEST = {"lr": "visual+social", "svr": "visual+social", "dtr": "visual+social", "
 """Where table V states each baseline's best."""
 
 
-def _finish(axes: Axes, x_label: str, y_label: str, title: str = "") -> None:
-    axes.set_xlabel(x_label, color=INK)
-    axes.set_ylabel(y_label, color=INK)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(colors=INK)
-    if title:
-        axes.set_title(title, color=INK, fontsize=11)
-
-
 def error_histogram(found: Predictions) -> bytes:
     """Figure 6 (a): predicted minus actual."""
     figure = Figure(figsize=(4.8, 3.4))
@@ -41,7 +31,7 @@ def error_histogram(found: Predictions) -> bytes:
     errors = found.predicted - found.labels
     axes.hist(errors, bins=min(60, max(10, len(errors) // 15)), color=ACCENT, edgecolor="white", linewidth=0.5)
     axes.axvline(0, color=INK, linewidth=1)
-    _finish(axes, "predicted - actual popularity", "test posts")
+    label_axes(axes, "predicted - actual popularity", "test posts")
     return to_png(figure)
 
 
@@ -52,14 +42,14 @@ def scatters(found: Mapping[str, Predictions]) -> bytes:
     figure = Figure(figsize=(4.8 * n_columns, 3.4 if len(found) == 1 else 4 * n_rows), layout="constrained")
     everything = np.concatenate([np.concatenate([p.labels, p.predicted]) for p in found.values()])
     low, high = np.percentile(everything, [0, 100])
-    for place, (model, one) in enumerate(found.items(), 1):
-        axes = figure.add_subplot(n_rows, n_columns, place)
+    for panel, (model, one) in enumerate(found.items(), 1):
+        axes = figure.add_subplot(n_rows, n_columns, panel)
         alpha = float(np.clip(400 / len(one.labels), 0.08, 0.6))
         axes.scatter(one.labels[:PLOTTED], one.predicted[:PLOTTED], s=9, color=ACCENT, alpha=alpha, linewidths=0)
         axes.plot([low, high], [low, high], color=INK, linewidth=0.8)
         axes.set_xlim(low, high)
         axes.set_ylim(low, high)
-        _finish(axes, "actual popularity", "predicted", MODELS[model] if len(found) > 1 else "")
+        label_axes(axes, "actual popularity", "predicted", MODELS[model] if len(found) > 1 else "")
     return to_png(figure)
 
 
@@ -68,18 +58,18 @@ def label_distribution(labels: npt.NDArray[np.float32]) -> bytes:
     figure = Figure(figsize=(7.2, 2.8))
     axes = figure.add_subplot()
     axes.hist(labels, bins=min(60, max(10, len(labels) // 15)), color=ACCENT, edgecolor="white", linewidth=0.5)
-    _finish(axes, "popularity of the training posts", "posts")
+    label_axes(axes, "popularity of the training posts", "posts")
     return to_png(figure)
 
 
-def photographs(best: Sequence[Mapping[str, Any]], worst: Sequence[Mapping[str, Any]]) -> bytes:
-    """Figure 8: the smallest errors above, the largest below; picture (a data URI), actual and predicted of each."""
+def images(best: Sequence[Mapping[str, Any]], worst: Sequence[Mapping[str, Any]]) -> bytes:
+    """Figure 8: the smallest errors above, the largest below; image (a data URI), actual and predicted of each."""
     n_columns = max(len(best), len(worst))
     figure = Figure(figsize=(1.9 * n_columns, 4.8), layout="constrained")
     for row, shown in enumerate((best, worst)):
         for column, one in enumerate(shown):
             axes = figure.add_subplot(2, n_columns, row * n_columns + column + 1)
-            content = base64.b64decode(one["picture"].partition(",")[2])
+            content = base64.b64decode(one["image"].partition(",")[2])
             axes.imshow(np.asarray(Image.open(BytesIO(content))))
             axes.set_axis_off()
             axes.set_title(f"actual {one['actual']:.2f}\npredicted {one['predicted']:.2f}", color=INK, fontsize=9)
@@ -98,17 +88,17 @@ def _stated(model: str) -> published.Triple | None:
 def best_bars(main: CellFacts) -> bytes:
     """Figure 11: each model on all that it can read, with its 95 % interval; published values as diamonds."""
     models = [model for model in MODELS if main.best(model)]
-    results: list[Result] = [result for model in models if (result := main.best(model))]
+    results: list[FitResult] = [result for model in models if (result := main.best(model))]
     figure = Figure(figsize=(11, 3.9), layout="constrained")
-    for place, (metric, title) in enumerate(METRIC_TITLES.items()):
-        axes = figure.add_subplot(1, 3, place + 1)
+    for panel, (metric, title) in enumerate(METRIC_TITLES.items()):
+        axes = figure.add_subplot(1, 3, panel + 1)
         estimates = [result.test[metric] for result in results]
         values = np.array([e.value for e in estimates])
         errors = np.abs([[e.value - e.low for e in estimates], [e.high - e.value for e in estimates]])
         rows = np.arange(len(models))
         axes.barh(rows, np.nan_to_num(values), color=ACCENT, height=0.62, label="measured here")
         axes.errorbar(values, rows, xerr=errors, fmt="none", ecolor=INK, elinewidth=1, capsize=2)
-        stated = [(row, triple[place]) for row, model in enumerate(models) if (triple := _stated(model))]
+        stated = [(row, triple[panel]) for row, model in enumerate(models) if (triple := _stated(model))]
         axes.scatter(
             [value for _, value in stated],
             [row for row, _ in stated],
@@ -120,9 +110,9 @@ def best_bars(main: CellFacts) -> bytes:
             zorder=3,
             label="published, on other posts",
         )
-        axes.set_yticks(rows, [MODELS[model] for model in models] if place == 0 else [""] * len(models))
+        axes.set_yticks(rows, [MODELS[model] for model in models] if panel == 0 else [""] * len(models))
         axes.invert_yaxis()
-        _finish(axes, title, "")
+        label_axes(axes, title, "")
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=2, frameon=False, fontsize=9)
     return to_png(figure)
@@ -137,6 +127,6 @@ def curves(lines: Sequence[Mapping[str, float]]) -> bytes:
     loss.plot(epochs, [line["valid_mse"] for line in lines], color=PUBLISHED, label="validation")
     loss.legend(frameon=False, fontsize=9)
     rho.plot(epochs, [line["valid_rho"] for line in lines], color=ACCENT)
-    _finish(loss, "epoch", "MSE")
-    _finish(rho, "epoch", "validation rho")
+    label_axes(loss, "epoch", "MSE")
+    label_axes(rho, "epoch", "validation rho")
     return to_png(figure)

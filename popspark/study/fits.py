@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -15,22 +14,24 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from popspark.evaluation.metrics import METRICS, bootstrap, within_users
+from popspark.evaluation.metrics import METRICS, Estimate, bootstrap, within_users
 from popspark.networks.vscnn import merged_size
 from popspark.runtime.config import Section
+from popspark.storage.examples import SPLITS
+from popspark.study.facts import FitResult
 from popspark.study.feature_sets import FeatureSet
 from popspark.study.settings import StudySettings
 from popspark.training.baselines import Fitted, fit_baseline, fit_mean, fit_user_mean
-from popspark.training.cnn import fit_cnn
-from popspark.training.fitting import predict_rows
+from popspark.training.cnn import fit_cnn, predict_rows
 from popspark.training.settings import CnnFitSettings, CnnSettings, Initialisation
 
 Values = npt.NDArray[Any]
+Curves = tuple[dict[str, float], ...]
 KEYS = ("post_id", "user_id")
 CNNS = ("vscnn", "scnn", "vcnn", "vscnn_ef")
 BASELINES = ("lr", "svr", "dtr", "gbdt")
 TRIVIAL = ("mean", "user_mean", "metadata")
-"""metadata: least squares on post metadata and time, without user and picture."""
+"""metadata: least squares on post metadata and time, without user and image."""
 
 
 class FitTask(Section):
@@ -39,6 +40,7 @@ class FitTask(Section):
     model: str
     features: tuple[str, ...]
     initialisation: Initialisation = "standard"
+    scale_first: bool = True
 
     @property
     def name(self) -> str:
@@ -73,7 +75,7 @@ def read_rows(reduced: Path, split: str, names: Sequence[str]) -> Rows:
 
 def _fit_cnn(
     task: FitTask, sets: Mapping[str, FeatureSet], reduced: Path, folder: Path, fit: CnnFitSettings
-) -> tuple[Fitted, dict[str, Any]]:
+) -> tuple[Fitted, Curves]:
     """The network's `predict` takes rows side by side; the curves of the fit."""
     towers = {sets[name].modality: sets[name].tower for name in task.features}
     inputs = {sets[name].modality: name for name in task.features}
@@ -85,35 +87,34 @@ def _fit_cnn(
 
     def predict(rows: Values) -> Values:
         starts = np.cumsum([length for length, _ in towers.values()])[:-1]
-        parts = dict(zip(towers, np.split(rows, starts, axis=1), strict=True))
-        return predict_rows(network, {name: np.ascontiguousarray(part) for name, part in parts.items()})
+        blocks = dict(zip(towers, np.split(rows, starts, axis=1), strict=True))
+        return predict_rows(network, {name: np.ascontiguousarray(block) for name, block in blocks.items()})
 
     best = min(curves, key=lambda line: line.valid_mse).epoch
     used = f"{merged_size(towers):,} merged values, {task.initialisation} initialisation, epoch {best} of {len(curves)}"
-    return Fitted(predict, used), {"curves": [asdict(line) for line in curves]}
+    return Fitted(predict, used), tuple(asdict(line) for line in curves)
 
 
-def _measure(truth: Values, predicted: Values, n_resamples: int) -> dict[str, Any]:
-    return {name: asdict(bootstrap(metric, truth, predicted, n_resamples)) for name, metric in METRICS.items()}
+def _measure(truth: Values, predicted: Values, n_resamples: int) -> dict[str, Estimate]:
+    return {name: bootstrap(metric, truth, predicted, n_resamples) for name, metric in METRICS.items()}
 
 
 def run_fit(
     task: FitTask, sets: Mapping[str, FeatureSet], reduced: Path, folder: Path, settings: StudySettings
-) -> dict[str, Any]:
+) -> FitResult:
     """Fits, predicts the test split into <folder>/test.parquet, and returns what <folder>/result.json then holds.
 
     A fit that is there already is returned as it is; a killed one goes on from its checkpoint.
     """
     done = folder / "result.json"
     if done.is_file():
-        kept: dict[str, Any] = json.loads(done.read_text())
-        return kept
+        return FitResult.model_validate_json(done.read_text())
     folder.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    train, valid, test = (read_rows(reduced, split, task.features) for split in ("train", "valid", "test"))
-    more: dict[str, Any] = {}
+    train, valid, test = (read_rows(reduced, split, task.features) for split in SPLITS)
+    curves: Curves = ()
     if task.model in CNNS:
-        fitted, more = _fit_cnn(task, sets, reduced, folder, settings.fit)
+        fitted, curves = _fit_cnn(task, sets, reduced, folder, settings.fit)
     elif task.model == "mean":
         fitted = fit_mean(train.labels)
     elif task.model == "user_mean":
@@ -126,28 +127,29 @@ def run_fit(
         split: np.asarray(fitted.predict(rows.beside(task.features) if task.features else rows.users), np.float64)
         for split, rows in (("valid", valid), ("test", test))
     }
-    result = {
-        "model": task.model,
-        "features": list(task.features),
-        "initialisation": task.initialisation if task.model in CNNS else None,
-        "used": fitted.used,
-        "n_train": len(train.labels),
-        "n_test": len(test.labels),
-        "valid": _measure(valid.labels, predicted["valid"], settings.n_resamples),
-        "test": _measure(test.labels, predicted["test"], settings.n_resamples),
-        "within_users": _within_users(test, predicted["test"], settings.n_resamples),
-        "seconds": seconds,
-        "folder": str(folder),
-        **more,
+    of_users = {
+        name: within_users(metric, test.labels, predicted["test"], test.users, settings.n_resamples)
+        for name, metric in METRICS.items()
     }
+    result = FitResult(
+        model=task.model,
+        features="+".join(task.features),
+        initialisation=task.initialisation if task.model in CNNS else None,
+        scale_first=task.scale_first,
+        used=fitted.used,
+        n_train=len(train.labels),
+        n_test=len(test.labels),
+        valid=_measure(valid.labels, predicted["valid"], settings.n_resamples),
+        test=_measure(test.labels, predicted["test"], settings.n_resamples),
+        within_users={name: found.estimate for name, found in of_users.items()},
+        n_users=of_users["spearman_rho"].n_users,
+        seconds=seconds,
+        folder=folder,
+        curves=curves,
+    )
     table = {"post_id": test.post_ids, "user_id": test.users, "label": test.labels, "predicted": predicted["test"]}
     pq.write_table(pa.table(table), folder / "test.parquet")
     partial = folder / "result.partial"
-    partial.write_text(json.dumps(result, indent=1) + "\n")
+    partial.write_text(result.model_dump_json(indent=1) + "\n")
     os.replace(partial, done)
     return result
-
-
-def _within_users(rows: Rows, predicted: Values, n_resamples: int) -> dict[str, Any]:
-    found = {name: within_users(m, rows.labels, predicted, rows.users, n_resamples) for name, m in METRICS.items()}
-    return {name: {**asdict(part.estimate), "n_users": part.n_users} for name, part in found.items()}

@@ -13,17 +13,17 @@ import popspark
 from popspark.report.figures import data_uri
 from popspark.report.page import render_page
 from popspark.study import figures, published
-from popspark.study.page_facts import METRIC_TITLES, MODE_TITLES, Predictions, StudyFacts
+from popspark.study.facts import METRIC_TITLES, MODE_TITLES, Predictions, StudyFacts
 from popspark.study.tables import all_tables, cell_title
 
-N_PICTURES = 6
+N_IMAGES = 6
 N_CANDIDATES = 60
-"""Posts among which pictures are sought that differ."""
+"""Posts among which images are sought that differ."""
 
 
 @dataclass(frozen=True)
 class StudyReport:
-    """best, worst: post_id, picture of figure 8. settings, stages: for the page's end."""
+    """best, worst: post_id and image of figure 8. settings, stages: for the page's end."""
 
     facts: StudyFacts
     best: Sequence[Mapping[str, Any]]
@@ -54,11 +54,11 @@ def _figures(facts: StudyFacts) -> dict[str, bytes]:
     return drawn
 
 
-def _with_errors(pictures: Sequence[Mapping[str, Any]], found: Predictions | None) -> list[dict[str, Any]]:
+def _with_errors(shown: Sequence[Mapping[str, Any]], found: Predictions | None) -> list[dict[str, Any]]:
     if found is None:
         return []
-    place = {str(post_id): i for i, post_id in enumerate(found.post_ids)}
-    rows = ((one, place[one["post_id"]]) for one in pictures)
+    row_of = {str(post_id): i for i, post_id in enumerate(found.post_ids)}
+    rows = ((one, row_of[one["post_id"]]) for one in shown)
     return [{**one, "actual": float(found.labels[i]), "predicted": float(found.predicted[i])} for one, i in rows]
 
 
@@ -70,7 +70,7 @@ def write_study(report: StudyReport, folder: Path) -> str:
     vscnn = facts.predictions.get("vscnn")
     best, worst = _with_errors(report.best, vscnn), _with_errors(report.worst, vscnn)
     if best:
-        drawn["figure_8_photographs"] = figures.photographs(best, worst)
+        drawn["figure_8_photographs"] = figures.images(best, worst)
     for name, table in tables.items():
         (folder / f"{name}.csv").write_text(table.to_csv())
     for name, content in drawn.items():
@@ -99,7 +99,7 @@ def write_study(report: StudyReport, folder: Path) -> str:
 
 
 def _summary(facts: StudyFacts, stages: Mapping[str, float], path: Path) -> str:
-    lines = ["", f"test split of {cell_title(facts.main)}, {facts.main.splits['test']['posts']:,} posts"]
+    lines = ["", f"test split of {cell_title(facts.main)}, {facts.main.splits['test'].posts:,} posts"]
     for model, found in (("vscnn", "VSCNN"), ("scnn", "SCNN"), ("gbdt", "GBDT"), ("user_mean", "user's mean")):
         result = facts.main.best(model)
         if result:

@@ -52,8 +52,8 @@ def _table_5() -> dict[tuple[str, str], Triple]:
     found: dict[tuple[str, str], Triple] = {("vscnn", "visual+social"): VSCNN}
     for line in _TABLE_5.split("\n")[1:-1]:
         features, *numbers = line.split()
-        for place, model in enumerate(("lr", "svr", "dtr", "gbdt")):
-            rho, mae, mse = (float(number) for number in numbers[3 * place : 3 * place + 3])
+        for column, model in enumerate(("lr", "svr", "dtr", "gbdt")):
+            rho, mae, mse = (float(number) for number in numbers[3 * column : 3 * column + 3])
             found[model, features] = (rho, mae, mse)
     return found
 

@@ -16,6 +16,6 @@ class StudySettings(Section):
     baselines: BaselineSettings = BaselineSettings()
     """The models that the CNNs are compared with."""
     n_resamples: PositiveInt = 1000
-    """Of the bootstrap that gives each measure its 95 % interval."""
+    """Resamples of the bootstrap that gives each measure its 95 % interval."""
     n_workers: PositiveInt | None = None
     """Fits at a time, one thread each; null: one a core."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from popspark.evaluation.metrics import Estimate
 from popspark.study import published
-from popspark.study.page_facts import METRIC_TITLES, MODE_TITLES, MODELS, CellFacts, Result, StudyFacts
+from popspark.study.facts import METRIC_TITLES, MODE_TITLES, MODELS, CellFacts, FitResult, StudyFacts
 
 TITLES = {
     "user_rank": "User id (rank by average views)",
@@ -78,7 +78,7 @@ def _number(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.6g}"
 
 
-def _entries(result: Result | None, stated: published.Triple | None) -> list[Entry]:
+def _entries(result: FitResult | None, stated: published.Triple | None) -> list[Entry]:
     measured = [result.test[name] if result else None for name in METRIC_TITLES]
     return [Entry(m, p) for m, p in zip(measured, stated or (None, None, None), strict=True)]
 
@@ -122,13 +122,13 @@ def table_5(facts: StudyFacts) -> StudyTable:
     names = [name for name in facts.sets if name != "fused"]
     names += ["visual+social"] if "visual" in facts.sets else []
     grids = []
-    for place, (metric, title) in enumerate(METRIC_TITLES.items()):
+    for number, (metric, title) in enumerate(METRIC_TITLES.items()):
         rows = []
         for name in names:
             entries = []
             for model in models:
                 result, stated = found.get((model, name)), published.TABLE_5.get((model, name))
-                entries.append(Entry(result.test[metric] if result else None, stated[place] if stated else None))
+                entries.append(Entry(result.test[metric] if result else None, stated[number] if stated else None))
             rows.append(((_features_title(name, facts),), entries))
         grids.append(Grid(title, ("features",), tuple(MODELS[m] for m in models), rows))
     used = {r.model: r.used for r in facts.main.results if r.model in models}
@@ -168,9 +168,8 @@ def variants_table(facts: StudyFacts) -> StudyTable:
     rows = []
     for r in facts.variants:
         scaled = "standardised before PCA" if r.scale_first else "centred only"
-        is_chosen = (r.initialisation, r.scale_first) == (facts.choice["initialisation"], facts.choice["scale_first"])
         entries = [*(Entry(r.valid[m]) for m in ("mse", "spearman_rho")), *(Entry(r.test[m]) for m in METRIC_TITLES)]
-        rows.append(((str(r.initialisation), scaled, "chosen" if is_chosen else ""), entries))
+        rows.append(((str(r.initialisation), scaled, "chosen" if r is facts.chosen else ""), entries))
     columns = ("valid MSE", "valid rho", *(f"test {title}" for title in METRIC_TITLES.values()))
     grid = Grid("", ("initialisation", "scaling", ""), columns, rows)
     note = "The smallest error on the validation split decides, and holds for every other network of this report."
@@ -202,7 +201,7 @@ def cells_table(facts: StudyFacts) -> StudyTable:
 
 
 def all_tables(facts: StudyFacts) -> Mapping[str, StudyTable]:
-    """By name, in the order of the report. Table VII only where there are pictures."""
+    """The tables by name, in the order of the report; table VII only where there are images."""
     tables = [*correlation_tables(facts), shares_table(facts), variants_table(facts), table_4(facts), table_5(facts)]
     tables += [table_6(facts), *([table_7(facts)] if facts.main.best("vscnn_ef") else []), cells_table(facts)]
     return {table.name: table for table in tables}

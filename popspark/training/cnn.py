@@ -2,44 +2,42 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import torch
+from torch import nn
 
-from popspark.evaluation.metrics import METRICS, Estimate, bootstrap
+from popspark.evaluation.metrics import METRICS, Estimate, bootstrap, mse, spearman_rho
 from popspark.models.bundle import Reduction
+from popspark.networks.devices import choose_device
 from popspark.networks.vscnn import TOWERS, PopularityCNN, initialise
-from popspark.runtime.config import Section
 from popspark.runtime.errors import TrainingError
-from popspark.training.feed import count_rows
-from popspark.training.fitting import Epoch, fit, predict
-from popspark.training.reduction import BATCH_ROWS, fit_reduction, stack_columns
-from popspark.training.settings import CnnSettings
+from popspark.storage.examples import SPLITS
+from popspark.training.examples import count_splits, fingerprint
+from popspark.training.feed import count_rows, read_epoch
+from popspark.training.fitting import Learner, fit
+from popspark.training.reduction import MODALITIES, fit_reduction, write_reduced
+from popspark.training.settings import CnnFitSettings, CnnSettings
 
-SPLITS = ("train", "valid", "test")
+Values = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Part:
-    """Which of an example's values go into a reduction: `columns` side by side, and of them [start, stop)."""
+class CnnEpoch:
+    """One line of the curves. train_loss: mean squared error with dropout. rows_per_second: of the training rows."""
 
-    columns: tuple[str, ...]
-    start: int = 0
-    stop: int | None = None
-
-
-MODALITIES = {"visual": Part(("visual",)), "social": Part(("social",)), "fused": Part(("visual", "social"))}
-"""By modality, the whole of what it reduces."""
+    epoch: int
+    train_loss: float
+    valid_mse: float
+    valid_rho: float
+    rows_per_second: float
 
 
 @dataclass(frozen=True)
@@ -48,77 +46,116 @@ class FittedCNN:
 
     network: PopularityCNN
     reductions: Mapping[str, Reduction]
-    curves: Sequence[Epoch]
-    scores: npt.NDArray[np.float32]
+    curves: Sequence[CnnEpoch]
+    scores: Values
     metrics: Mapping[str, Mapping[str, Estimate]]
     n_rows: Mapping[str, int]
 
 
-def count_splits(examples: Path) -> dict[str, int]:
-    """Rows by split; raises `TrainingError` where a split has none."""
-    n_rows = {}
-    for split in SPLITS:
-        folder = examples / f"split={split}"
-        n_rows[split] = count_rows(folder) if folder.is_dir() else 0
-        if not n_rows[split]:
-            raise TrainingError("A split has no rows.", where=str(folder), legal=f"rows in each of {', '.join(SPLITS)}")
-    return n_rows
+def predict(
+    network: nn.Module, folder: Path, inputs: Mapping[str, str], batch_size: int = 1024
+) -> tuple[Values, Values]:
+    """Labels and predictions (N,) of the rows of `folder`. inputs: by the network's input, the column it reads."""
+    network.eval()
+    labels, predicted = [], []
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        for batch in read_epoch(folder, ["label", *inputs.values()], batch_size, epoch=0):
+            predicted.append(network({name: batch[column].to(device) for name, column in inputs.items()}).cpu().numpy())
+            labels.append(batch["label"].numpy())
+    return np.concatenate(labels), np.concatenate(predicted)
 
 
-def write_reduced(
-    examples: Path,
-    reduced: Path,
-    reductions: Mapping[str, Reduction],
-    parts: Mapping[str, Part] = MODALITIES,
-    keys: Sequence[str] = (),
-) -> None:
-    """Each split's rows with one short column per reduction in place of the features; whole, or not at all.
+def predict_rows(network: nn.Module, inputs: Mapping[str, Values], batch_size: int = 1024) -> Values:
+    """Predictions (N,) of rows in memory, in their order. inputs: by the network's input, (N, length)."""
+    network.eval()
+    device = next(network.parameters()).device
+    predicted = []
+    with torch.inference_mode():
+        for start in range(0, len(next(iter(inputs.values()))), batch_size):
+            batch = {name: torch.from_numpy(rows[start : start + batch_size]) for name, rows in inputs.items()}
+            predicted.append(network({name: rows.to(device) for name, rows in batch.items()}).cpu().numpy())
+    return np.concatenate(predicted)
 
-    parts: by the reduction's name, what it reduces. keys: columns kept as they are. Raises `TrainingError` for labels
-    or features that are not finite.
+
+def make_optimizer(network: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
+    """Adam, all parameters in one kernel: at batches of 20 the update is the larger part of a step otherwise."""
+    return torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
+
+
+def train_epoch(
+    network: nn.Module, optimizer: torch.optim.Optimizer, batches: Any, inputs: Mapping[str, str], progress: Any
+) -> float:
+    """One pass; the mean loss over rows. progress: its `update` is told the rows of each step."""
+    network.train()
+    device = next(network.parameters()).device
+    total, n_rows = torch.zeros((), device=device), 0
+    for batch in batches:
+        label = batch["label"].to(device)
+        if len(label) == 1:  # batch norm cannot train on one row; it comes round in another order next epoch
+            continue
+        loss = nn.functional.mse_loss(network({name: batch[c].to(device) for name, c in inputs.items()}), label)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        total += loss.detach() * len(label)
+        n_rows += len(label)
+        progress.update(len(label))
+    return float(total) / max(n_rows, 1)
+
+
+def fit_network(
+    network: nn.Module,
+    folder: Path,
+    inputs: Mapping[str, str],
+    settings: CnnFitSettings,
+    checkpoint: Path,
+    title: str = "fit",
+    show_progress: bool = True,
+) -> list[CnnEpoch]:
+    """Fits `network` on `folder`/split=train and leaves it with the parameters of the best epoch by validation MSE.
+
+    inputs: by the network's input, the column it reads. checkpoint: as of `popspark.training.fitting.fit`. Returns the
+    curves. Raises `TrainingError` for a loss or predictions that are not finite.
     """
-    if reduced.is_dir():
-        return
-    partial = reduced.with_name(f"{reduced.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    needed = {column for name in reductions for column in parts[name].columns}
-    for split in SPLITS:
-        folder = partial / f"split={split}"
-        folder.mkdir(parents=True)
-        rows = ds.dataset(examples / f"split={split}", format="parquet")
-        writer: pq.ParquetWriter | None = None
-        for batch in rows.to_batches(columns=[*keys, "label", *needed], batch_size=BATCH_ROWS):
-            _check_finite(batch, ("label", *needed), f"{examples}, split {split}")
-            columns = {name: batch.column(name) for name in (*keys, "label")}
-            for name, reduction in reductions.items():
-                part = parts[name]
-                values = stack_columns(batch, part.columns)[:, part.start : part.stop]
-                columns[name] = _as_lists(reduction(values))
-            table = pa.table(columns)
-            writer = writer or pq.ParquetWriter(folder / "part-0.parquet", table.schema)
-            writer.write_table(table)
-        if writer is not None:
-            writer.close()
-    partial.rename(reduced)
+    network.to(torch.device(choose_device(settings.device, None, None, torch.cuda.device_count())))
+    train, columns = folder / "split=train", ["label", *inputs.values()]
+    optimizer = make_optimizer(network, settings.learning_rate)
 
+    def train_once(seed: int, progress: Any) -> float:
+        return train_epoch(network, optimizer, read_epoch(train, columns, settings.batch_size, seed), inputs, progress)
 
-def _as_lists(rows: npt.NDArray[np.float32]) -> pa.ListArray:
-    n, length = rows.shape
-    return pa.ListArray.from_arrays(pa.array(np.arange(n + 1, dtype=np.int32) * length), pa.array(rows.ravel()))
-
-
-def _check_finite(batch: pa.RecordBatch, columns: Sequence[str], where: str) -> None:
-    for name in columns:
-        column = batch.column(name)
-        values = column.flatten() if pa.types.is_list(column.type) else column
-        n_bad = values.null_count + int((~np.isfinite(values.drop_null().to_numpy(zero_copy_only=False))).sum())
-        if n_bad:
+    def validate(epoch: int, loss: float | None, rows_per_second: float | None) -> CnnEpoch:
+        assert loss is not None
+        assert rows_per_second is not None
+        if not np.isfinite(loss):
             raise TrainingError(
-                f"Examples hold a {name} that is not finite.",
-                where=where,
-                got=f"{n_bad} values in {batch.num_rows} rows",
-                fix="exclude these rows when the examples are built",
+                "The training loss is not finite.",
+                where=f"epoch {epoch}",
+                got=loss,
+                fix="lower learning_rate, or look for extreme features or labels",
             )
+        truth, predicted = predict(network, folder / "split=valid", inputs)
+        if not np.isfinite(predicted).all():
+            raise TrainingError(
+                "Predictions for the validation split are not finite.",
+                where=f"epoch {epoch}",
+                got=f"{np.count_nonzero(~np.isfinite(predicted))} of {len(predicted)}",
+                fix="exclude features that are not finite when the examples are built",
+            )
+        return CnnEpoch(epoch, loss, mse(truth, predicted), spearman_rho(truth, predicted), rows_per_second)
+
+    learner = Learner(
+        network=network,
+        optimizer=optimizer,
+        schedule=torch.optim.lr_scheduler.StepLR(optimizer, settings.lr_step_epochs, settings.lr_factor),
+        train=train_once,
+        validate=validate,
+        errors=lambda line: (line.valid_mse,),
+        line=CnnEpoch,
+        n_rows=count_rows(train),
+    )
+    return fit(learner, settings, checkpoint, title, show_progress)
 
 
 def fit_cnn(
@@ -128,23 +165,15 @@ def fit_cnn(
     settings: CnnSettings,
     checkpoint: Path,
     show_progress: bool = True,
-) -> tuple[PopularityCNN, list[Epoch]]:
+) -> tuple[PopularityCNN, list[CnnEpoch]]:
     """A network on the columns of `reduced`, its parameters rounded to what a bundle stores; and its curves."""
     torch.manual_seed(settings.fit.seed)
     network = PopularityCNN(towers)
     labels = pq.read_table(reduced / "split=train", columns=["label"], partitioning=None)["label"]
     initialise(network, settings.initialisation, mean_label=pc.mean(labels).as_py())
-    label = settings.architecture
-    curves = fit(network, reduced, inputs, settings.fit, checkpoint, label, show_progress=show_progress)
+    curves = fit_network(network, reduced, inputs, settings.fit, checkpoint, settings.architecture, show_progress)
     network.half().float()  # measured and released are the same numbers
     return network, curves
-
-
-def fingerprint(examples: Path, settings: Section) -> str:
-    """Of the settings and the files of the examples, by name, size and time."""
-    files = sorted(examples.rglob("*.parquet"))
-    facts = [(str(f.relative_to(examples)), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
-    return hashlib.sha256(f"{settings.model_dump_json()} {facts}".encode()).hexdigest()[:12]
 
 
 def train_cnn(examples: Path, work: Path, settings: CnnSettings) -> FittedCNN:

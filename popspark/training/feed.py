@@ -7,7 +7,6 @@ several epochs. So each epoch has a reader of its own, and the rows that arrive 
 from __future__ import annotations
 
 import contextlib
-import io
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -57,9 +56,8 @@ def _open_reader(folder: Path, columns: Sequence[str], epoch: int) -> Iterator[A
     try:
         yield reader
     finally:
-        with contextlib.redirect_stdout(io.StringIO()):  # petastorm prints at every close
-            reader.stop()
-            reader.join()
+        reader.stop()
+        reader.join()
 
 
 def _check_count(folder: Path, n_arrived: int, n_written: int) -> None:

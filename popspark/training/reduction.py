@@ -1,4 +1,4 @@
-"""PCA from a Parquet folder larger than memory, fitted on the training split only.
+"""PCA of a Parquet folder larger than memory, fitted on the training split only, and the folder's reduced rows.
 
 The mean and the covariance of all rows are summed up batch by batch, and the leading eigenvectors of the covariance
 are the components: exact, unlike an incremental PCA, in one pass, with memory d^2 whatever the number of rows (a few
@@ -7,7 +7,8 @@ float64 matrices of 4,710 x 4,710, 177 MB each). It is scikit-learn's `covarianc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,34 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from scipy.linalg import eigh
 from scipy.linalg.blas import dsyrk
 
 from popspark.models.bundle import Reduction
 from popspark.runtime.errors import TrainingError
+from popspark.storage.examples import SPLITS
 
 BATCH_ROWS = 2048
 Matrix = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class ValueRange:
+    """The values of an example that a reduction takes: `columns` side by side, and of them [start, stop)."""
+
+    columns: tuple[str, ...]
+    start: int = 0
+    stop: int | None = None
+
+
+MODALITIES = {
+    "visual": ValueRange(("visual",)),
+    "social": ValueRange(("social",)),
+    "fused": ValueRange(("visual", "social")),
+}
+"""All values of each modality."""
 
 
 def stack_columns(batch: pa.RecordBatch, columns: Sequence[str]) -> Matrix:
@@ -43,16 +63,16 @@ def read_matrices(folder: Path, columns: Sequence[str]) -> Iterator[Matrix]:
 
 @dataclass(frozen=True)
 class Moments:
-    """Of all rows: their number, their mean (d,) and their covariance (d, d), both float64."""
+    """The number of all rows, their mean (d,) and their covariance (d, d), both float64."""
 
     n: int
     mean: Matrix
     covariance: Matrix
 
-    def part(self, start: int, stop: int | None) -> Moments:
-        """Of the values [start, stop) alone; nothing is read again."""
-        run = slice(start, stop)
-        return Moments(self.n, self.mean[run], self.covariance[run, run])
+    def select(self, start: int, stop: int | None) -> Moments:
+        """The moments of the values [start, stop) alone; nothing is read again."""
+        chosen = slice(start, stop)
+        return Moments(self.n, self.mean[chosen], self.covariance[chosen, chosen])
 
 
 def fit_moments(folder: Path, columns: Sequence[str]) -> Moments:
@@ -127,3 +147,59 @@ def fit_reduction(folder: Path, columns: Sequence[str], n_components: int, scale
     """`reduce_moments` of the moments of `columns` in `folder`."""
     where = f"{folder}, columns {', '.join(columns)}"
     return reduce_moments(fit_moments(folder, columns), n_components, scale_first, where)
+
+
+def write_reduced(
+    examples: Path,
+    reduced: Path,
+    reductions: Mapping[str, Reduction],
+    ranges: Mapping[str, ValueRange] = MODALITIES,
+    keys: Sequence[str] = (),
+) -> None:
+    """Each split's rows with one short column per reduction in place of the features; whole, or not at all.
+
+    ranges: by the reduction's name, what it reduces. keys: columns kept as they are. Raises `TrainingError` for labels
+    or features that are not finite.
+    """
+    if reduced.is_dir():
+        return
+    partial = reduced.with_name(f"{reduced.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    needed = {column for name in reductions for column in ranges[name].columns}
+    for split in SPLITS:
+        folder = partial / f"split={split}"
+        folder.mkdir(parents=True)
+        rows = ds.dataset(examples / f"split={split}", format="parquet")
+        writer: pq.ParquetWriter | None = None
+        for batch in rows.to_batches(columns=[*keys, "label", *needed], batch_size=BATCH_ROWS):
+            _check_finite(batch, ("label", *needed), f"{examples}, split {split}")
+            columns = {name: batch.column(name) for name in (*keys, "label")}
+            for name, reduction in reductions.items():
+                taken = ranges[name]
+                values = stack_columns(batch, taken.columns)[:, taken.start : taken.stop]
+                columns[name] = _as_lists(reduction(values))
+            table = pa.table(columns)
+            writer = writer or pq.ParquetWriter(folder / "part-0.parquet", table.schema)
+            writer.write_table(table)
+        if writer is not None:
+            writer.close()
+    partial.rename(reduced)
+
+
+def _as_lists(rows: npt.NDArray[np.float32]) -> pa.ListArray:
+    n, length = rows.shape
+    return pa.ListArray.from_arrays(pa.array(np.arange(n + 1, dtype=np.int32) * length), pa.array(rows.ravel()))
+
+
+def _check_finite(batch: pa.RecordBatch, columns: Sequence[str], where: str) -> None:
+    for name in columns:
+        column = batch.column(name)
+        values = column.flatten() if pa.types.is_list(column.type) else column
+        n_bad = values.null_count + int((~np.isfinite(values.drop_null().to_numpy(zero_copy_only=False))).sum())
+        if n_bad:
+            raise TrainingError(
+                f"Examples hold a {name} that is not finite.",
+                where=where,
+                got=f"{n_bad} values in {batch.num_rows} rows",
+                fix="exclude these rows when the examples are built",
+            )

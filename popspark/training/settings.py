@@ -23,7 +23,7 @@ class FitSettings(Section):
     patience: PositiveInt | None = None
     """Epochs without a better validation after which the fit ends; null: never."""
     seed: int = 0
-    """Of the order of the rows, of dropout and of random starts."""
+    """Seed of the order of the rows, of dropout and of random starts."""
 
 
 class CnnFitSettings(FitSettings):
@@ -32,17 +32,17 @@ class CnnFitSettings(FitSettings):
     batch_size: PositiveInt = 20
     """Rows a step."""
     learning_rate: PositiveFloat = 1e-3
-    """Of Adam, at the start."""
+    """Adam's rate at the start."""
     lr_step_epochs: PositiveInt = 10
-    """Epochs after which the rate is multiplied by lr_factor, again and again."""
+    """Epochs between two falls of the rate."""
     lr_factor: PositiveFloat = 0.1
-    """What the rate is multiplied by."""
+    """Factor on the rate after every lr_step_epochs."""
     device: Device = "auto"
-    """Where the network is fitted; auto: the GPU where there is one."""
+    """Device of the fit; auto: the GPU where there is one."""
 
 
 class CnnSettings(Section):
-    """Which network is fitted, from which start, on which reduced values."""
+    """The network, its start and the values that it reads."""
 
     architecture: Architecture = "vscnn"
     """Towers: visual and social (vscnn), one of the two (vcnn, scnn), or one on both, fused early (vscnn_ef)."""
@@ -60,7 +60,7 @@ class BaselineSettings(Section):
     svr_max_rows: PositiveInt = 20_000
     """Training rows up to which the SVR is fitted as published; above, a linear one on Nystroem features."""
     nystroem_features: PositiveInt = 1_000
-    """Of the approximation of the RBF kernel, where the SVR is not fitted as published."""
+    """Features that approximate the RBF kernel, where the SVR is not fitted as published."""
     gbdt_trees: PositiveInt = 2_000
     """Trees of the gradient boosting."""
     gbdt_max_rows: PositiveInt = 20_000

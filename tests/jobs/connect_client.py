@@ -19,23 +19,23 @@ names = register(spark, {"popularity": vscnn, "intrinsic": ranker}, families=("c
 images = read_table(spark, IMAGES, images_path)
 texts = {
     "scores": """
-        WITH scored AS (SELECT image_id, popularity_score(content) AS s FROM {images})
+        WITH scored AS (SELECT image_id, popularity_score(uri) AS s FROM {images})
         SELECT image_id, s.score, s.percentile, s.status FROM scored
     """,
     "beats": """
         WITH compared AS (
-            SELECT l.image_id, r.image_id AS other_id, intrinsic_beats(l.content, r.content) AS b
+            SELECT l.image_id, r.image_id AS other_id, intrinsic_beats(l.uri, r.uri) AS b
             FROM {images} AS l CROSS JOIN {images} AS r
             WHERE l.status = 'ok' AND r.status = 'ok'
         )
         SELECT image_id, other_id, b.probability FROM compared
     """,
     "features": """
-        WITH extracted AS (SELECT image_id, image_features(content) AS f FROM {images})
+        WITH extracted AS (SELECT image_id, image_features(uri) AS f FROM {images})
         SELECT image_id, f.color AS color, size(f.lbp) AS n_lbp, f.status FROM extracted
     """,
     "contributions": """
-        WITH explained AS (SELECT image_id, popularity_contributions(content) AS c FROM {images})
+        WITH explained AS (SELECT image_id, popularity_contributions(uri) AS c FROM {images})
         SELECT image_id, c.score, c.baseline + c.color + c.lbp AS total FROM explained WHERE c.status = 'ok'
     """,
 }

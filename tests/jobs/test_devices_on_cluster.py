@@ -21,7 +21,7 @@ from popspark.images import decode as codecs
 from popspark.features.plan import PlannedFamily
 from popspark.features.family import Family
 from popspark.runtime.session import get_session
-from popspark.storage.tables import IMAGES
+from popspark.storage.tables import IMAGE_BLOBS
 from popspark.features.extraction import Extraction, extract_features
 from tests.spark.features.test_extraction import image_row, jpeg
 
@@ -33,7 +33,7 @@ def load(weights, device):
 spark = get_session("devices", json.loads(sys.argv[1]))
 planned = (PlannedFamily(Family("stand_in", "1", 1, load), "1", weights="random"),)
 rows = [image_row(f"i{n}", CONTENT(n)) for n in range(8)]
-images = spark.createDataFrame(rows, IMAGES.schema).repartition(4)
+images = spark.createDataFrame(rows, IMAGE_BLOBS.schema).repartition(4)
 found = extract_features(images, Extraction(planned, sys.argv[2], 2DECODE)).collect()
 print("RESULT", json.dumps({r["image_id"]: [r["features"]["status"], r["features"]["stand_in"]] for r in found}))
 """

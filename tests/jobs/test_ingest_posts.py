@@ -16,9 +16,8 @@ from typing import Any
 import pytest
 from pyspark.sql import Row, SparkSession
 
-from popspark.ingest.readers import side_by_side
 from popspark.jobs.ingest_posts import Config, main
-from popspark.runtime.config import Env
+from popspark.runtime.config import Env, load_config
 from popspark.runtime.errors import ConfigError, PathError, SchemaError
 from popspark.storage.tables import POSTS, REJECTS
 from popspark.storage.warehouse import read_table
@@ -163,10 +162,7 @@ def test_smpd_2020(ingest: Any) -> None:
     ]
 
 
-def test_smpd_read_by_many_tasks_equals_read_by_one(
-    ingest: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Blocks of 100 bytes cut the arrays anywhere; the gzip copies are streamed whole."""
+def test_smpd_packed_equals_plain(ingest: Any, tmp_path: Path) -> None:
     export, packed = tmp_path / "export", tmp_path / "packed"
     export.mkdir()
     n = 400
@@ -185,14 +181,10 @@ def test_smpd_read_by_many_tasks_equals_read_by_one(
         path.unlink()
     whole, rejects, _ = ingest("smpd", export)
     assert rejects == []
-    for name, n_bytes in {"BLOCK_BYTES": 100, "CHUNK_BYTES": 1500, "TASK_BYTES": 20_000}.items():
-        monkeypatch.setattr(side_by_side, name, n_bytes)
-    found, rejects, _ = ingest("smpd", export)
-    assert (found, rejects) == (whole, [])
     expected = {str(i): (files["train_tags.json"][i]["Title"], float(i)) for i in range(n)}
-    assert {i: (p.title, p.popularity) for i, p in found.items()} == expected
+    assert {i: (p.title, p.popularity) for i, p in whole.items()} == expected
     streamed, rejects, _ = ingest("smpd", packed)
-    assert (streamed, rejects) == (found, [])
+    assert (streamed, rejects) == (whole, [])
 
 
 MADE = {
@@ -201,11 +193,8 @@ MADE = {
 }
 
 
-def test_smpd_whose_rows_are_odd_in_the_middle_of_a_table(
-    ingest: Any, spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A malformed row, a foreign one, one that repeats and one that is not UTF-8, each in a range of its own."""
-    monkeypatch.setattr(side_by_side, "CHUNK_BYTES", 1000)
+def test_smpd_whose_rows_are_odd_in_the_middle_of_a_table(ingest: Any, spark: SparkSession, tmp_path: Path) -> None:
+    """A malformed row, a foreign one, one that repeats and one that is not UTF-8."""
     tables = {name: [json.dumps(row).encode() for row in rows] for name, rows in MADE.items()}
     tables["train_tags.json"][30] = b'{"Uid": "2@N", "Pid": "30", "Title": "an "unescaped" quote"}'
     tables["train_tags.json"][50] = b'{"Uid": "1@N", "Pid": "50", "Title": "caf\xe9"}'
@@ -227,6 +216,104 @@ def test_smpd_whose_rows_are_odd_in_the_middle_of_a_table(
     assert raw == {
         n: "\n".join([*(rows[n - 1].decode() for rows in tables.values()), str(n - 1)]) for n in (31, 52, 71)
     }
+
+
+@pytest.mark.parametrize("collected_at", [None, "2025-01-02"])
+def test_smpd_whose_values_are_odd(ingest: Any, tmp_path: Path, collected_at: str | None) -> None:
+    """Posts of which each is odd in its own way: absent, in another form, or not to be read."""
+    n = 23
+    ids = [{"Uid": f"{i % 4}@N", "Pid": str(100 + i)} for i in range(n)]
+    paths = [f"train/{i % 4}@N/{100 + i}.jpg" for i in range(n)]
+    scores = [f"{i}.5" for i in range(n)]
+    tables: dict[str, list[dict[str, Any]]] = {
+        "train_temporalspatial.json": [{**one, "Postdate": "1457000000"} for one in ids],
+        "train_tags.json": [{**one, "Title": "a title", "Alltags": "sea sun", "Mediatype": "Photo"} for one in ids],
+        "train_userdata.json": [{**one, "photo_count": "12"} for one in ids],
+        "train_additional.json": [{**one, "Pathalias": "name", "Ispublic": "1"} for one in ids],
+    }
+    places, tags, users, _ = tables.values()
+    places[1] |= {"Postdate": "2016-03-03T10:00:00+02:00", "Latitude": "0"}
+    places[2] |= {"Postdate": None, "Latitude": "None"}
+    places[3] |= {"Postdate": "never"}
+    places[4] |= {"Pid": "104.0"}
+    places[5] |= {"Uid": ""}
+    tags[1] |= {"Title": "", "Alltags": "  sea  sun "}
+    tags[2] |= {"Title": "None", "Alltags": "None"}
+    tags[6] |= {"Title": "zwei é ☀\n", "Alltags": "sea\tsun", "Mediatype": "İmage"}
+    tags[7] |= {"Title": None, "Tile": "tile", "Mediatype": "VIDEO"}
+    tags[8] |= {"Uid": "9@N"}
+    tags[9] |= {"Alltags": None, "Mediatype": "None", "Title": "\ud800"}
+    users[10] |= {"photo_count": "75.2k", "ispro": 1}
+    users[11] |= {"photo_count": "many"}
+    users[12] |= {"photo_count": None, "timezone_id": "CET"}
+    paths[13:17] = ["", "train/x/y.jpg", "2@N/115.png", "0@N/116.jpg"]
+    scores[17:20] = ["", "1e1", "high"]
+    tags[20], tags[21] = {}, [1]  # type: ignore[call-overload]  # an element that is no object
+    for name, rows in tables.items():
+        (tmp_path / name).write_text(json.dumps(rows))
+    (tmp_path / "train_img.txt").write_text("\n".join(paths))
+    (tmp_path / "train_label.txt").write_text("\n".join(scores))
+    posts, rejects, _ = ingest("smpd", tmp_path, collected_at=collected_at)
+    assert [(line - 1, reason) for _, line, reason in rejects] == [
+        (3, "bad_Postdate"),
+        (5, "missing_id"),
+        (8, "rows_do_not_line_up"),
+        (11, "bad_photo_count"),
+        (14, "rows_do_not_line_up"),
+        (15, "rows_do_not_line_up"),
+        (19, "bad_label"),
+        (20, "rows_do_not_line_up"),
+        (21, "not_json"),
+    ]
+    known = {"part": "train", "is_public": "1", "user_name": sha256("name")}
+    usual = {
+        "posted_at": datetime(2016, 3, 3, 10, 13, 20),
+        "title": "a title",
+        "n_title_chars": 7,
+        "hashtags": ["sea", "sun"],
+        "n_hashtags": 2,
+        "media_type": "photo",
+        "n_user_posts": 12,
+        "n_media": 1,
+        "collected_at": datetime(2025, 1, 2) if collected_at else None,
+        "extra": known,
+    }
+    odd: dict[int, dict[str, Any]] = {
+        1: {"posted_at": datetime(2016, 3, 3, 8), "title": "", "n_title_chars": 0, "extra": {**known, "latitude": "0"}},
+        2: {"posted_at": None, "title": None, "n_title_chars": None, "hashtags": None, "n_hashtags": None},
+        6: {"title": "zwei é ☀\n", "n_title_chars": 9, "media_type": "i̇mage"},
+        7: {"title": "tile", "n_title_chars": 4, "media_type": "video"},
+        9: {"title": "?", "n_title_chars": 1, "hashtags": None, "n_hashtags": None, "media_type": None},
+        10: {"n_user_posts": 75_200, "extra": {**known, "is_pro": "1"}},
+        12: {"n_user_posts": None, "extra": {**known, "timezone_id": "CET"}},
+        13: {"image_id": None},
+        16: {"image_id": "0@N/116.jpg"},
+        17: {"popularity": None},
+        18: {"popularity": 10.0},
+    }
+    for i in set(range(n)) - {line - 1 for _, line, _ in rejects}:
+        rest = {"user_id": f"{i % 4}@N", "image_id": paths[i], "popularity": i + 0.5}
+        has(posts[str(100 + i)], **{**usual, **rest, **odd.get(i, {})})
+
+
+def test_smpd_a_split_without_a_table_that_the_other_has(ingest: Any, tmp_path: Path) -> None:
+    rows = MADE["train_temporalspatial.json"]
+    (tmp_path / "train_temporalspatial.json").write_text(json.dumps(rows[:3]))
+    (tmp_path / "train_tags.json").write_text(json.dumps(MADE["train_tags.json"][:3]))
+    (tmp_path / "train_img.txt").write_text("train/0@N/0.jpg\n\ntrain/2@N/2.jpg\n")
+    (tmp_path / "test_temporalspatial.json").write_text(json.dumps(rows[3:5]))
+    posts, rejects, _ = ingest("smpd", tmp_path)
+    assert rejects == []
+    assert {i: (post.title, post.image_id) for i, post in posts.items()} == {
+        "0": ("t0", "train/0@N/0.jpg"),
+        "1": ("t1", None),
+        "2": ("t2", "train/2@N/2.jpg"),
+        "3": (None, "test/3@N/3.jpg"),
+        "4": (None, "test/4@N/4.jpg"),
+    }
+    (tmp_path / "train_tags.json.gz").write_bytes(gzip.compress(b"[]"))
+    with pytest.raises(PathError, match="Two files of the export are the same table"):
+        ingest("smpd", tmp_path)
 
 
 def test_smpd_tables_of_other_lengths(ingest: Any, tmp_path: Path) -> None:
@@ -365,8 +452,8 @@ def test_what_cannot_be_read_says_so(ingest: Any, tmp_path: Path) -> None:
         ingest("x_api", empty)
     with pytest.raises(PathError, match="These are not the files of SMP-T1"):
         ingest("smp_t1", EXPORTS / "x_api")
-    with pytest.raises(ConfigError, match=r"Unknown origin(?s:.*)Did you mean 'smpd'"):
-        ingest("smp_d", EXPORTS / "x_api")
+    with pytest.raises(ConfigError, match=r"Input should be 'smp_t1', 'smpd'(?s:.*)Did you mean 'smpd'"):
+        load_config(Config, ["origin=smp_d", f"source={EXPORTS}"])
     with pytest.raises(ConfigError, match="A column mapping belongs to the origins csv and parquet"):
         ingest("csv", EXPORTS / "csv")
     mapping = tmp_path / "m.yaml"

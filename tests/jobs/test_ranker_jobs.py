@@ -91,13 +91,13 @@ def warehouse(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, pic
 
 
 def test_pairs_without_their_pictures_are_counted(warehouse: Path) -> None:
-    making = json.loads((warehouse / "pair_examples.json").read_text())
+    record = json.loads((warehouse / "pair_examples.json").read_text())
     n_pairs = pq.read_table(warehouse / "pairs").num_rows
-    assert sum(making["pairs"].values()) == n_pairs == N_USERS * 9
-    assert making["pairs"]["http_404"] == 9 + 3  # all of the first user's, and those of one sharp picture of the next
-    assert making["pairs"]["ok"] == pq.read_table(warehouse / "pair_examples", columns=["rule"]).num_rows
-    assert making["is_simulated"] is False
-    assert making["audit"][0]["rule"] == "unique_post_id"
+    assert sum(record["pairs"].values()) == n_pairs == N_USERS * 9
+    assert record["pairs"]["http_404"] == 9 + 3  # all of the first user's, and those of one sharp picture of the next
+    assert record["pairs"]["ok"] == pq.read_table(warehouse / "pair_examples", columns=["rule"]).num_rows
+    assert record["is_simulated"] is False
+    assert record["audit"][0]["rule"] == "unique_post_id"
 
 
 def test_the_ranker_learned_and_says_so(warehouse: Path) -> None:

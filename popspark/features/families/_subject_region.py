@@ -1,6 +1,6 @@
 """The subject of a photograph: the part that is in focus (Luo and Tang, ECCV 2008, 3.1, after Levin, NIPS 2006).
 
-Symbols: g the grey picture, uint8 (H, W); g_k the means of g over k x k windows, k = 1..`N_KERNELS`; dx, dy the
+Symbols: g the grey image, uint8 (H, W); g_k the means of g over k x k windows, k = 1..`N_KERNELS`; dx, dy the
 differences of horizontal and vertical neighbours; p_k, q_k the shares of dx and dy of g_k in each of 41 bins on
 [-1, 1] (grey levels over 255).
 
@@ -12,11 +12,11 @@ differences of horizontal and vertical neighbours; p_k, q_k the shares of dx and
 Choices that the paper leaves open:
 - bins: 41 on [-1, 1], and an empty bin counts 1e-8 pixels, both as OpenIMAJ's `DepthOfFieldEstimator` has them; a value
   goes to the nearest bin centre, so that d and -d land in opposite bins;
-- edges: the picture goes on with the value at its edge, and g_k has every window that k // 2 rows and columns of it
+- edges: the image goes on with the value at its edge, and g_k has every window that k // 2 rows and columns of it
   allow: H x W of them for odd k, (H + 1) x (W + 1) for even k;
-- a window holds the differences between its own pixels, 3 x 2 and 2 x 3, fewer at the edge of the picture.
-The last two make the map of a mirrored, turned or transposed picture the mirrored, turned or transposed map.
-- a tie is not sharp: a flat picture, whose blurs are all alike, has no sharp pixel.
+- a window holds the differences between its own pixels, 3 x 2 and 2 x 3, fewer at the edge of the image.
+The last two make the map of a mirrored, turned or transposed image the mirrored, turned or transposed map.
+- a tie is not sharp: a flat image, whose blurs are all alike, has no sharp pixel.
 
 Speed: differences of box means are differences of window sums, so each k costs two subtractions of integers; a bin is
 filled only up to 255 / k grey levels, so its histogram is a few counts; each likelihood is a table with 41 entries.
@@ -45,7 +45,7 @@ _BIN_OF_DIFFERENCE = (np.rint(np.arange(-255, 256) * (N_BINS / 510)) + _CENTRE).
 
 
 class Box(NamedTuple):
-    """Rows top..bottom and columns left..right of a picture, the last not included."""
+    """Rows top..bottom and columns left..right of an image, the last not included."""
 
     top: int
     bottom: int
@@ -88,11 +88,11 @@ def _log_shares(grey: Grey) -> npt.NDArray[np.float64]:
     memory = np.empty((2, wide.size), dtype=np.uint16)  # pages for new arrays would cost more than the arithmetic
     beyond = np.empty(wide.size, dtype=np.bool_)
     counts = np.zeros((2, N_KERNELS, N_BINS))
-    for axis, picture in enumerate((wide, np.ascontiguousarray(wide.T))):
+    for axis, image in enumerate((wide, np.ascontiguousarray(wide.T))):
         n_rows, n_columns = (height, width) if axis == 0 else (width, height)
         # Sums down the columns; they wrap at 2^16, their differences over at most 50 rows do not.
-        sums = np.zeros((picture.shape[0] + 1, picture.shape[1]), dtype=np.uint16)
-        np.cumsum(picture, axis=0, dtype=np.uint16, out=sums[1:])
+        sums = np.zeros((image.shape[0] + 1, image.shape[1]), dtype=np.uint16)
+        np.cumsum(image, axis=0, dtype=np.uint16, out=sums[1:])
         for k in range(1, N_KERNELS + 1):
             start, n_windows, n_wide = margin - k // 2, n_rows + 1 - k % 2, n_columns + 2 * (k // 2)
             size = n_windows * (n_wide - k)
@@ -110,14 +110,14 @@ def _log_shares(grey: Grey) -> npt.NDArray[np.float64]:
 
 def _binding(gains: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     """Of the gains over n blurs, (n, 2, 256), those that no other is at or below in every bin: only these decide."""
-    held = gains[:, gains.any(axis=0)]  # (n, bins that the picture has)
+    held = gains[:, gains.any(axis=0)]  # (n, bins that the image has)
     is_below = (held[:, None] <= held[None]).all(axis=2)  # [i, j]: i at or below j
     is_first = np.triu(np.ones_like(is_below), k=1)  # of two that are alike the first decides
     return gains[~(is_below & (~is_below.T | is_first)).any(axis=0)]
 
 
 def sharp_pixels(grey: Grey) -> Mask:
-    """The pixels in focus: (H, W) for a grey picture (H, W); none in a flat one."""
+    """The pixels in focus: (H, W) for a grey image (H, W); none in a flat one."""
     height, width = grey.shape
     levels = grey.astype(np.int16)
     # With a border of one pixel for the windows that reach over the edge: a bin that gains nothing.
@@ -141,8 +141,8 @@ def sharp_pixels(grey: Grey) -> Mask:
         np.add(gain_x[:, :-1], gain_x[:, 1:], out=pairs_x)
         np.add(gain_y[:-1], gain_y[1:], out=pairs_y)
         np.add(pairs_x[:-2], pairs_x[1:-1], out=total)
-        for part in (pairs_x[2:], pairs_y[:, :-2], pairs_y[:, 1:-1], pairs_y[:, 2:]):
-            total += part
+        for pairs in (pairs_x[2:], pairs_y[:, :-2], pairs_y[:, 1:-1], pairs_y[:, 2:]):
+            total += pairs
         np.minimum(lowest, total, out=lowest)
     return lowest > 0
 
@@ -156,7 +156,7 @@ def _cut(counts: npt.NDArray[np.int64]) -> tuple[int, int]:
 
 
 def region(sharp: Mask) -> Box:
-    """The box of the subject; the whole picture where nothing is sharp."""
+    """The box of the subject; the whole image where nothing is sharp."""
     height, width = sharp.shape
     if not sharp.any():
         return Box(0, height, 0, width)

@@ -1,8 +1,8 @@
 """Aesthetic quality: 11 values (VSCNN, section III-A, "High-level Features"), after photographers' rules.
 
-Everything is computed on the working picture I: RGB uint8 (H, W, 3), resized so that its long side is `LONG_SIDE_PX`
+Everything is computed on the working image I: RGB uint8 (H, W, 3), resized so that its long side is `LONG_SIDE_PX`
 (reduced by area, enlarged bilinearly, each side at least 1), because sharpness depends on size and the paper states
-none. g is its grey picture (Rec. 601, uint8). S are the sharp pixels, R the box of the subject, both by
+none. g is its grey image (Rec. 601, uint8). S are the sharp pixels, R the box of the subject, both by
 `popspark.features.families._subject_region`; B, the background, is what lies outside of R. |X| counts pixels.
 
 - clarity_contrast, >= 0: (M_R / |R|) / (M_I / |I|), M_X being the number of frequencies of g on X, the mean included,
@@ -17,16 +17,16 @@ none. g is its grey picture (Rec. 601, uint8). S are the sharp pixels, R the box
 - background_simplicity, 0..100: share of the 4,096 colour bins (16 levels a channel) that hold at least 0.01 of the
   fullest one's pixels of B, in % (Luo and Tang, 3.4)
 
-Choices that the papers leave open: the working size; grey and Lab; the colour entropies over the whole picture; hue in
+Choices that the papers leave open: the working size; grey and Lab; the colour entropies over the whole image; hue in
 bins of 18 degrees from 0; HSV as OpenCV has it for uint8 (H in 0..179, S and V over 255). VSCNN takes brightness and
 composition from a successor of Luo and Tang ([41]) whose definitions of these two are theirs.
 
 Where a formula has no value, always finite:
-- nothing is sharp (a flat picture): R is the whole picture and the centroid its centre, so clarity is 1 and
+- nothing is sharp (a flat image): R is the whole image and the centroid its centre, so clarity is 1 and
   composition sqrt(2) / 6;
-- no background (R is the whole picture): brightness contrast 0, background simplicity 0;
-- a black region: no frequency passes its own maximum of 0, so clarity is 0, and 1 where the whole picture is black;
-- no pixel of good hue (a grey picture): hue count 20.
+- no background (R is the whole image): brightness contrast 0, background simplicity 0;
+- a black region: no frequency passes its own maximum of 0, so clarity is 0, and 1 where the whole image is black;
+- no pixel of good hue (a grey image): hue count 20.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ LABELS = (
 )
 
 
-def working_picture(image: Image) -> Image:
-    """The picture with its long side at `LONG_SIDE_PX`."""
+def working_image(image: Image) -> Image:
+    """The image with its long side at `LONG_SIDE_PX`."""
     height, width = image.shape[:2]
     scale = LONG_SIDE_PX / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -73,21 +73,21 @@ def working_picture(image: Image) -> Image:
 def _n_strong_frequencies(grey: Grey) -> int:
     strength = np.abs(scipy.fft.rfft2(grey.astype(np.float64), workers=1))  # (H, W // 2 + 1)
     strong = strength > CLARITY_SHARE * strength.max()
-    # The half that a real picture's transform leaves out mirrors the columns between the first and the Nyquist one.
+    # The half that a real image's transform leaves out mirrors the columns between the first and the Nyquist one.
     mirrored = strong[:, 1 : (grey.shape[1] + 1) // 2]
     return int(np.count_nonzero(strong) + np.count_nonzero(mirrored))
 
 
 def clarity_contrast(grey: Grey, box: Box) -> float:
-    of_picture = _n_strong_frequencies(grey)
-    if of_picture == 0:
+    of_image = _n_strong_frequencies(grey)
+    if of_image == 0:
         return 1.0
     of_region = _n_strong_frequencies(grey[box.top : box.bottom, box.left : box.right])
-    return (of_region / box.n_pixels) / (of_picture / grey.size)
+    return (of_region / box.n_pixels) / (of_image / grey.size)
 
 
-def hue_count(picture: Image) -> float:
-    hue, saturation, value = cv2.split(cv2.cvtColor(picture, cv2.COLOR_RGB2HSV))
+def hue_count(image: Image) -> float:
+    hue, saturation, value = cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2HSV))
     good = (saturation > 255 * MIN_SATURATION) & (value >= 255 * MIN_VALUE) & (value <= 255 * MAX_VALUE)
     counts = np.bincount(hue[good] // np.uint8(180 // HUE_BINS), minlength=HUE_BINS)
     return float(HUE_BINS - np.count_nonzero(counts > HUE_SHARE * counts.max()))
@@ -120,29 +120,29 @@ def composition(sharp: Mask) -> float:
     return float(np.hypot(min(abs(x - 1 / 3), abs(x - 2 / 3)), min(abs(y - 1 / 3), abs(y - 2 / 3))))
 
 
-def background_simplicity(picture: Image, box: Box) -> float:
-    if box.n_pixels == picture.shape[0] * picture.shape[1]:
+def background_simplicity(image: Image, box: Box) -> float:
+    if box.n_pixels == image.shape[0] * image.shape[1]:
         return 0.0
     ranges = [0, 256] * 3
-    mask = np.full(picture.shape[:2], 255, dtype=np.uint8)
+    mask = np.full(image.shape[:2], 255, dtype=np.uint8)
     mask[box.top : box.bottom, box.left : box.right] = 0
-    counts = cv2.calcHist([picture], [0, 1, 2], mask, [COLOUR_LEVELS] * 3, ranges)
+    counts = cv2.calcHist([image], [0, 1, 2], mask, [COLOUR_LEVELS] * 3, ranges)
     return 100 * float(np.count_nonzero(counts >= COLOUR_SHARE * counts.max()) / counts.size)
 
 
 def _values(image: Image) -> list[float]:
-    picture = working_picture(image)
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    working = working_image(image)
+    grey = cv2.cvtColor(working, cv2.COLOR_RGB2GRAY)
     sharp = sharp_pixels(grey)
     box = region(sharp)
-    channels = (*cv2.split(picture), *cv2.split(cv2.cvtColor(picture, cv2.COLOR_RGB2LAB)))
+    channels = (*cv2.split(working), *cv2.split(cv2.cvtColor(working, cv2.COLOR_RGB2LAB)))
     return [
         clarity_contrast(grey, box),
-        hue_count(picture),
+        hue_count(working),
         brightness_contrast(grey, box),
         *(entropy(channel) for channel in channels),
         composition(sharp),
-        background_simplicity(picture, box),
+        background_simplicity(working, box),
     ]
 
 

@@ -5,18 +5,18 @@ Oliva and Torralba, IJCV 2001; every constant is that of its code, LMgist.m of L
 
 1. Grey x = (R + G + B) / 3, float64 (H, W).
 2. Size: scale by max(256 / H, 256 / W), crop the centre to (256, 256). Resizing is MATLAB's `imresize(x, "bilinear")`:
-   a triangle, widened by 1 / scale where it shrinks, over the mirrored picture.
+   a triangle, widened by 1 / scale where it shrinks, over the mirrored image.
 3. x = 255 (x - min x) / (max x - min x).
 4. Prefilter: x = log(1 + x), padded by 5 on each side, mirrored: (266, 266). L is the low-pass with transfer function
-   exp(-(fx^2 + fy^2) / s^2), s = 4 / sqrt(ln 2), f in cycles per picture. y = x - L x;
+   exp(-(fx^2 + fy^2) / s^2), s = 4 / sqrt(ln 2), f in cycles per image. y = x - L x;
    x = y / (0.2 + sqrt |L y^2|), cropped to (256, 256).
 5. Filters, on n = 320: with r = |f| and t = the angle of f plus pi (j - 1) / 8, wrapped to [-pi, pi],
    G_ij(f) = exp(-3.5 (r / (n p_i) - 1)^2 - 2 pi t^2), p_i = 0.3 / 1.85^(i - 1); i = 1..4 from fine to coarse, j = 1..8.
 6. |ifft2(fft2(x padded by 32, mirrored) G_ij)|, cropped to (256, 256); the mean over each of 4 x 4 blocks of 64 x 64.
    Value 16 (8 (i - 1) + j - 1) + 4 column + row: blocks run down the columns, as MATLAB stores them.
 
-What the original leaves open: a flat picture divides 0 by 0 in step 3. Here one whose range is below `FLAT` gives 512
-zeros, the limit of the steps that follow for a picture without contrast.
+What the original leaves open: a flat image divides 0 by 0 in step 3. Here one whose range is below `FLAT` gives 512
+zeros, the limit of the steps that follow for an image without contrast.
 
 Precision: steps 1 to 4 in float64, the filters in float32 by OpenCV's DFT; the values differ from those of float64
 throughout by less than 1e-6 (tests/unit/features/test_gist.py).
@@ -68,7 +68,7 @@ def _resize_rows(n_in: int, n_out: int) -> tuple[int, int, scipy.sparse.csr_matr
 
 
 def square_grey(image: Image) -> Float:
-    """Steps 1 and 2: the grey picture, resized and cropped to (256, 256), in 0..255."""
+    """Steps 1 and 2: the grey image, resized and cropped to (256, 256), in 0..255."""
     height, width = image.shape[:2]
     scale = max(SIDE_PX / height, SIDE_PX / width)
     top, bottom, down = _resize_rows(height, int(height * scale + 0.5))
@@ -79,7 +79,7 @@ def square_grey(image: Image) -> Float:
 
 
 def _low_pass_basis(n: int) -> npt.NDArray[np.float64]:
-    """Q (n, 61) with L x = Q Q' x Q Q': the low-pass is separable, and below 1e-16 beyond 30 cycles per picture."""
+    """Q (n, 61) with L x = Q Q' x Q Q': the low-pass is separable, and below 1e-16 beyond 30 cycles per image."""
     cycles = np.arange(31)
     share = np.exp(-(cycles**2) / (PREFILTER_CYCLES**2 / np.log(2))) / n
     angle = 2 * np.pi * np.outer(np.arange(n), cycles) / n
@@ -88,7 +88,7 @@ def _low_pass_basis(n: int) -> npt.NDArray[np.float64]:
 
 
 def prefilter(square: Float, basis: Float) -> Float:
-    """Steps 3 and 4, on (256, 256): contrast made even over the picture; zeros for a flat one."""
+    """Steps 3 and 4, on (256, 256): contrast made even over the image; zeros for a flat one."""
     low, high = square.min(), square.max()
     if high - low < FLAT:
         return np.zeros_like(square)

@@ -2,7 +2,7 @@
 
 Ojala, Pietikainen and Maenpaa, PAMI 2002 (operator); Ahonen, Hadid and Pietikainen, ECCV 2004 (59 labels).
 
-Symbols: g the grey picture, uint8 (H, W). Neighbour i of 8 stands at angle i * 45 degrees, counter-clockwise from the
+Symbols: g the grey image, uint8 (H, W). Neighbour i of 8 stands at angle i * 45 degrees, counter-clockwise from the
 right, at radius 1; t_i is its value. Bit i of a pixel's code is 1 where t_i >= g. A code is uniform where at most two
 of the seven steps from bit i to bit i + 1 change; there are 58 uniform codes, labels 0..57, and one label, 58, for
 all others. The vector holds the share of pixels with each label; the 59 shares sum to 1.
@@ -10,10 +10,10 @@ all others. The vector holds the share of pixels with each label; the 59 shares 
 The labels are those of scikit-image's `local_binary_pattern(g, 8, 1, method="nri_uniform")`, pixel by pixel:
 - a diagonal neighbour lies between pixels (offset 0.70711) and is interpolated bilinearly in float64, in the order of
   operations of scikit-image, because on flat ground the sign of t_i - g is the sign of its rounding error;
-- what lies outside the picture is 0.
+- what lies outside the image is 0.
 
 Choices the paper leaves open: grey is OpenCV's `COLOR_RGB2GRAY` (Rec. 601, uint8). The operator sees single pixels, so
-its values depend on the picture's size: a picture whose long side exceeds `LONG_SIDE_PX` is first reduced to it
+its values depend on the image's size: an image whose long side exceeds `LONG_SIDE_PX` is first reduced to it
 (`INTER_AREA`, each side at least 1); a smaller one stays as it is.
 """
 
@@ -63,7 +63,7 @@ def codes(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def _strip_codes(padded: npt.NDArray[np.uint8], first_row: int) -> npt.NDArray[np.uint8]:
-    """Codes (h, w) of all but the outermost pixels of `padded` (h + 2, w + 2). first_row: where in the picture."""
+    """Codes (h, w) of all but the outermost pixels of `padded` (h + 2, w + 2). first_row: where in the image."""
     ground = padded.astype(np.float64)
     height, width = ground.shape[0] - 2, ground.shape[1] - 2
     # Where the interpolated point lies between two rows or columns. Not 0.70711 itself: adding it to a number rounds.
@@ -91,7 +91,7 @@ def _strip_codes(padded: npt.NDArray[np.uint8], first_row: int) -> npt.NDArray[n
 
 
 def working_grey(image: Image) -> npt.NDArray[np.uint8]:
-    """The grey picture that the patterns are read from, at most `LONG_SIDE_PX` on its long side."""
+    """The grey image that the patterns are read from, at most `LONG_SIDE_PX` on its long side."""
     height, width = image.shape[:2]
     scale = LONG_SIDE_PX / max(height, width)
     if scale < 1:

@@ -10,16 +10,16 @@ Flickr does not tell when an answer was taken, and a label needs that: give `col
 
 from __future__ import annotations
 
-import re
-
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from popspark.ingest import Options, values
-from popspark.ingest.readers.records import list_files, lossless, read_lines, stream_rows
-from popspark.ingest.readers.streams import Layout, is_container
-from popspark.runtime.errors import PathError
+from popspark.ingest.readers.pages import FILE, read_pages
+from popspark.ingest.readers.records import lossless
 
+__all__ = ["FILE", "parse"]
+
+ANSWER = "photo string, photos struct<photo:array<string>>, stat string, id string"
 PHOTO = (
     "struct<id:string,owner:string,ownername:string,title:string,description:string,dates:struct<posted:string>,"
     "dateupload:string,views:string,comments:string,people:string,tags:string,media:string,server:string,secret:string,"
@@ -29,50 +29,25 @@ CONTENT = "struct<_content:string>"
 URLS = ("url_l", "url_c", "url_z", "url_m", "url_o")
 """From the largest size that Flickr serves everyone; the original (url_o) last, since it can be of any size."""
 
-FILE = r"\.(json|jsonl|ndjson|txt)(\.gz)?$"
-LINES = (".jsonl", ".ndjson")
-
 
 def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
     """Parsed rows, see `popspark.ingest`."""
-    files = [f for f in list_files(spark, source) if is_container(f) or re.search(FILE, f.lower())]
-    if not files:
-        raise PathError("There is no JSON here.", where=source, legal=".json, .jsonl, .ndjson, .txt, gzip, or a zip")
-    lines = [f for f in files if f.lower().endswith(LINES)]
-    others = [f for f in files if f not in lines]
-    parts = [read_lines(spark, lines)] if lines else []
-    if others:
-        parts.append(stream_rows(spark, others, Layout("json")))
-    records = parts[0] if len(parts) == 1 else parts[0].unionByName(parts[1])
-    return _posts(_photos(records), options)
+    return _posts(_photos(read_pages(spark, source, ANSWER)), options)
 
 
-def _photos(records: DataFrame) -> DataFrame:
+def _photos(answers: DataFrame) -> DataFrame:
     """One row per photo, and per answer without any: file, line, item, raw, raw_base64, fault."""
-    answer = "photo string, photos struct<photo:array<string>>, stat string, id string, _corrupt string"
-    read = records.withColumn(
-        "answer", F.from_json("raw", answer, {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_corrupt"})
-    )
-    found = (
-        F.when(F.col("answer.photos.photo").isNotNull(), F.col("answer.photos.photo"))
-        .when(F.col("answer.photo").isNotNull(), F.array("answer.photo"))
-        .otherwise(F.array("raw"))
-    )
-    none_found = F.coalesce("answer.photo", "answer.id").isNull() & F.col("answer.photos.photo").isNull()
-    fault = F.coalesce(
-        "fault",
-        values.first_reason(
-            (F.col("answer._corrupt").isNotNull(), "not_json"),
-            (F.col("answer.stat") == "fail", "api_error"),
-            (none_found, "not_a_photo"),
-        ),
-    )
-    return read.select(
+    listed, single = F.col("page.photos.photo"), F.col("page.photo")
+    photos = F.when(listed.isNotNull(), listed).when(single.isNotNull(), F.array(single)).otherwise(F.array("raw"))
+    is_none = F.coalesce(single, "page.id").isNull() & listed.isNull()
+    reason = values.first_reason((F.col("page.stat") == "fail", "api_error"), (is_none, "not_a_photo"))
+    fault = F.coalesce("fault", reason)
+    return answers.select(
         "file",
         "line",
         "raw_base64",
         fault.alias("fault"),
-        F.posexplode(F.when(fault.isNotNull(), F.array("raw")).otherwise(found)).alias("item", "raw"),
+        F.posexplode(F.when(fault.isNotNull(), F.array("raw")).otherwise(photos)).alias("item", "raw"),
     )
 
 
@@ -138,7 +113,7 @@ def _posts(photos: DataFrame, options: Options) -> DataFrame:
         values.flag(people).alias("has_people"),
         F.coalesce(*[photo[size] for size in URLS], photo_page).alias("image_id"),
         F.lit(1).cast("bigint").alias("n_media"),
-        F.lower(values.given(photo["media"])).alias("media_type"),
+        F.lower(values.known(photo["media"])).alias("media_type"),
         values.extras(
             user_name=values.user_name(name, options.keep_user_names, options.user_name_salt),
             not_utf8_base64=F.col("raw_base64"),

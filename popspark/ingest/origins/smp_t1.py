@@ -37,18 +37,18 @@ def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
         )
     lines = read_lines(spark, files).withColumns(
         {
-            "part": F.regexp_extract("file", FILE, 1),
+            "split": F.regexp_extract("file", FILE, 1),
             "role": F.when(F.col("fault").isNotNull(), "data").otherwise(F.regexp_extract("file", FILE, 2)),
             "fields": F.split(F.trim(F.regexp_replace("raw", r"\s+", " ")), " "),
         }
     )
-    firsts = lines.where("line = 1").select("file", "part", "role", "fields").collect()
+    firsts = lines.where("line = 1").select("file", "split", "role", "fields").collect()
     headers = {row.file: row.fields for row in firsts if row.fields[0].lower() in ("pid", "popularityscore")}
     lines = lines.where(~((F.col("line") == 1) & F.col("file").isin(list(headers))))
-    lines = lines.withColumn("place", F.col("line") - F.when(F.col("file").isin(list(headers)), 1).otherwise(0))
+    lines = lines.withColumn("row", F.col("line") - F.when(F.col("file").isin(list(headers)), 1).otherwise(0))
     posts = _posts(lines.where("role = 'data'"), headers, options)
     labels = lines.where("role = 'label'")
-    by_id = [row.part for row in firsts if row.role == "label" and len(row.fields) >= 3]
+    by_id = [row.split for row in firsts if row.role == "label" and len(row.fields) >= 3]
     return _with_labels(posts, labels, by_id)
 
 
@@ -98,8 +98,8 @@ def _posts(lines: DataFrame, headers: dict[str, list[str]], options: Options) ->
         "file",
         "line",
         lossless(F.col("raw"), F.col("raw_base64")).alias("raw"),
-        "part",
-        "place",
+        "split",
+        "row",
         reason.alias("reason"),
         pid.alias("post_id"),
         uid.alias("user_id"),
@@ -108,39 +108,39 @@ def _posts(lines: DataFrame, headers: dict[str, list[str]], options: Options) ->
         F.concat_ws("/", F.lit("train"), uid, F.concat(pid, F.lit(".jpg"))).alias("image_id"),
         F.lit(1).cast("bigint").alias("n_media"),
         F.lit("photo").alias("media_type"),
-        values.extras(part=F.col("part")).alias("extra"),
+        values.extras(part=F.col("split")).alias("extra"),
     )
 
 
 def _with_labels(posts: DataFrame, labels: DataFrame, by_id: list[str]) -> DataFrame:
     """Posts with `popularity`, and as rejects the labels that no post takes."""
-    n_posts = {row.part: row.n for row in posts.groupBy("part").agg(F.max("place").alias("n")).collect()}
-    n_labels = {row.part: row.n for row in labels.groupBy("part").agg(F.max("place").alias("n")).collect()}
-    loose = [p for p, n in n_labels.items() if p not in by_id and n != n_posts.get(p)]
+    n_posts = {row.split: row.n for row in posts.groupBy("split").agg(F.max("row").alias("n")).collect()}
+    n_labels = {row.split: row.n for row in labels.groupBy("split").agg(F.max("row").alias("n")).collect()}
+    loose = [split for split, n in n_labels.items() if split not in by_id and n != n_posts.get(split)]
     score = F.element_at("fields", -1)
     label = labels.select(
         F.col("file").alias("label_file"),
         F.col("line").alias("label_line"),
         F.col("raw").alias("label_raw"),
-        F.col("part").alias("label_part"),
-        F.when(F.col("part").isin(by_id), values.identifier(F.get("fields", F.lit(0)))).alias("label_pid"),
-        F.when(F.col("part").isin(by_id), values.identifier(F.get("fields", F.lit(1)))).alias("label_uid"),
-        F.when(~F.col("part").isin(by_id + loose), F.col("place")).alias("label_place"),
+        F.col("split").alias("label_split"),
+        F.when(F.col("split").isin(by_id), values.identifier(F.get("fields", F.lit(0)))).alias("label_pid"),
+        F.when(F.col("split").isin(by_id), values.identifier(F.get("fields", F.lit(1)))).alias("label_uid"),
+        F.when(~F.col("split").isin(by_id + loose), F.col("row")).alias("label_row"),
         values.number(score).alias("popularity"),
         values.is_bad(score, values.number(score)).alias("is_bad_label"),
     )
-    key = F.when(F.col("part").isin(by_id), F.concat_ws("/", "post_id", "user_id")).otherwise(
-        F.col("place").cast("string")
+    key = F.when(F.col("split").isin(by_id), F.concat_ws("/", "post_id", "user_id")).otherwise(
+        F.col("row").cast("string")
     )
     label_key = F.coalesce(
-        F.concat(F.col("label_pid"), F.lit("/"), F.col("label_uid")), F.col("label_place").cast("string")
+        F.concat(F.col("label_pid"), F.lit("/"), F.col("label_uid")), F.col("label_row").cast("string")
     )
     joined = posts.withColumn("key", key).join(
         label.withColumn("label_key", label_key),
-        (F.col("part") == F.col("label_part")) & (F.col("key") == F.col("label_key")),
+        (F.col("split") == F.col("label_split")) & (F.col("key") == F.col("label_key")),
         "full_outer",
     )
-    orphan = F.when(F.col("label_part").isin(loose), "labels_do_not_line_up").otherwise("label_without_post")
+    orphan = F.when(F.col("label_split").isin(loose), "labels_do_not_line_up").otherwise("label_without_post")
     reason = F.when(F.col("file").isNull(), orphan).otherwise(
         F.coalesce("reason", F.when(F.col("is_bad_label"), F.lit("bad_popularityscore")))
     )
@@ -151,4 +151,4 @@ def _with_labels(posts: DataFrame, labels: DataFrame, by_id: list[str]) -> DataF
             "line": F.coalesce("line", "label_line"),
             "raw": F.coalesce("raw", "label_raw"),
         }
-    ).drop("part", "place", "key", *label.columns[:6], "label_place", "is_bad_label", "label_key")
+    ).drop("split", "row", "key", *label.columns[:6], "label_row", "is_bad_label", "label_key")

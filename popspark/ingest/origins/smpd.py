@@ -10,68 +10,49 @@
 | image | `train_img_filepath.txt`, a path a line | `train_img.txt` |
 | label | `train_label.txt`, a score a line | the same |
 
-and the same with `test_`. Each table is an array of objects with Uid and Pid, or `{"col": {"0": ...}}` by columns.
-Row i of each belongs together; a row whose Uid or Pid differ between the tables is a reject (`rows_do_not_line_up`),
-and so is what one table has beyond the end of the others (`row_without_post`). A label file with a wrong number of
-rows cannot be checked against ids, so all its labels are refused (`labels_do_not_line_up`) and the posts have none.
+and the same with `test_`. Each table is an array of objects with Uid and Pid, or `{"col": {"0": ...}}` by columns; any
+may be gzipped. Row i of each belongs together; a row whose Uid or Pid differ between the tables is a reject
+(`rows_do_not_line_up`), and so is what one table has beyond the end of the first (`row_without_post`). A label file
+with a wrong number of rows cannot be checked against ids, so all its labels are rejected (`labels_do_not_line_up`) and
+the posts have none.
 
-Plain arrays and lists are read side by side, by many tasks each (`popspark.ingest.readers.side_by_side`);
-containers and tables
-by columns are streamed, and joined to the others (`popspark.ingest.readers.streamed_tables`).
+One task a split reads its tables side by side as streams: memory stays the same for any number of posts, and nothing
+is joined or shuffled.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import reduce
-from typing import Any, cast
+from typing import TYPE_CHECKING
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from popspark.ingest import Options, Parsed, values
-from popspark.ingest.readers.chunks import LooseRows, Part, Wanted
-from popspark.ingest.readers.records import size_files
-from popspark.ingest.readers.row_files import RowFile
-from popspark.ingest.readers.side_by_side import (
-    Chunk,
-    cut,
-    index_files,
-    raw_text,
-    read_chunks,
-    read_loose,
-    side_by_side,
-    write_plain_posts,
-)
-from popspark.ingest.readers.streamed_tables import StreamedTable, leave_over, stream_array, stream_list
-from popspark.ingest.readers.streams import is_container
+from popspark.ingest import Options, values
+from popspark.ingest.readers.records import Layout, Record, iter_records, list_files, to_batches
 from popspark.runtime.errors import PathError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FILE = r"(train|test)_[^/]*(category|text|tags|temporalspatial|user|additional|img|label)[^/]*\.(?:json|txt)(?:\.gz)?$"
 ROLES = {"tags": "text"}
 SPINE = "temporalspatial"
-LISTS = ("img", "label")
-FIELDS = {
+LINE = ("line",)
+TABLES = {
     "temporalspatial": ("Uid", "Pid", "Postdate", "Latitude", "Longitude", "Geoaccuracy"),
     "category": ("Uid", "Pid", "Category", "Subcategory", "Concept"),
     "text": ("Uid", "Pid", "Title", "Tile", "Alltags", "Mediatype"),
     "user": ("Uid", "Pid", "photo_count", "ispro", "timezone_id", "photo_firstdate"),
     "additional": ("Uid", "Pid", "Pathalias", "Ispublic", "Mediastatus"),
+    "img": LINE,
+    "label": LINE,
 }
-"""What is read of each table; names are matched without regard to case, as they differ between the years."""
-
-VALUES = {
-    "temporalspatial_Uid": "identifier",
-    "temporalspatial_Pid": "identifier",
-    "temporalspatial_Postdate": "time",
-    "user_photo_count": "count",
-    "label_line": "number",
-    "text_Alltags": "words",
-    "text_Mediatype": "given",
-    "img_line": "given",
-}
-"""What texts become values, by the functions of `popspark.ingest.values`."""
+"""What is read of each table, by role: the whole `LINE`, or fields of objects; their names are matched without regard
+to case, as they differ between the years."""
 
 EXTRAS = {
     "category": "category_Category",
@@ -85,223 +66,174 @@ EXTRAS = {
     "first_photo_at": "user_photo_firstdate",
     "is_public": "additional_Ispublic",
     "media_status": "additional_Mediastatus",
-    "user_name": "additional_Pathalias",
+    "part": "split",
 }
-"""What `extra` holds, by its name there, besides the part and bytes that are not UTF-8."""
+"""What `extra` holds, by its name there, besides the user's name and bytes that are not UTF-8."""
+
+COLUMNS = [f"{role}_{name}" for role, names in TABLES.items() for name in names]
+ALIGNED = "split string, file string, line bigint, raw string, raw_base64 string, fault string, " + ", ".join(
+    f"{column} string" for column in COLUMNS
+)
+_DECODER = json.JSONDecoder(parse_int=str, parse_float=str)
 
 
-def parse(spark: SparkSession, source: str, options: Options) -> Parsed:
-    """See `popspark.ingest`."""
-    sizes = size_files(spark, source)
-    roles: dict[str, list[str]] = {}
-    for file in sorted(sizes):
+def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
+    """Parsed rows, see `popspark.ingest`."""
+    splits: dict[str, dict[str, str]] = {}
+    for file in list_files(spark, source):
         if found := re.search(FILE, file):
-            roles.setdefault(ROLES.get(found[2], found[2]), []).append(file)
-    if SPINE not in roles:
+            role = ROLES.get(found[2], found[2])
+            other = splits.setdefault(found[1], {}).setdefault(role, file)
+            if other != file:
+                raise PathError(
+                    "Two files of the export are the same table.",
+                    where=source,
+                    got=f"{other} and {file}",
+                    fix="keep one of them",
+                )
+    if not any(SPINE in files for files in splits.values()):
         raise PathError(
             "This is not an SMPD export: it has no table of places and times.",
             where=source,
             legal="train_temporalspatial_information.json (2019) or train_temporalspatial.json (2020)",
             fix="unpack a zip first" if source.endswith(".zip") else None,
         )
-    plain = {role: {f: sizes[f] for f in files if not is_container(f)} for role, files in roles.items()}
-    arrays = {f: n for role in FIELDS for f, n in plain.get(role, {}).items()}
-    lists = {f: n for role in LISTS for f, n in plain.get(role, {}).items()}
-    index = index_files(spark, arrays, lists)
-    indexed: dict[str, dict[str, RowFile]] = {}
-    streamed: dict[str, StreamedTable] = {}
-    for role in (role for role in (*FIELDS, *LISTS) if role in roles):
-        files = roles[role]
-        by_part = {_part(file): index[file] for file in files if file in index}
-        if len(by_part) == len(files):
-            indexed[role] = by_part
-        elif role in FIELDS:
-            streamed[role] = stream_array(spark, files, role, FIELDS[role], FILE)
-        else:
-            streamed[role] = stream_list(spark, files, role, FILE)
-    return _line_up(spark, indexed, streamed, options)
+    return _posts(_align(spark, splits), splits, options)
 
 
-def _part(file: str) -> str:
-    found = re.search(FILE, file)
-    return found[1] if found else ""
+def _align(spark: SparkSession, splits: Mapping[str, Mapping[str, str]]) -> DataFrame:
+    """`ALIGNED` rows of all splits, each read by one task; splits: by name and role, the files."""
+
+    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """On executors: the rows of the splits that the batches name."""
+        for batch in batches:
+            for split in batch.column(0).to_pylist():
+                yield from to_batches(iter_aligned(split, splits[split]), ALIGNED)
+
+    tasks = spark.createDataFrame([(split,) for split in splits], "split string").repartition(len(splits), "split")
+    return tasks.mapInArrow(read, ALIGNED)
 
 
-def _line_up(
-    spark: SparkSession,
-    indexed: dict[str, dict[str, RowFile]],
-    streamed: dict[str, StreamedTable],
-    options: Options,
-) -> Parsed:
-    """Row i of every table, parsed; what no row takes comes after, as rejects.
+def iter_aligned(split: str, files: Mapping[str, str]) -> Iterator[tuple[str | int | None, ...]]:
+    """`ALIGNED` rows of a split, whose files are given by role: its posts, and what belongs to none; on executors.
 
-    indexed: by role and part. Where all tables are, plain rows can be written without Spark.
+    A post has the texts of all tables, null where one has ended, and the first fault and bytes among them. A row
+    without a post has no texts, and as its fault why that is so.
     """
-    n_rows = {role: {part: file.n_rows for part, file in files.items()} for role, files in indexed.items()}
-    n_rows |= {role: {_part(file): n for file, n in table.n_rows.items()} for role, table in streamed.items()}
-    n_posts = n_rows[SPINE]
-    refused = {part for part, n in n_rows.get("label", {}).items() if n != n_posts.get(part)}
-    rejects = []
-    for role, table in streamed.items():
-        if role != SPINE:
-            is_refused = F.col("part").isin(list(refused)) if role == "label" else F.lit(False)
-            rejects.append(leave_over(table, is_refused, n_rows[role], n_posts))
-    loose = [
-        LooseRows(file, role in FIELDS, 0, file.n_rows, "labels_do_not_line_up")
-        if role == "label" and part in refused
-        else LooseRows(file, role in FIELDS, n_posts.get(part, 0), file.n_rows, "row_without_post")
-        for role, files in indexed.items()
-        for part, file in files.items()
-    ]
-    if loose := [one for one in loose if one.first < one.last]:
-        rejects.append(read_loose(spark, loose))
-    parts, wanted = _align(indexed, n_posts, refused, options)
-    spine_files = {part: file.path for part, file in indexed.get(SPINE, {}).items()}
+    layouts = {role: Layout("lines" if names == LINE else "json_rows") for role, names in TABLES.items()}
 
-    def to_rows(chunks: Sequence[Chunk]) -> DataFrame:
-        aligned = read_chunks(spark, chunks, wanted).withColumn("raw", raw_text(parts)) if indexed else None
-        rows = _posts(_join_streamed(aligned, streamed, spine_files, refused), options)
-        return reduce(lambda found, more: found.unionByName(more, allowMissingColumns=True), [rows, *rejects])
+    def count_rows(role: str) -> int:
+        return max((record.line for record in iter_records(files[role], layouts[role])), default=0)
 
-    def write_plain(folder: str, known: Mapping[str, Any]) -> tuple[list[str], int, DataFrame | None]:
-        known = {"n_media": 1, **known}
-        if options.collected_at is not None:
-            known["collected_at"] = spark.range(1).select(F.unix_micros(_collected_at(options))).collect()[0][0]
-        plain = write_plain_posts(spark, cut(parts), wanted, known, folder)
-        return plain.files, plain.n_posts, to_rows(plain.left) if plain.left or rejects else None
-
-    return Parsed(lambda: to_rows(cut(parts)), None if streamed else write_plain)
-
-
-def _join_streamed(
-    aligned: DataFrame | None, streamed: dict[str, StreamedTable], spine_files: dict[str, str], refused: set[str]
-) -> DataFrame:
-    """Rows that were read side by side, and what is streamed beside them. spine_files: by part."""
-    others = [
-        table.beside().where(~F.col("part").isin(list(refused))) if role == "label" else table.beside()
-        for role, table in streamed.items()
-        if role != SPINE
-    ]
-    if SPINE in streamed:
-        rows, others = streamed[SPINE].beside(), [*([aligned] if aligned is not None else []), *others]
-    else:
-        files = [F.when(F.col("part") == part, F.lit(path)) for part, path in spine_files.items()]
-        rows = cast(DataFrame, aligned).withColumn(f"{SPINE}_file", F.coalesce(*files))
-    for other in others:
-        # Rows are spread evenly over the places, so a partition's hash table is never larger than its share.
-        rows = rows.join(other.hint("shuffle_hash"), ["part", "place"], "left")
-    return rows
+    n_posts = count_rows(SPINE) if SPINE in files and "label" in files else 0
+    is_refused = "label" in files and count_rows("label") != n_posts
+    refused = {"label": "labels_do_not_line_up"} if is_refused else {}
+    tables = {role: iter_records(files[role], layouts[role]) for role in TABLES if role in files}
+    heads = {role: record for role, table in tables.items() if (record := next(table, None))}
+    while heads:
+        line = min(record.line for record in heads.values())
+        post = {role: record for role, record in heads.items() if record.line == line}
+        for role in post:
+            if record := next(tables[role], None):
+                heads[role] = record
+            else:
+                del heads[role]
+        is_post = line > 0 and SPINE in post  # line 0 is a fault that belongs to no row
+        for role in [role for role in post if not is_post or role in refused]:
+            record = post.pop(role)
+            fault = record.fault or refused.get(role, "row_without_post")
+            yield split, record.file, line, _lossless(record), None, fault, *[None] * len(COLUMNS)
+        if is_post:
+            read = [_read_fields(post.get(role), names) for role, names in TABLES.items()]
+            faults = [fault for _, fault in read if fault]
+            raw = "\n".join(map(_lossless, post.values()))
+            encoded = next((record.raw_base64 for record in post.values() if record.raw_base64), None)
+            yield (
+                split,
+                post[SPINE].file,
+                line,
+                raw,
+                encoded,
+                next(iter(faults), None),
+                *[text for texts, _ in read for text in texts],
+            )
 
 
-def _align(
-    indexed: dict[str, dict[str, RowFile]], n_posts: dict[str, int], refused: set[str], options: Options
-) -> tuple[list[Part], Wanted]:
-    """The tables that are read by row numbers, by part, and what of them. refused: the parts whose labels are."""
-    parts = []
-    for part, n in n_posts.items():
-        tables = {role: files[part] for role, files in indexed.items() if part in files}
-        if part in refused:
-            tables.pop("label", None)
-        arrays, lists = ({role: tables[role] for role in roles if role in tables} for roles in (FIELDS, LISTS))
-        parts.append(side_by_side(part, arrays, lists, n))
-    wanted = Wanted(
-        fields={role: FIELDS[role] for role in FIELDS if role in indexed},
-        lists=tuple(role for role in LISTS if any(role in part.lists for part in parts)),
-        spine=SPINE,
-        values=VALUES,
-        extras=EXTRAS | {"not_utf8_base64": "base64"} | ({"part": "part"} if SPINE in indexed else {}),
-        hashed="user_name",
-        salt=None if options.keep_user_names else options.user_name_salt,
-    )
-    return parts, wanted
+def _lossless(record: Record) -> str:
+    return f"{record.raw}\nbase64:{record.raw_base64}" if record.raw_base64 else record.raw
 
 
-def _posts(rows: DataFrame, options: Options) -> DataFrame:
-    known = set(rows.columns)
+def _read_fields(record: Record | None, names: Sequence[str]) -> tuple[list[str | None], str | None]:
+    """The values of a table's row as text, None for absent ones and numbers as they are written; and its fault."""
+    nothing: list[str | None] = [None] * len(names)
+    if record is None or record.fault:
+        return nothing, record.fault if record else None
+    if names == LINE:
+        return [record.raw], None
+    found = _DECODER.decode(record.raw)
+    if not isinstance(found, dict):
+        return nothing, "not_json"
+    values = {name.lower(): value for name, value in found.items()}
+    return [_as_text(values.get(name.lower())) for name in names], None
 
-    def text(role: str, name: str) -> Column:
-        return F.col(f"{role}_{name}") if f"{role}_{name}" in known else F.lit(None).cast("string")
 
-    def value(role: str, name: str, convert: Callable[[Column], Column]) -> Column:
-        column = f"{role}_{name}"
-        if f"{column}_value" not in known:
-            return convert(text(role, name))
-        plain = F.col(f"{column}_value")
-        return F.coalesce(plain, convert(F.col(column))) if column in known else plain
+def _as_text(value: object) -> str | None:
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")  # "\\ud800" alone is no text
+
+
+def _posts(rows: DataFrame, splits: Mapping[str, Mapping[str, str]], options: Options) -> DataFrame:
+    def has(role: str) -> Column:
+        return F.col("split").isin([split for split, files in splits.items() if role in files])
 
     def differs(role: str) -> Column:
-        same_uid = values.identifier(text(role, "Uid")).eqNullSafe(uid)
-        return ~(same_uid & values.identifier(text(role, "Pid")).eqNullSafe(pid))
+        has_same_uid = values.identifier(F.col(f"{role}_Uid")).eqNullSafe(uid)
+        return has(role) & ~(has_same_uid & values.identifier(F.col(f"{role}_Pid")).eqNullSafe(pid))
 
-    uid, pid = value(SPINE, "Uid", values.identifier), value(SPINE, "Pid", values.identifier)
-    posted_at, photo_count = value(SPINE, "Postdate", values.time), value("user", "photo_count", values.count)
-    label = value("label", "line", values.number)
-    path = value("img", "line", values.given)
+    uid, pid = values.identifier(F.col(f"{SPINE}_Uid")), values.identifier(F.col(f"{SPINE}_Pid"))
+    posted_at, photo_count = values.time(F.col(f"{SPINE}_Postdate")), values.count(F.col("user_photo_count"))
+    label, path = values.number(F.col("label_line")), values.known(F.col("img_line"))
     ids = F.concat_ws("/", uid, pid)
     ids_in_path = F.when(path.endswith(F.concat(F.lit("/"), ids, F.lit(".jpg"))), ids).otherwise(
         F.regexp_extract(path, r"([^/]+/[^/.]+)\.\w+$", 1)
     )
-    differ = [differs(role) for role in FIELDS if role != SPINE and f"{role}_Uid" in known]
-    if "has_same_ids" in known:
-        differ.append(F.coalesce(~F.col("has_same_ids"), F.lit(False)))
+    differ = [differs(role) for role, names in TABLES.items() if "Uid" in names and role != SPINE]
     differ.append(F.coalesce((ids_in_path != "") & (ids_in_path != ids), F.lit(False)))
     reason = F.coalesce(
-        *[F.col(name) for name in (f"{SPINE}_fault", "fault", *(f"{role}_fault" for role in FIELDS)) if name in known],
+        "fault",
         values.first_reason(
             (uid.isNull() | pid.isNull(), "missing_id"),
             (reduce(Column.__or__, differ), "rows_do_not_line_up"),
-            (values.is_bad(text(SPINE, "Postdate"), posted_at), "bad_Postdate"),
-            (values.is_bad(text("user", "photo_count"), photo_count), "bad_photo_count"),
-            (values.is_bad(text("label", "line"), label), "bad_label"),
+            (values.is_bad(F.col(f"{SPINE}_Postdate"), posted_at), "bad_Postdate"),
+            (values.is_bad(F.col("user_photo_count"), photo_count), "bad_photo_count"),
+            (values.is_bad(F.col("label_line"), label), "bad_label"),
         ),
     )
-    title = values.prose(F.coalesce(text("text", "Title"), text("text", "Tile")))  # the files of 2019 say Tile
-    hashtags = value("text", "Alltags", lambda tags: values.words(values.prose(tags)))
+    title = values.free_text(F.coalesce("text_Title", "text_Tile"))  # the files of 2019 say Tile
+    hashtags = values.words(values.free_text(F.col("text_Alltags")))
+    extras = {name: values.known(F.col(column)) for name, column in EXTRAS.items()}
+    user_name = values.user_name(F.col("additional_Pathalias"), options.keep_user_names, options.user_name_salt)
     return rows.select(
-        F.col(f"{SPINE}_file").alias("file"),
-        F.col("place").alias("line"),
-        F.concat_ws(
-            "\n", *[name for name in ("raw", *(f"{role}_raw" for role in (*FIELDS, *LISTS))) if name in known]
-        ).alias("raw"),
+        "file",
+        "line",
+        "raw",
         reason.alias("reason"),
         pid.alias("post_id"),
         uid.alias("user_id"),
         posted_at.alias("posted_at"),
-        _collected_at(options).alias("collected_at"),
+        values.time(F.lit(options.collected_at).cast("string")).alias("collected_at"),
         title.alias("title"),
         hashtags.alias("hashtags"),
         F.char_length(title).cast("bigint").alias("n_title_chars"),
         F.array_size(hashtags).cast("bigint").alias("n_hashtags"),
         photo_count.alias("n_user_posts"),
-        (
-            path
-            if known & {"img_line", "img_line_value"}
-            else F.concat_ws("/", "part", uid, F.concat(pid, F.lit(".jpg")))
-        ).alias("image_id"),
+        F.when(has("img"), path)
+        .otherwise(F.concat_ws("/", "split", uid, F.concat(pid, F.lit(".jpg"))))
+        .alias("image_id"),
         F.lit(1).cast("bigint").alias("n_media"),
-        F.lower(value("text", "Mediatype", values.given)).alias("media_type"),
+        F.lower(values.known(F.col("text_Mediatype"))).alias("media_type"),
         label.alias("popularity"),
-        _extra(known, options).alias("extra"),
+        values.extras(**extras, user_name=user_name, not_utf8_base64=F.col("raw_base64")).alias("extra"),
     )
-
-
-def _collected_at(options: Options) -> Column:
-    return values.time(F.lit(options.collected_at).cast("string"))
-
-
-def _extra(known: set[str], options: Options) -> Column:
-    """What came with the rows that were read side by side, and what the streamed tables add to it."""
-    added = {name: values.given(F.col(column)) for name, column in EXTRAS.items() if column in known}
-    if "user_name" in added:
-        name = F.col(EXTRAS["user_name"])
-        added["user_name"] = values.user_name(name, options.keep_user_names, options.user_name_salt)
-    if f"{SPINE}_raw" in known:
-        added["part"] = F.col("part")
-    encoded = [F.col(f"{role}_base64") for role in FIELDS if f"{role}_base64" in known]
-    if not encoded:
-        return F.col("extra")
-    if "extra" not in known:
-        return values.extras(**added, not_utf8_base64=F.coalesce(*encoded))
-    is_first = F.col("extra")["not_utf8_base64"].isNull()
-    found = values.extras(**added, not_utf8_base64=F.when(is_first, F.coalesce(*encoded)))
-    return F.when(F.col("extra").isNull(), found).otherwise(F.map_concat("extra", found))

@@ -27,8 +27,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as t
 
 from popspark.ingest import Options, values
-from popspark.ingest.readers.records import list_files, lossless, stream_rows
-from popspark.ingest.readers.streams import Layout, is_container
+from popspark.ingest.readers.records import Layout, is_container, list_files, lossless, stream_records
 from popspark.runtime.errors import ConfigError, PathError, SchemaError, closest
 from popspark.storage.tables import POSTS
 
@@ -87,7 +86,7 @@ def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
 
 def _read_csv(spark: SparkSession, files: list[str], delimiter: str) -> tuple[DataFrame, list[str]]:
     """(file, line, raw, fault, raw_base64, fields: map of column to text) and the names of the columns."""
-    rows = stream_rows(spark, files, Layout("csv", delimiter=delimiter))
+    rows = stream_records(spark, files, Layout("csv", delimiter=delimiter))
     record = F.from_json("raw", "row string, values map<string,string>")
     is_row = F.col("fault").isNull()
     rows = rows.withColumn("record", F.when(is_row, record))
@@ -139,9 +138,9 @@ def _typed(name: str, text: Column, options: Options) -> Column:
     if name in ("post_id", "user_id"):
         return values.identifier(text)
     if name in ("title", "caption"):
-        return values.prose(text)
+        return values.free_text(text)
     if name in ("hashtags", "mentions"):
-        words = _words(values.prose(text))
+        words = _words(values.free_text(text))
         if name == "mentions" and not options.keep_user_names:
             return F.transform(words, lambda word: values.user_name(word, False, options.user_name_salt))
         return words
@@ -151,7 +150,7 @@ def _typed(name: str, text: Column, options: Options) -> Column:
         return values.number(text)
     if isinstance(kind, t.BooleanType):
         return values.flag(text)
-    return values.time(text) if isinstance(kind, t.TimestampType) else values.given(text)
+    return values.time(text) if isinstance(kind, t.TimestampType) else values.known(text)
 
 
 def _posts(rows: DataFrame, mapping: dict[str, Any], options: Options) -> DataFrame:

@@ -11,15 +11,14 @@ on purpose. The text of a tweet stays as it is, with the names in it.
 
 from __future__ import annotations
 
-import re
-
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from popspark.ingest import Options, values
-from popspark.ingest.readers.records import list_files, lossless, read_lines, stream_rows
-from popspark.ingest.readers.streams import Layout, is_container
-from popspark.runtime.errors import PathError
+from popspark.ingest.readers.pages import FILE, read_pages
+from popspark.ingest.readers.records import lossless
+
+__all__ = ["FILE", "parse"]
 
 METRICS = "struct<like_count:string,retweet_count:string,reply_count:string,quote_count:string,impression_count:string>"
 USER = "struct<id:string,username:string,public_metrics:struct<tweet_count:string,followers_count:string>>"
@@ -34,35 +33,20 @@ TWEET = (
     "referenced_tweets:array<struct<type:string,id:string>>,"
     f"author:{USER},__twarc:{TWARC}>"
 )
-FILE = r"\.(json|jsonl|ndjson|txt)(\.gz)?$"
-LINES = (".jsonl", ".ndjson")
+PAGE = f"data string, errors array<string>, meta string, id string, includes {INCLUDES}, __twarc {TWARC}"
 STRINGS, MEDIA_LIST = "array<string>", f"array<{MEDIA}>"
 
 
 def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
     """Parsed rows, see `popspark.ingest`."""
-    files = [f for f in list_files(spark, source) if is_container(f) or re.search(FILE, f.lower())]
-    if not files:
-        raise PathError("There is no JSON here.", where=source, legal=".json, .jsonl, .ndjson, .txt, gzip, or a zip")
-    lines = [f for f in files if f.lower().endswith(LINES)]
-    others = [f for f in files if f not in lines]
-    parts = [read_lines(spark, lines)] if lines else []
-    if others:
-        parts.append(stream_rows(spark, others, Layout("json")))
-    records = parts[0] if len(parts) == 1 else parts[0].unionByName(parts[1])
-    return _posts(_items(records), options)
+    return _posts(_items(read_pages(spark, source, PAGE)), options)
 
 
-def _items(records: DataFrame) -> DataFrame:
+def _items(pages: DataFrame) -> DataFrame:
     """One row per tweet, and per error, of each page: file, line, item, raw, includes, retrieved_at, fault.
 
     A flattened tweet is a page of itself. A page with neither data nor errors (an empty result) gives no row.
     """
-    page = f"data string, errors array<string>, meta string, id string, includes {INCLUDES}, __twarc {TWARC}"
-    read = records.withColumn(
-        "page",
-        F.from_json("raw", f"{page}, _corrupt string", {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_corrupt"}),
-    )
     data = F.col("page.data")
     many = F.from_json(data, STRINGS)
     tweets = (
@@ -70,10 +54,10 @@ def _items(records: DataFrame) -> DataFrame:
         .when(data.isNotNull(), F.array(data))
         .when(F.col("page.id").isNotNull(), F.array("raw"))
     )
-    broken = F.col("fault").isNotNull() | F.col("page._corrupt").isNotNull()
-    is_other = F.col("page.data").isNull() & F.col("page.errors").isNull() & F.col("page.meta").isNull()
-    failed = F.when(broken, F.array("raw")).when(is_other & F.col("page.id").isNull(), F.array("raw"))
-    fault = F.when(broken, F.coalesce("fault", F.lit("not_json"))).otherwise("not_a_tweet_or_page")
+    is_broken = F.col("fault").isNotNull()
+    is_other = F.coalesce("page.data", "page.meta", "page.id", F.to_json("page.errors")).isNull()
+    failed = F.when(is_broken | is_other, F.array("raw"))
+    fault = F.coalesce("fault", F.lit("not_a_tweet_or_page"))
 
     def tagged(texts: Column, reason: Column) -> Column:
         found = F.coalesce(texts, F.array().cast(STRINGS))
@@ -84,18 +68,17 @@ def _items(records: DataFrame) -> DataFrame:
         tagged(F.col("page.errors"), F.lit("api_error")),
         tagged(failed, fault),
     )
-    return read.select(
+    return pages.select(
         "file",
         "line",
         "raw_base64",
         F.col("page.includes").alias("includes"),
         F.col("page.__twarc.retrieved_at").alias("retrieved_at"),
-        F.posexplode(F.when(broken, tagged(failed, fault)).otherwise(entries)).alias("item", "entry"),
+        F.posexplode(F.when(is_broken, tagged(failed, fault)).otherwise(entries)).alias("item", "entry"),
     ).select("*", F.col("entry.raw").alias("raw"), F.col("entry.fault").alias("fault"))
 
 
 def _posts(items: DataFrame, options: Options) -> DataFrame:
-
     rows = items.withColumn("tweet", F.from_json("raw", TWEET))
     tweet, metrics = F.col("tweet"), F.col("tweet.public_metrics")
     # In a page the media are in includes, found by key; a flattened tweet has them in place of its keys.

@@ -1,34 +1,65 @@
-"""Files to records: (file, line, raw, raw_base64, fault), read on the executors and never whole in memory.
+"""Files to records: (file, line, raw, raw_base64, fault), read on executors and never whole in memory.
 
     file        its path; within a zip container path/of.zip!/name
-    line        from 1: of the line, or of the object in a JSON array; exact, also where one file is many tasks
+    line        from 1: of the line, or of the object in a JSON array; exact, also where many tasks read one file
     raw         text; bytes that are not UTF-8 are U+FFFD in it
     raw_base64  the bytes, where they are not UTF-8, so that nothing is lost
     fault       null, or why this is not a record, e.g. truncated_json
 
-Plain files are read by Spark, in parallel also within a file. Containers (gzip, zip) and JSON documents are streamed by
-one task a file (`popspark.ingest.readers.streams`), and so must be on a path that the executors can open.
+Nothing of a file is dropped but empty lines, hidden entries and `__MACOSX` entries of a zip: a container that ends too
+early and JSON that is cut become records with a fault. Plain files of lines are read by Spark, in parallel also within
+a file. Containers (gzip, zip), JSON documents and CSV are streamed by one task a file, in memory bounded by the largest
+record, and so must be on a path that the executors can open.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import reduce
-from typing import TYPE_CHECKING
+import base64
+import codecs
+import gzip
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from urllib.parse import unquote
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from popspark.ingest.readers.streams import Layout, is_container, iter_records
+from popspark.ingest.readers.csv import iter_csv
+from popspark.ingest.readers.json import MAX_RECORD_CHARS, iter_json, iter_json_rows
 from popspark.runtime.errors import PathError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    import pyarrow as pa
 
 SCHEMA = "file string, line bigint, raw string, raw_base64 string, fault string"
-COLUMNS = ("file", "line", "raw", "raw_base64", "fault")
-BATCH = 512
+CHUNK_BYTES = 1 << 20
+BATCH_ROWS = 512
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a file falls into records.
+
+    kind: `lines`; `json`, a sequence of JSON values or an array of them, each element a record, see `iter_json`;
+        `json_rows`, a table of objects, counted in rows instead of lines, see `iter_json_rows`; `csv`, each row below
+        the header a record, see `iter_csv`.
+    """
+
+    kind: Literal["lines", "json", "json_rows", "csv"]
+    delimiter: str = ","
+
+
+class Record(NamedTuple):
+    """One record of a file, see above; `raw_base64` and `fault` are None in a good one."""
+
+    file: str
+    line: int
+    raw: str
+    raw_base64: str | None
+    fault: str | None
 
 
 def lossless(raw: Column, raw_base64: Column) -> Column:
@@ -36,43 +67,43 @@ def lossless(raw: Column, raw_base64: Column) -> Column:
     return F.concat(raw, F.coalesce(F.concat(F.lit("\nbase64:"), raw_base64), F.lit("")))
 
 
-def size_files(spark: SparkSession, source: str) -> dict[str, int]:
-    """The files at or below `source` and their sizes in bytes, without hidden ones and those of `__MACOSX`.
+def list_files(spark: SparkSession, source: str) -> list[str]:
+    """The paths of the files at or below `source`, sorted, without hidden ones and those of `__MACOSX`.
 
     Raises `PathError` where there is none.
     """
     try:
         files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(source)
-        found = {row.path: row.length for row in files.select("path", "length").collect()}
+        found = [row.path for row in files.select("path").collect()]
     except Exception as error:  # Spark's own class differs between classic and Connect
         if "PATH_NOT_FOUND" not in str(error):
             raise
-        found = {}
-    kept = {path: n_bytes for path, n_bytes in found.items() if "/__MACOSX/" not in path}
+        found = []
+    kept = sorted(path for path in found if "/__MACOSX/" not in path)
     if not kept:
         raise PathError("There is no file to read.", where=source)
     return kept
 
 
-def list_files(spark: SparkSession, source: str) -> list[str]:
-    """The paths of `size_files`, sorted."""
-    return sorted(size_files(spark, source))
+def is_container(path: str) -> bool:
+    """Whether the file has to be unpacked first."""
+    return path.lower().endswith((".gz", ".zip"))
 
 
 def read_lines(spark: SparkSession, files: Sequence[str]) -> DataFrame:
-    """The lines of plain files and containers; empty ones are left out but counted in `line`.
+    """Records of the lines of plain files and containers; empty ones are left out but counted in `line`.
 
     Counts the lines of plain files first, in one pass over them.
     """
-    plain = [f for f in files if not is_container(f)]
-    packed = [f for f in files if is_container(f)]
-    parts = [_read_plain(spark, plain)] if plain else []
-    parts += [stream_rows(spark, packed, Layout("separated"))] if packed else []
-    rows = reduce(DataFrame.unionByName, parts)
-    return rows.where((F.trim("raw") != "") | F.col("fault").isNotNull())
+    plain = [file for file in files if not is_container(file)]
+    packed = [file for file in files if is_container(file)]
+    if not packed:
+        return _read_plain_lines(spark, plain)
+    streamed = stream_records(spark, packed, Layout("lines"))
+    return _read_plain_lines(spark, plain).unionByName(streamed) if plain else streamed
 
 
-def _read_plain(spark: SparkSession, files: Sequence[str]) -> DataFrame:
+def _read_plain_lines(spark: SparkSession, files: Sequence[str]) -> DataFrame:
     """Spark's blocks of text with the number of each line in its file.
 
     Within a partition monotonically_increasing_id counts the lines in the order of the file, so a first pass that
@@ -94,39 +125,152 @@ def _read_plain(spark: SparkSession, files: Sequence[str]) -> DataFrame:
     if not blocks:
         return spark.createDataFrame([], SCHEMA)
     offsets = spark.createDataFrame(blocks, "file string, block bigint, n bigint, first_id bigint, n_before bigint")
-    place = F.col("id") - F.col("first_id")
-    line = F.when((place >= 0) & (place < F.col("n")), F.col("n_before") + place + 1).otherwise(
+    n_above = F.col("id") - F.col("first_id")
+    line = F.when((n_above >= 0) & (n_above < F.col("n")), F.col("n_before") + n_above + 1).otherwise(
         F.raise_error(F.lit("popspark: the file changed between two passes over it")).cast("bigint")
     )
-    base64 = F.regexp_replace(F.base64(F.col("bytes").cast("binary")), r"\s", "")  # Spark's has line breaks
-    return rows.join(F.broadcast(offsets), ["file", "block"]).select(
+    encoded = F.regexp_replace(F.base64(F.col("bytes").cast("binary")), r"\s", "")  # Spark's has line breaks
+    records = rows.join(F.broadcast(offsets), ["file", "block"]).select(
         "file",
         line.alias("line"),
         F.make_valid_utf8("bytes").alias("raw"),
-        F.when(~F.is_valid_utf8("bytes"), base64).alias("raw_base64"),
+        F.when(~F.is_valid_utf8("bytes"), encoded).alias("raw_base64"),
         F.lit(None).cast("string").alias("fault"),
     )
+    return records.where(F.trim("raw") != "")
 
 
-def stream_rows(spark: SparkSession, files: Sequence[str], layout: Layout) -> DataFrame:
+def stream_records(spark: SparkSession, files: Sequence[str], layout: Layout) -> DataFrame:
     """Records of `files`, each streamed by one task in the given layout."""
-    tasks = spark.createDataFrame([(f,) for f in files], "file string").repartition(len(files), "file")
-    return tasks.mapInPandas(_make_reader(layout), SCHEMA)  # type: ignore[arg-type]  # pyspark's own protocol type
 
-
-def _make_reader(layout: Layout) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
-    def read(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:  # runs on executors
-        import pandas as pd
-
+    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """On executors: the records of the files that the batches name."""
         for batch in batches:
-            for file in batch["file"]:
-                held = []
-                for record in iter_records(file, layout):
-                    held.append(record)
-                    if len(held) == BATCH:
-                        yield pd.DataFrame(held, columns=list(COLUMNS), dtype=object)
-                        held = []
-                if held:
-                    yield pd.DataFrame(held, columns=list(COLUMNS), dtype=object)
+            for file in batch.column(0).to_pylist():
+                yield from to_batches(iter_records(file, layout), SCHEMA)
 
-    return read
+    tasks = spark.createDataFrame([(file,) for file in files], "file string").repartition(len(files), "file")
+    return tasks.mapInArrow(read, SCHEMA)
+
+
+def to_batches(rows: Iterable[Sequence[Any]], schema: str) -> Iterator[pa.RecordBatch]:
+    """Arrow batches, of `BATCH_ROWS` at most, of rows of texts and whole numbers.
+
+    schema: as Spark takes it, of the types string and bigint.
+    """
+    import pyarrow as pa
+
+    kinds = {"string": pa.string(), "bigint": pa.int64()}
+    fields = [field.split() for field in schema.split(", ")]
+    types = pa.schema([(name, kinds[kind]) for name, kind in fields])
+
+    def batch(held: list[Sequence[Any]]) -> pa.RecordBatch:
+        columns = zip(zip(*held, strict=True), types.types, strict=True)
+        return pa.RecordBatch.from_arrays([pa.array(values, kind) for values, kind in columns], schema=types)
+
+    held: list[Sequence[Any]] = []
+    for row in rows:
+        held.append(row)
+        if len(held) == BATCH_ROWS:
+            yield batch(held)
+            held = []
+    if held:
+        yield batch(held)
+
+
+def iter_records(path: str, layout: Layout) -> Iterator[Record]:
+    """The records of one file, in order; plain Python, runs on executors."""
+    for name, stream, fault in _open_members(path):
+        if stream is None:
+            yield Record(name, 0, "", None, fault)
+            continue
+        text = _Text(stream)
+        for line, raw, fault in _split(text, layout):
+            yield _as_record(name, line, raw, fault)
+        if text.fault:
+            yield Record(name, 0, "", None, text.fault)
+
+
+def _split(text: _Text, layout: Layout) -> Iterator[tuple[int, str, str | None]]:
+    """(line, raw, fault) of the records of a text."""
+    if layout.kind == "json":
+        return iter_json(iter(text))
+    if layout.kind == "json_rows":
+        return iter_json_rows(iter(text))
+    if layout.kind == "csv":
+        return iter_csv(text.lines(), layout.delimiter)
+    lines = ((number, line.rstrip("\r"), None) for number, line in enumerate(text.lines(), start=1))
+    return (line for line in lines if line[1].strip(" "))
+
+
+def _open_members(path: str) -> Iterator[tuple[str, IO[bytes] | None, str | None]]:
+    """(name, stream, fault) of each file in `path`: of a zip container its entries, else the file itself."""
+    lower = path.lower()
+    local = unquote(path.removeprefix("file://").removeprefix("file:")) if path.startswith("file:") else path
+    if lower.endswith(".zip"):
+        try:
+            with zipfile.ZipFile(local) as container:
+                for info in container.infolist():
+                    base = info.filename.rsplit("/", 1)[-1]
+                    if info.is_dir() or "__MACOSX" in info.filename.split("/") or base.startswith("."):
+                        continue
+                    with container.open(info) as stream:
+                        yield f"{path}!/{info.filename}", stream, None
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+            yield path, None, f"bad_container: {error}"
+    elif lower.endswith(".gz"):
+        with gzip.open(local) as unpacked:
+            yield path, cast(IO[bytes], unpacked), None
+    else:
+        with open(local, "rb") as stream:
+            yield path, stream, None
+
+
+class _Text:
+    """The text of a stream in chunks, read once; `fault` says why it ended early, where it did.
+
+    Bytes that are not UTF-8 are lone surrogates in it (surrogateescape).
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.fault: str | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
+        is_first, is_over = True, False
+        while not is_over:
+            raw = self._read()
+            is_over = not raw
+            if text := decode(raw, final=is_over):
+                text, is_first = text.removeprefix("\ufeff") if is_first else text, False
+                if text:
+                    yield text
+
+    def _read(self) -> bytes:
+        try:
+            return self._stream.read(CHUNK_BYTES)
+        except (EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
+            self.fault = f"bad_container: {error}"
+            return b""
+
+    def lines(self) -> Iterator[str]:
+        """The lines without their newlines; one of over `MAX_RECORD_CHARS` is cut."""
+        held = ""
+        for chunk in self:
+            *whole, held = (held + chunk).split("\n")
+            yield from whole
+            if len(held) > MAX_RECORD_CHARS:
+                yield held
+                held = ""
+        if held:
+            yield held
+
+
+def _as_record(file: str, line: int, text: str, fault: str | None) -> Record:
+    """The record of text that was decoded with surrogateescape."""
+    if text.isascii():
+        return Record(file, line, text, None, fault)
+    raw = text.encode("utf-8", "surrogateescape")
+    valid = raw.decode("utf-8", "replace")
+    return Record(file, line, valid, None if valid == text else base64.b64encode(raw).decode("ascii"), fault)

@@ -8,7 +8,7 @@ IMAGES = Table(
     "images",
     {
         "image_id": STRING,
-        "content": BINARY,
+        "uri": STRING,  # where its bytes are; null where they are not read again
         "sha256": STRING,
         "n_bytes": LONG,
         "width_px": INT,
@@ -17,6 +17,13 @@ IMAGES = Table(
         "status": STRING,
         "error": STRING,
     },
+    key=("image_id",),
+    required=("status",),
+)
+
+IMAGE_BLOBS = Table(
+    "images",  # as a user may have it: the bytes in the place of a uri
+    {**{name: kind for name, kind in IMAGES.columns.items() if name != "uri"}, "content": BINARY},
     key=("image_id",),
     required=("status",),
 )

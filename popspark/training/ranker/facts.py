@@ -1,4 +1,4 @@
-"""What a ranker's report says: plain numbers, measured in `popspark.training.ranker.ranking_evaluation`."""
+"""The numbers of a ranker's report, measured in `popspark.training.ranker.evaluation`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from popspark.evaluation.metrics import Bin, Estimate
 
 
 @dataclass(frozen=True)
-class Line:
+class GroupAccuracy:
     """Some of a split's pairs and the share that is ranked right, with Wilson's interval."""
 
     label: str
@@ -27,7 +27,7 @@ class RankerFacts:
     baselines: the better of two directions, chosen on the training split.
     """
 
-    splits: Mapping[str, Line]
+    splits: Mapping[str, GroupAccuracy]
     n_users: Mapping[str, int]
     n_photographs: Mapping[str, int]
     over_users: Estimate
@@ -35,8 +35,8 @@ class RankerFacts:
     auc: Estimate
     bins: Sequence[Bin]
     calibration_error: float
-    baselines: Sequence[Line]
-    by_margin: Sequence[Line]
-    by_rule: Sequence[Line]
-    by_user: Sequence[Line]
+    baselines: Sequence[GroupAccuracy]
+    by_margin: Sequence[GroupAccuracy]
+    by_rule: Sequence[GroupAccuracy]
+    by_user: Sequence[GroupAccuracy]
     curves: Sequence[Mapping[str, Any]]

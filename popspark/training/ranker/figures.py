@@ -5,20 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from popspark.evaluation.metrics import Bin
-from popspark.report.figures import ACCENT, INK, to_png
+from popspark.report.figures import ACCENT, INK, label_axes, to_png
 
 SECOND = "#c98b2b"
-
-
-def _finish(axes: Axes, x_label: str, y_label: str) -> None:
-    axes.set_xlabel(x_label, color=INK)
-    axes.set_ylabel(y_label, color=INK)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(colors=INK)
 
 
 def fit_curves(lines: Sequence[Mapping[str, Any]]) -> bytes:
@@ -34,8 +26,8 @@ def fit_curves(lines: Sequence[Mapping[str, Any]]) -> bytes:
     loss.legend(frameon=False, fontsize=9)
     accuracy.plot(epochs, [line["valid_accuracy"] for line in lines], color=ACCENT)
     accuracy.axhline(0.5, color=INK, linewidth=0.8, linestyle=":")
-    _finish(loss, "epoch", "cross entropy")
-    _finish(accuracy, "epoch", "validation pairs ranked right")
+    label_axes(loss, "epoch", "cross entropy")
+    label_axes(accuracy, "epoch", "validation pairs ranked right")
     return to_png(figure)
 
 
@@ -54,5 +46,5 @@ def reliability(bins: Sequence[Bin]) -> bytes:
     )
     axes.set_xlim(0.48, 1.02)
     axes.set_ylim(0, 1.05)
-    _finish(axes, "probability given to the favoured side", "share that came true")
+    label_axes(axes, "probability given to the favoured side", "share that came true")
     return to_png(figure)

@@ -9,6 +9,7 @@ from typing import Any
 import popspark
 from popspark.report.figures import data_uri
 from popspark.report.page import render_page
+from popspark.storage.examples import PairExamplesRecord
 from popspark.training.ranker.facts import RankerFacts
 from popspark.training.ranker.figures import fit_curves, reliability
 
@@ -16,19 +17,19 @@ from popspark.training.ranker.figures import fit_curves, reliability
 def write_ranker_report(
     path: Path,
     facts: RankerFacts,
-    making: Mapping[str, Any],
+    record: PairExamplesRecord,
     name: str,
     version: str,
     settings: Mapping[str, Any],
     stages: Mapping[str, float],
 ) -> None:
-    """Writes the page. making: as in <pair_examples>.json; settings: of the ranker; stages: seconds by name."""
+    """Writes the page. record: of the pair examples; settings: of the ranker; stages: seconds by name."""
     page = render_page(
         __package__,
         "ranker.html",
         title=f"Ranker {name} {version}",
         facts=facts,
-        making=making,
+        record=record,
         settings=settings,
         stages=stages,
         curves=data_uri(fit_curves(facts.curves), "image/png"),

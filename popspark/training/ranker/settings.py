@@ -21,11 +21,11 @@ class RankerFitSettings(FitSettings):
     batch_size: PositiveInt = 64
     """Pairs a step."""
     trunk_learning_rate: PositiveFloat = 1e-5
-    """Of the trunk's parameters, where they are fitted; at the start."""
+    """Rate of the trunk's parameters at the start, where they are fitted."""
     head_learning_rate: PositiveFloat = 1e-4
-    """Of the head's parameters; at the start."""
+    """Rate of the head's parameters at the start."""
     lr_factor: PositiveFloat = 0.95
-    """What both rates are multiplied by after every epoch."""
+    """Factor on both rates after every epoch."""
     weight_decay: NonNegativeFloat = 1e-4
     """L2 penalty of Adam."""
     targets: Targets = "hard"
@@ -33,17 +33,17 @@ class RankerFitSettings(FitSettings):
 
 
 class RankerSettings(Section):
-    """Which backbone is fitted, from which weights, and how much of it."""
+    """The backbone, where it starts, and how much of it is fitted."""
 
     backbone: Literal["resnet50", "resnet50_iipa", "resnet18", "efficientnet_lite0"] = "resnet50"
     """The network under the head."""
     weights: str = "imagenet"
-    """Where it starts: imagenet, random, or the path of a .pth or .safetensors file."""
+    """Start of the backbone: imagenet, random, or the path of a .pth or .safetensors file."""
     weights_sha256: str | None = None
-    """Of the file of weights, in hexadecimal; checked where given."""
+    """SHA-256 of the file of weights, in hexadecimal; checked where given."""
     is_frozen: bool = False
     """Whether only the head is fitted: minutes on a CPU. Fitting the trunk too needs a GPU."""
     device: Device = "auto"
-    """Where the network is fitted; auto: the GPU where there is one."""
+    """Device of the fit; auto: the GPU where there is one."""
     fit: RankerFitSettings = RankerFitSettings()
     """The fit of the network."""

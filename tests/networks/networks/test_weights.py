@@ -14,7 +14,7 @@ from torchvision import models
 
 from popspark.networks import weights
 from popspark.networks.backbones import BACKBONES
-from popspark.networks.weights import Weights, file_sha256, find_weights, git_blob, load_trunk
+from popspark.networks.weights import PretrainedWeights, file_sha256, find_weights, git_blob, load_trunk
 from popspark.runtime.errors import WeightsError
 
 RESNET18 = BACKBONES["resnet18"]
@@ -42,7 +42,8 @@ def test_the_sha256_is_of_the_whole_file(tmp_path: Path) -> None:
     (tmp_path / "mine.pth").write_bytes(content)
     expected = hashlib.sha256(content).hexdigest()
     path = str(tmp_path / "mine.pth")
-    assert find_weights("resnet18", path) == find_weights("resnet18", path, expected) == Weights(path, expected, path)
+    found = PretrainedWeights(path, expected, path)
+    assert find_weights("resnet18", path) == find_weights("resnet18", path, expected) == found
     with pytest.raises(WeightsError) as raised:
         find_weights("resnet18", path, "0" * 64)
     assert str(raised.value) == (
@@ -63,7 +64,7 @@ def test_efficientnet_s_weights_come_with_their_package() -> None:
 
 
 def test_random_is_named_and_the_same_everywhere() -> None:
-    assert find_weights("resnet18", "random") == Weights("random", "random", None)
+    assert find_weights("resnet18", "random") == PretrainedWeights("random", "random", None)
     torch.manual_seed(99)
     before = torch.random.get_rng_state()
     one, other = load_trunk(RESNET18, None), load_trunk(RESNET18, None)

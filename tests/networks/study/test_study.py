@@ -12,14 +12,14 @@ import pytest
 from popspark.report.figures import thumbnail
 from popspark.runtime.errors import TrainingError
 from popspark.study.cells import Cell
-from popspark.study.facts import gather_facts
+from popspark.study.facts import StudyFacts
 from popspark.study.feature_sets import feature_sets
 from popspark.study.fits import read_rows
+from popspark.study.gathering import gather_facts
 from popspark.study.page import StudyReport, best_and_worst, write_study
-from popspark.study.page_facts import StudyFacts
+from popspark.study.run import Study, StudyResults, main_tasks, other_tasks, reduce_cell
 from popspark.study.settings import StudySettings
-from popspark.study.study import Study, StudyResults, main_tasks, other_tasks, reduce_cell
-from tests.made_examples import made_rows, making, write_examples
+from tests.made_examples import made_record, made_rows, write_examples
 
 SETTINGS = StudySettings.model_validate(
     {
@@ -33,8 +33,8 @@ REFUSED = Cell("chronological", "paper", refused="Social features of mode paper 
 
 
 def test_every_feature_set_reads_its_own_values():
-    sets = feature_sets(making({"vgg19": 4096, "color": 32, "gist": 512, "lbp": 59, "aesthetic": 11}))
-    found = {name: (one.part.columns, one.part.start, one.part.stop) for name, one in sets.items()}
+    sets = feature_sets(made_record({"vgg19": 4096, "color": 32, "gist": 512, "lbp": 59, "aesthetic": 11}))
+    found = {name: (one.range.columns, one.range.start, one.range.stop) for name, one in sets.items()}
     assert found == {
         "color": (("visual",), 4096, 4128),
         "gist": (("visual",), 4128, 4640),
@@ -53,12 +53,12 @@ def test_every_feature_set_reads_its_own_values():
 
 
 def test_a_second_deep_family_is_a_set_of_its_own_name():
-    sets = feature_sets(making({"vgg19": 4096, "resnet50": 2048}))
+    sets = feature_sets(made_record({"vgg19": 4096, "resnet50": 2048}))
     assert [name for name, one in sets.items() if one.modality == "visual"] == ["deep", "resnet50", "visual"]
 
 
 def test_the_tasks_are_those_of_the_paper_s_tables():
-    sets = feature_sets(making({"color": 32, "gist": 512, "lbp": 59, "aesthetic": 11, "vgg19": 4096}))
+    sets = feature_sets(made_record({"color": 32, "gist": 512, "lbp": 59, "aesthetic": 11, "vgg19": 4096}))
     names = [(task.model, *task.features) for task in main_tasks(sets, "standard")]
     assert len(names) == len(set(names)) == 1 + 1 + 6 + 4 + 4 * 11 + 3
     others = [task.model for task in other_tasks(sets, "standard")]
@@ -71,7 +71,7 @@ def test_the_tasks_are_those_of_the_paper_s_tables():
 def cells(tmp_path_factory: pytest.TempPathFactory) -> list[Cell]:
     folder = tmp_path_factory.mktemp("examples")
     examples = write_examples(folder / "examples", *made_rows(400))
-    return [Cell(s, "paper", "key", examples, making()) for s in ("random", "by_user")] + [REFUSED]
+    return [Cell(s, "paper", "key", examples, made_record()) for s in ("random", "by_user")] + [REFUSED]
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def facts(cells: list[Cell], results: StudyResults) -> StudyFacts:
 
 
 def test_a_reduced_set_is_the_pca_of_its_own_columns(cells, tmp_path):
-    sets = feature_sets(making())
+    sets = feature_sets(made_record())
     reduce_cell(cells[0], sets, True, tmp_path / "reduced")
     rows = read_rows(tmp_path / "reduced", "train", ["lbp", "user"])
     visual, social, labels, users = made_rows(400)
@@ -105,10 +105,11 @@ def test_a_reduced_set_is_the_pca_of_its_own_columns(cells, tmp_path):
 
 
 def test_the_better_start_by_validation_is_taken(results):
-    errors = {(v["initialisation"], v["scale_first"]): v["valid"]["mse"]["value"] for v in results.variants}
+    errors = {(v.initialisation, v.scale_first): v.valid["mse"].value for v in results.variants}
     assert len(errors) == 4
-    assert min(errors, key=errors.get) == (results.choice["initialisation"], results.choice["scale_first"])
-    assert {r["initialisation"] for r in results.main if r["initialisation"]} == {results.choice["initialisation"]}
+    assert min(errors, key=errors.get) == (results.chosen.initialisation, results.chosen.scale_first)
+    assert {r.initialisation for r in results.main if r.initialisation} == {results.chosen.initialisation}
+    assert {r.scale_first for r in results.main} == {results.chosen.scale_first}
 
 
 def test_a_second_run_fits_nothing(cells, work, results):
@@ -124,24 +125,24 @@ def test_what_was_lost_is_fitted_again_with_the_same_result(cells, work, results
     lost.unlink()
     again = Study(SETTINGS, work, lambda _: None).run(cells[0], cells[1:])
     assert json.loads(lost.read_text())["test"] == before["test"]
-    assert [r["test"] for r in again.variants] == [r["test"] for r in results.variants]
+    assert [r.test for r in again.variants] == [r.test for r in results.variants]
 
 
 def test_the_trivial_baselines_are_what_they_say(results):
-    found = {r["model"]: r for r in results.main}
+    found = {r.model: r for r in results.main}
     _, _, labels, users = made_rows(400)
     train, test = labels[:240].astype(np.float32), labels[320:].astype(np.float32)
     means = {user: train[users[:240] == user].mean(dtype=np.float64) for user in set(users[:240])}
     expected = np.array([means[user] for user in users[320:]])
-    assert found["user_mean"]["test"]["mae"]["value"] == pytest.approx(np.abs(test - expected).mean())
-    assert np.isnan(found["mean"]["test"]["spearman_rho"]["value"])
-    assert found["mean"]["test"]["mse"]["value"] == pytest.approx(((test - train.mean()) ** 2).mean(), rel=1e-5)
+    assert found["user_mean"].test["mae"].value == pytest.approx(np.abs(test - expected).mean())
+    assert np.isnan(found["mean"].test["spearman_rho"].value)
+    assert found["mean"].test["mse"].value == pytest.approx(((test - train.mean()) ** 2).mean(), rel=1e-5)
 
 
 def test_the_report_has_every_table_and_figure(facts, tmp_path):
     best, worst = best_and_worst(facts.predictions["vscnn"])
     grey = thumbnail(np.full((8, 12, 3), 128, np.uint8))
-    pictures = [{"post_id": post_id, "picture": grey} for post_id in (best[0], worst[0])]
+    pictures = [{"post_id": post_id, "image": grey} for post_id in (best[0], worst[0])]
     report = StudyReport(facts, pictures[:1], pictures[1:], SETTINGS.model_dump(), {"all": 1.0})
     assert write_study(report, tmp_path).endswith(f"report  {tmp_path / 'study.html'}")
     tables = ["table_1", "table_2", "table_4", "table_5", "table_6", "table_7", "shares", "variants", "all_data"]
@@ -171,9 +172,9 @@ def test_published_and_measured_numbers_have_columns_of_their_own(facts, tmp_pat
 def test_examples_without_pictures_are_studied_by_their_social_values(tmp_path):
     _, social, labels, users = made_rows(400)
     examples = write_examples(tmp_path / "examples", np.zeros((400, 0)), social, labels, users)
-    cell = Cell("random", "paper", "key", examples, making({}))
+    cell = Cell("random", "paper", "key", examples, made_record({}))
     found = Study(SETTINGS, tmp_path / "work", lambda _: None).run(cell, [])
-    assert {r["model"] for r in found.main} == {"scnn", "lr", "svr", "dtr", "gbdt", "mean", "user_mean", "metadata"}
+    assert {r.model for r in found.main} == {"scnn", "lr", "svr", "dtr", "gbdt", "mean", "user_mean", "metadata"}
     facts = gather_facts(cell, [], found, SETTINGS)
     assert facts.absent["visual"] == "the examples have no visual values"
     write_study(StudyReport(facts, [], [], SETTINGS.model_dump(), {}), tmp_path / "report")
@@ -186,7 +187,7 @@ def _study(tmp_path: Path, **changes: object) -> None:
     for name, (place, value) in changes.items():
         {"visual": visual, "social": social, "labels": labels}[name][place] = value
     examples = write_examples(tmp_path / "examples", visual, social, labels, users, shares)
-    Study(SETTINGS, tmp_path / "work", lambda _: None).run(Cell("random", "paper", "k", examples, making()), [])
+    Study(SETTINGS, tmp_path / "work", lambda _: None).run(Cell("random", "paper", "k", examples, made_record()), [])
 
 
 @pytest.mark.parametrize(
@@ -238,7 +239,7 @@ def test_a_constant_column_adds_nothing(tmp_path):
     social[:, 8] = 5.0  # has_people
     examples = write_examples(tmp_path / "examples", visual, social, labels, users)
     reduced = reduce_cell(
-        Cell("random", "paper", "k", examples, making()), feature_sets(making()), True, tmp_path / "r"
+        Cell("random", "paper", "k", examples, made_record()), feature_sets(made_record()), True, tmp_path / "r"
     )
     values = read_rows(reduced, "test", ["post"]).values["post"]
     assert np.isfinite(values).all()

@@ -15,9 +15,9 @@ from torch import nn
 
 from popspark.evaluation.metrics import mse
 from popspark.runtime.errors import TrainingError
-from popspark.training import fitting
+from popspark.training import cnn
+from popspark.training.cnn import CnnEpoch, fit_network, predict
 from popspark.training.feed import read_epoch
-from popspark.training.fitting import Epoch, fit, predict
 from popspark.training.settings import CnnFitSettings
 
 INPUTS = {"visual": "features"}
@@ -61,13 +61,13 @@ def assert_identical(one: list[np.ndarray], other: list[np.ndarray]) -> None:
         np.testing.assert_array_equal(a, b, strict=True)
 
 
-def without_times(curves: Sequence[Epoch]) -> list[tuple]:
+def without_times(curves: Sequence[CnnEpoch]) -> list[tuple]:
     return [(c.epoch, c.train_loss, c.valid_mse, c.valid_rho) for c in curves]
 
 
 def test_a_fit_learns_and_keeps_the_best_epoch(examples: Path, tmp_path: Path) -> None:
     network = Small()
-    curves = fit(network, examples, INPUTS, CnnFitSettings(n_epochs=5, learning_rate=0.05), tmp_path / "c.pt")
+    curves = fit_network(network, examples, INPUTS, CnnFitSettings(n_epochs=5, learning_rate=0.05), tmp_path / "c.pt")
     assert [line.epoch for line in curves] == [1, 2, 3, 4, 5]
     assert curves[-1].train_loss < curves[0].train_loss
     measured = mse(*predict(network, examples / "split=valid", INPUTS))
@@ -83,15 +83,15 @@ def test_later_and_worse_epochs_are_not_kept(examples: Path, tmp_path: Path, mon
         seen.append(parameters(network))
         return np.array([0.0, 0.0]), np.sqrt([next(errors)] * 2)
 
-    monkeypatch.setattr(fitting, "predict", scripted)
+    monkeypatch.setattr(cnn, "predict", scripted)
     network = Small()
-    curves = fit(network, examples, INPUTS, CnnFitSettings(n_epochs=9, patience=2), tmp_path / "c.pt")
+    curves = fit_network(network, examples, INPUTS, CnnFitSettings(n_epochs=9, patience=2), tmp_path / "c.pt")
     assert [line.valid_mse for line in curves] == pytest.approx([3.0, 1.0, 2.0, 1.5])
     assert_identical(parameters(network), seen[1])
     assert not np.array_equal(seen[1][0], seen[3][0])
     # Called again, a fit that had stopped stays as it was.
     again = Small()
-    again_curves = fit(again, examples, INPUTS, CnnFitSettings(n_epochs=9, patience=2), tmp_path / "c.pt")
+    again_curves = fit_network(again, examples, INPUTS, CnnFitSettings(n_epochs=9, patience=2), tmp_path / "c.pt")
     assert repr(again_curves) == repr(curves)  # by their text, as rho is NaN
     assert_identical(parameters(again), seen[1])
 
@@ -110,22 +110,27 @@ def killing_feed(kill_in_epoch: int) -> Callable[..., Iterator[Any]]:
     return feed
 
 
-def test_a_fit_killed_in_the_middle_of_an_epoch_ends_bit_for_bit_the_same(examples: Path, tmp_path: Path) -> None:
+def test_a_fit_killed_in_the_middle_of_an_epoch_ends_bit_for_bit_the_same(
+    examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = CnnFitSettings(n_epochs=4, lr_step_epochs=2, learning_rate=0.02, seed=7)
     undisturbed = Small()
-    curves = fit(undisturbed, examples, INPUTS, settings, tmp_path / "whole.pt")
+    curves = fit_network(undisturbed, examples, INPUTS, settings, tmp_path / "whole.pt")
+    monkeypatch.setattr(cnn, "read_epoch", killing_feed(2))
     with pytest.raises(Killed):
-        fit(Small(), examples, INPUTS, settings, tmp_path / "killed.pt", feed=killing_feed(2))
+        fit_network(Small(), examples, INPUTS, settings, tmp_path / "killed.pt")
+    monkeypatch.undo()
     resumed = Small()
     torch.manual_seed(12345)  # a new process has another random state
-    resumed_curves = fit(resumed, examples, INPUTS, settings, tmp_path / "killed.pt")
+    resumed_curves = fit_network(resumed, examples, INPUTS, settings, tmp_path / "killed.pt")
     assert without_times(resumed_curves) == without_times(curves)
     assert_identical(parameters(resumed), parameters(undisturbed))
     assert not (tmp_path / "killed.partial").exists()
 
 
 def test_the_rate_falls_by_steps(examples: Path, tmp_path: Path) -> None:
-    fit(Small(), examples, INPUTS, CnnFitSettings(n_epochs=2, lr_step_epochs=1, lr_factor=0.1), tmp_path / "c.pt")
+    settings = CnnFitSettings(n_epochs=2, lr_step_epochs=1, lr_factor=0.1)
+    fit_network(Small(), examples, INPUTS, settings, tmp_path / "c.pt")
     saved = torch.load(tmp_path / "c.pt", weights_only=True)
     assert saved["optimizer"]["param_groups"][0]["lr"] == pytest.approx(1e-5)
 
@@ -133,7 +138,7 @@ def test_the_rate_falls_by_steps(examples: Path, tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite(tmp_path: Path) -> None:
     write(tmp_path, "train", np.ones((8, 4)), np.array([1e30] * 8))
     with pytest.raises(TrainingError) as raised:
-        fit(Small(), tmp_path, INPUTS, CnnFitSettings(n_epochs=3), tmp_path / "c.pt")
+        fit_network(Small(), tmp_path, INPUTS, CnnFitSettings(n_epochs=3), tmp_path / "c.pt")
     assert str(raised.value) == (
         "The training loss is not finite.\n"
         "  where: epoch 1\n"
@@ -148,7 +153,7 @@ def test_validation_features_that_are_not_finite(tmp_path: Path) -> None:
     write(tmp_path, "train", generator.normal(size=(8, 4)), np.ones(8))
     write(tmp_path, "valid", np.array([[1.0, 2, 3, 4], [1, np.nan, 3, 4]]), np.ones(2))
     with pytest.raises(TrainingError) as raised:
-        fit(Small(), tmp_path, INPUTS, CnnFitSettings(n_epochs=3), tmp_path / "c.pt")
+        fit_network(Small(), tmp_path, INPUTS, CnnFitSettings(n_epochs=3), tmp_path / "c.pt")
     assert str(raised.value) == (
         "Predictions for the validation split are not finite.\n"
         "  where: epoch 1\n"

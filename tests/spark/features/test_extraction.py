@@ -15,14 +15,16 @@ from pyspark.sql import functions as f
 
 from popspark.features.extraction import Extraction, current_features, extract_features, to_feature_rows
 from popspark.features.family import Family
-from popspark.features.lacking_features import extract_missing, extract_wanted
+from popspark.features.missing_features import extract_missing, extract_wanted
 from popspark.features.plan import PlannedFamily, plan_features
 from popspark.features.registry import get_family
 from popspark.features.settings import FeatureSettings
-from popspark.features.stored_files import collect_few, find_present
+from popspark.features.stored_files import collect_ids, find_present
 from popspark.images import decode as codecs
+from popspark.images.index import index_images, list_images
 from popspark.images.limits import Limits
-from popspark.storage.tables import IMAGE_FEATURES, IMAGES
+from popspark.images.table import read_images
+from popspark.storage.tables import IMAGE_BLOBS, IMAGE_FEATURES
 from popspark.storage.warehouse import read_table, write_table
 
 CLASSICAL = FeatureSettings(families=("color", "lbp"))
@@ -37,14 +39,14 @@ def jpeg(seed: int, size: tuple[int, int] = (40, 30)) -> bytes:
 
 def image_row(image_id: str, content: bytes | None, status: str = "ok", error: str | None = None) -> tuple:
     sha256 = codecs.sha256(content) if content is not None else None
-    return (image_id, content, sha256, None, None, None, None, status, error)
+    return (image_id, sha256, len(content or b""), None, None, None, status, error, content)
 
 
 @pytest.fixture
 def images(spark: SparkSession) -> DataFrame:
     rows = [image_row(f"i{n}", jpeg(n)) for n in range(5)]
     rows += [image_row("broken", jpeg(9)[:200]), image_row("gone", None, "missing", "there is no such file")]
-    return spark.createDataFrame(rows, IMAGES.schema)
+    return spark.createDataFrame(rows, IMAGE_BLOBS.schema)
 
 
 def by_id(features: DataFrame) -> dict[tuple[str, str], tuple]:
@@ -85,7 +87,7 @@ def test_a_new_family_a_new_image_and_a_changed_one_fill_in_only_themselves(
     stored = extract_missing(images, None, Extraction(color, "cpu", 2)).localCheckpoint()
     both = Extraction(plan_features(CLASSICAL), "cpu", 2)
     changed = images.where("image_id <> 'i0'").unionByName(
-        spark.createDataFrame([image_row("i0", jpeg(100)), image_row("new", jpeg(101))], IMAGES.schema)
+        spark.createDataFrame([image_row("i0", jpeg(100)), image_row("new", jpeg(101))], IMAGE_BLOBS.schema)
     )
     added = extract_missing(changed, stored, both).localCheckpoint()
     keys = {(r["image_id"], r["family"]) for r in added.collect()}
@@ -103,40 +105,44 @@ def test_a_new_family_a_new_image_and_a_changed_one_fill_in_only_themselves(
 def test_only_wanted_images_that_lack_features_are_extracted_whether_few_or_many(
     spark: SparkSession, images: DataFrame, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, few: int
 ) -> None:
-    monkeypatch.setattr("popspark.features.lacking_features.FEW", few)
-    monkeypatch.setattr("popspark.features.stored_files.FEW_IDS", few)
+    monkeypatch.setattr("popspark.features.stored_files.MAX_COLLECTED_IDS", few)
     images.repartition(3).write.parquet(str(tmp_path / "images"))
-    images = read_table(spark, IMAGES, str(tmp_path / "images"))
+    images = read_images(spark, str(tmp_path / "images"))
     color = Extraction(plan_features(FeatureSettings(families=("color",))), "cpu", 2)
     first = extract_missing(images.where("image_id IN ('i0', 'i1')"), None, color)
     write_table(first, IMAGE_FEATURES, str(tmp_path / "features"))
     stored = read_table(spark, IMAGE_FEATURES, str(tmp_path / "features"))
     wanted = spark.createDataFrame([("i0",), ("i2",), ("i2",), (None,)], "image_id string")
     wanted = wanted.join(images.select("image_id", "sha256"), "image_id", "left")
-    found = extract_wanted(wanted, images, stored, color, collect_few(wanted)).collect()
+    found = extract_wanted(wanted, images, stored, color, collect_ids(wanted)).collect()
     assert [row["image_id"] for row in found] == ["i2"]
     unstored = extract_wanted(wanted, images, None, color, None).collect()
     assert sorted(row["image_id"] for row in unstored) == ["i0", "i2"]
 
 
-def test_only_files_that_hold_lacking_images_are_read(spark: SparkSession, images: DataFrame, tmp_path: Path) -> None:
-    path = str(tmp_path / "images with a space")
-    for name in ("i0", "i1", "i2"):
-        write_table(images.where(f"image_id = '{name}'").coalesce(1), IMAGES, path, "append")
-    table = read_table(spark, IMAGES, path)
+def test_images_are_read_where_they_are_and_what_changed_meanwhile_is_a_row(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """The index holds no bytes; whoever computes reads them."""
+    root = tmp_path / "some images"
+    root.mkdir()
+    for n in range(4):
+        (root / f"{n} ü.jpg").write_bytes(jpeg(n))
+    index_images(*list_images(spark, str(root)), Limits()).write.parquet(str(tmp_path / "images"))
+    images = read_images(spark, str(tmp_path / "images"))
+    assert "content" not in images.columns
+    (root / "1 ü.jpg").write_bytes(jpeg(101))
+    (root / "2 ü.jpg").unlink()
     color = Extraction(plan_features(FeatureSettings(families=("color",))), "cpu", 2)
-    stored = extract_missing(table.where("image_id <> 'i1'"), None, color).localCheckpoint()
-    wanted = table.select("image_id", "sha256").localCheckpoint()
-    rows = extract_wanted(wanted, table, stored, color, None)
-    for file in (tmp_path / "images with a space").glob("part-*.parquet"):  # those of the others are gone
-        if "i1" not in [row["image_id"] for row in spark.read.parquet(str(file)).collect()]:
-            file.unlink()
-    assert [(row["image_id"], row["status"]) for row in rows.collect()] == [("i1", "ok")]
-    absent = spark.createDataFrame([("nowhere", None)], "image_id string, sha256 string")
-    rows = extract_wanted(absent, read_table(spark, IMAGES, path), stored, color, None)
-    for file in (tmp_path / "images with a space").glob("part-*.parquet"):
-        file.unlink()
-    assert rows.collect() == []
+    found = {row["image_id"]: row for row in extract_missing(images, None, color).collect()}
+    assert {name: (row["status"], row["error"]) for name, row in found.items()} == {
+        "0 ü.jpg": ("ok", None),
+        "1 ü.jpg": ("changed", "its bytes are not those that were indexed: index the images again"),
+        "2 ü.jpg": ("missing", "there is no such file"),
+        "3 ü.jpg": ("ok", None),
+    }
+    expected = get_family("color").load()([codecs.decode(jpeg(3))])[0]
+    np.testing.assert_array_equal(np.array(found["3 ü.jpg"]["values"], np.float32), expected)
 
 
 LAYOUTS = ("side by side", "apart", "another order", "flat", "in memory")
@@ -147,8 +153,8 @@ LAYOUTS = ("side by side", "apart", "another order", "flat", "in memory")
 def test_what_is_stored_is_found_in_every_layout(
     spark: SparkSession, images: DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str, few: int
 ) -> None:
-    monkeypatch.setattr("popspark.features.stored_files.FEW_IDS", few)
-    monkeypatch.setattr("popspark.features.stored_files.SPLIT_BYTES", 1500)
+    monkeypatch.setattr("popspark.features.stored_files.MAX_COLLECTED_IDS", few)
+    monkeypatch.setattr("popspark.features.stored_files.SHARE_BYTES", 1500)
     planned, path = plan_features(CLASSICAL), str(tmp_path / "features")
     rows = extract_missing(images, None, Extraction(planned, "cpu", 2))
     rows = rows.where("NOT (family = 'lbp' AND image_id = 'i3')").localCheckpoint()
@@ -165,7 +171,7 @@ def test_what_is_stored_is_found_in_every_layout(
         rows.unionByName(old).write.parquet(path)
     stored = rows.unionByName(old) if layout == "in memory" else read_table(spark, IMAGE_FEATURES, path)
     wanted = images.select("image_id").where("image_id <> 'i1'")
-    ids = collect_few(wanted)
+    ids = collect_ids(wanted)
     assert (ids is None) == (few == 1)
     found = find_present(stored, {p.name: p.version for p in planned}, ids).collect()
     expected = dict.fromkeys(("i0", "i1", "i2", "i4", "broken", "gone"), 3) | {"i3": 1}

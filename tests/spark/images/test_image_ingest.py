@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as f
 
 from popspark.images import decode as codecs
-from popspark.images.index import list_images, read_images
+from popspark.images.index import index_images, list_images
 from popspark.images.limits import Limits
 from popspark.runtime.errors import PathError
 from popspark.storage.tables import IMAGES
@@ -31,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_folder_becomes_rows_with_paths_below_it(spark: SparkSession, folder: Path) -> None:
     paths, root = list_images(spark, str(folder))
-    images = read_images(paths, root, Limits())
+    images = index_images(paths, root, Limits())
     assert images.columns == list(IMAGES.columns)
     rows = {row["image_id"]: row for row in images.collect()}
     assert {i: row["status"] for i, row in rows.items()} == {
@@ -43,9 +44,8 @@ def test_a_folder_becomes_rows_with_paths_below_it(spark: SparkSession, folder: 
     b = rows["sub/b ü.jpeg"]
     content = (folder / "sub" / "b ü.jpeg").read_bytes()
     assert (b["width_px"], b["height_px"], b["format"], b["n_bytes"]) == (64, 48, "JPEG", len(content))
-    assert bytes(b["content"]) == content
+    assert b["uri"] == str(folder / "sub" / "b ü.jpeg")
     assert b["sha256"] == codecs.sha256(content)
-    assert rows["sub/notes.txt"]["content"] is None
 
 
 def test_a_glob_lists_what_matches(spark: SparkSession, folder: Path) -> None:
@@ -73,7 +73,7 @@ def test_paths_from_a_table_stay_in_their_root(spark: SparkSession, folder: Path
         "a.jpg",
         None,
     ]
-    rows = read_images(spark.createDataFrame([(i,) for i in ids], "image_id string"), str(folder), Limits()).collect()
+    rows = index_images(spark.createDataFrame([(i,) for i in ids], "image_id string"), str(folder), Limits()).collect()
     assert {row["image_id"]: row["status"] for row in rows} == {
         "a.jpg": "ok",
         "gone.jpg": "missing",
@@ -84,32 +84,34 @@ def test_paths_from_a_table_stay_in_their_root(spark: SparkSession, folder: Path
         "pipe.jpg": "missing",
     }
     assert len(rows) == 7
-    assert all(row["content"] is None for row in rows if row["status"] != "ok")
+    assert all(row["uri"] is None for row in rows if row["status"] == "outside_root")
 
 
 def test_an_image_removed_after_it_was_listed_is_a_row_with_the_reason(spark: SparkSession, folder: Path) -> None:
     paths, root = list_images(spark, str(folder))
-    expected = {row["image_id"]: row for row in read_images(paths, root, Limits()).collect()}
+    expected = {row["image_id"]: row for row in index_images(paths, root, Limits()).collect()}
     (folder / "a.jpg").unlink()
-    found = {row["image_id"]: row for row in read_images(paths, root, Limits()).collect()}
+    found = {row["image_id"]: row for row in index_images(paths, root, Limits()).collect()}
     gone = found.pop("a.jpg")
-    assert (gone["status"], gone["error"], gone["content"]) == ("missing", "there is no such file", None)
+    assert (gone["status"], gone["error"], gone["sha256"]) == ("missing", "there is no such file", None)
     assert expected.pop("a.jpg")["status"] == "ok"
     assert found == expected
 
 
 def test_limits_hold_before_reading_and_before_decoding(spark: SparkSession, folder: Path) -> None:
     paths, root = list_images(spark, f"{folder}/*.jpg")
-    small = read_images(paths, root, Limits(max_bytes=100)).collect()
+    small = index_images(paths, root, Limits(max_bytes=100)).collect()
     assert {r["image_id"]: r["status"] for r in small} == {"a.jpg": "too_large", "empty.jpg": "empty"}
-    flat = {r["image_id"]: r for r in read_images(paths, root, Limits(max_pixels=100)).collect()}
+    flat = {r["image_id"]: r for r in index_images(paths, root, Limits(max_pixels=100)).collect()}
     assert flat["a.jpg"]["status"] == "too_many_pixels"
     assert flat["a.jpg"]["error"] == "40 x 30 pixels; the limit is 100 in all"
 
 
-def test_many_small_files_go_into_few(spark: SparkSession, tmp_path: Path) -> None:
-    for n in range(40):
-        (tmp_path / f"{n}.jpg").write_bytes(jpeg(n, (8, 8)))
+@pytest.mark.parametrize("n", [2, 3, 40])
+def test_all_tasks_get_files_however_few_and_small_they_are(spark: SparkSession, tmp_path: Path, n: int) -> None:
+    for i in range(n):
+        (tmp_path / f"{i}.jpg").write_bytes(jpeg(i, (8, 8)))
     paths, root = list_images(spark, str(tmp_path))
-    read_images(paths, root, Limits()).write.parquet(str(tmp_path / "_images"))
-    assert len(list((tmp_path / "_images").glob("*.parquet"))) <= 3
+    rows = index_images(paths, root, Limits()).withColumn("task", f.spark_partition_id()).collect()
+    assert len(rows) == n
+    assert len({row["task"] for row in rows}) > 1

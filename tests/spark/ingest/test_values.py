@@ -7,13 +7,11 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from popspark.ingest import values
-from popspark.ingest.readers import arrow_values
 
 ABSENT = [None, "", "  ", "None", "null", "NaN", "n/a"]
 WHEN = datetime(2013, 3, 15, 20, 51, 9)
@@ -106,19 +104,6 @@ def test_the_plain_form_is_read_as_the_general_way_reads_it(
     assert [(text, plain) for text, plain, _ in found] == [(text, slow) for text, _, slow in found]
 
 
-@pytest.mark.parametrize("kind", arrow_values.KINDS)
-def test_arrow_makes_the_same_of_what_is_plain(spark: SparkSession, kind: str) -> None:
-    texts = [*ODD, "-1.50", "1e3", "0.1", "123456789.123456789", "-0", "a b", " a  b ", "a\tb", "é ☀", "NaN", None]
-    rows = spark.createDataFrame([(text,) for text in texts], "text string")
-    convert = getattr(values, kind)
-    found, rest = arrow_values.plain_values(pa.array(texts, pa.string()), kind)
-    if kind == "time":
-        found = found.cast(pa.timestamp("us"))
-    expected = [value for (value,) in rows.select(convert(values.prose(F.col("text")))).collect()]
-    for text, plain, left, value in zip(texts, found.to_pylist(), rest.to_pylist(), expected, strict=True):
-        assert (plain, left) in ((value, None), (None, text)), text
-
-
 def test_words(spark: SparkSession) -> None:
     texts = [None, "", " ", "a", "a b", " a  b ", "a\tb", "a\n b\r", "é\u00a0b", "a\x0bb \x0cc"]
     rows = spark.createDataFrame([(text,) for text in texts], "text string").select(values.words(F.col("text")))
@@ -126,7 +111,7 @@ def test_words(spark: SparkSession) -> None:
     assert [found for (found,) in rows.collect()] == expected
 
 
-def test_ids_names_and_prose(spark: SparkSession) -> None:
+def test_ids_names_and_free_text(spark: SparkSession) -> None:
     row = (
         spark.createDataFrame([("458398.0", "306@N63", "None", " Ann ", "")], ["a", "b", "c", "d", "e"])
         .select(
@@ -135,8 +120,8 @@ def test_ids_names_and_prose(spark: SparkSession) -> None:
             values.identifier(F.col("c")).alias("none"),
             values.user_name(F.col("d"), keep=True, salt="s").alias("kept"),
             values.user_name(F.col("d"), keep=False, salt="s").alias("hashed"),
-            values.prose(F.col("e")).alias("empty"),
-            values.prose(F.col("c")).alias("absent"),
+            values.free_text(F.col("e")).alias("empty"),
+            values.free_text(F.col("c")).alias("absent"),
         )
         .collect()[0]
     )

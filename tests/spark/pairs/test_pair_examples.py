@@ -14,7 +14,7 @@ from popspark.images.decode import decode, sha256
 from popspark.images.limits import DEFAULT_LIMITS
 from popspark.pairs.examples import join_pair_examples, judge_pairs, make_thumbnails
 from popspark.pairs.settings import PairLimits
-from popspark.storage.tables import IMAGES, PAIR_EXAMPLES, PAIR_POSTS, PAIRS, THUMBNAILS
+from popspark.storage.tables import IMAGE_BLOBS, PAIR_EXAMPLES, PAIR_POSTS, PAIRS, THUMBNAILS
 
 SPLITS = ("train", "valid", "test")
 N_POSTS = 60  # of each split's user; pairs of neighbours
@@ -31,7 +31,9 @@ def jpeg(seed: int) -> bytes:
 
 def image(image_id: str, content: bytes, status: str = "ok") -> tuple:
     values = {"image_id": image_id, "content": content, "sha256": sha256(content), "n_bytes": len(content)}
-    return tuple({**dict.fromkeys(IMAGES.columns), **values, "status": status}[name] for name in IMAGES.columns)
+    return tuple(
+        {**dict.fromkeys(IMAGE_BLOBS.columns), **values, "status": status}[name] for name in IMAGE_BLOBS.columns
+    )
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ def tables(spark: SparkSession) -> tuple[DataFrame, DataFrame, DataFrame]:
     duplicate = dict(zip(PAIR_POSTS.columns, posts[1], strict=True)) | {"removed_by": "unique_post_id"}
     posts.append(tuple(duplicate.values()))
     return (
-        spark.createDataFrame(images, IMAGES.schema),
+        spark.createDataFrame(images, IMAGE_BLOBS.schema),
         spark.createDataFrame(pairs, PAIRS.schema),
         spark.createDataFrame(posts, PAIR_POSTS.schema),
     )

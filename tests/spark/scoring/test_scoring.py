@@ -15,16 +15,16 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
 
 from popspark.features.plan import check_features, plan_features
-from popspark.features.projection import project_features
+from popspark.features.projection import gather_projections, project_features, sum_projections
 from popspark.features.settings import FeatureSettings
-from popspark.features.stored_files import collect_few
-from popspark.features.stored_parts import project_stored
+from popspark.features.stored_files import collect_ids
+from popspark.features.stored_projections import project_stored
 from popspark.models.bundle import Bundle, Reduction, load_bundle, quantiles, write_bundle
 from popspark.models.predictor import Predictor
 from popspark.models.shipping import ship_bundle
 from popspark.runtime.errors import BundleError
 from popspark.scoring.inputs import scoring_inputs
-from popspark.scoring.scoring import gather_parts, score_posts, sum_parts
+from popspark.scoring.scoring import score_posts
 from popspark.storage.social_values import SOCIAL_NAMES
 from popspark.storage.tables import IMAGE_FEATURES, SCORES
 from popspark.storage.warehouse import read_table
@@ -94,8 +94,8 @@ def score(tables: tuple[DataFrame, DataFrame, DataFrame | None], bundle: Bundle)
     posts, features, social = tables
     images = features.selectExpr("image_id", "sha256", "'ok' AS status").distinct()
     inputs = scoring_inputs(posts, images, social, bundle).where("post_id IS NOT NULL")
-    parts = project_features(features, bundle)
-    return score_posts(inputs, parts, bundle, "r1")
+    found = gather_projections(project_features(features, bundle), bundle)
+    return score_posts(inputs, found, bundle, "r1")
 
 
 @pytest.fixture(scope="module")
@@ -162,18 +162,18 @@ def test_stored_features_give_the_same_parts_from_their_files_as_by_spark(
     few: int,
 ) -> None:
     """Files in several splits; of the wanted images only where these are few. A flat folder is left to Spark."""
-    monkeypatch.setattr("popspark.features.stored_files.FEW_IDS", few)
-    monkeypatch.setattr("popspark.features.stored_files.SPLIT_BYTES", 1500)
+    monkeypatch.setattr("popspark.features.stored_files.MAX_COLLECTED_IDS", few)
+    monkeypatch.setattr("popspark.features.stored_files.SHARE_BYTES", 1500)
     features = read_table(tables[1].sparkSession, IMAGE_FEATURES, str(stored / layout))
     wanted = tables[1].select("image_id").where("image_id <> 'i1'")
-    found = project_stored(features, collect_few(wanted), bundle)
+    found = project_stored(features, collect_ids(wanted), bundle)
     by_spark = project_features(tables[1].where("image_id <> 'i1'") if few else tables[1], bundle)
     gathered = _gathered(found, bundle)
     assert gathered == _about(_gathered(by_spark, bundle))
     assert len(gathered) == (8 if few else 9)
     if layout == "by_family":
         assert found.select(f.spark_partition_id().alias("n")).distinct().count() > 2
-        apart = {row["image_id"] for row in found.where("place IS NOT NULL").collect()}
+        apart = {row["image_id"] for row in found.where("family_index IS NOT NULL").collect()}
         assert "half" in apart
         assert apart <= {"broken", "wild", "half"}  # the last split's
 
@@ -222,7 +222,8 @@ def test_projected_images_are_not_broadcast(
     images = features.selectExpr("image_id", "sha256", "'ok' AS status").distinct()
     inputs = scoring_inputs(posts, images, social, bundle).where("post_id IS NOT NULL")
     kept = read_table(features.sparkSession, IMAGE_FEATURES, str(stored / "by_family"))
-    found = score_posts(inputs, project_stored(kept, collect_few(posts), bundle), bundle, "r1")
+    projected = gather_projections(project_stored(kept, collect_ids(posts), bundle), bundle)
+    found = score_posts(inputs, projected, bundle, "r1")
     plan = found._jdf.queryExecution().executedPlan().toString()
     assert "SortMergeJoin [image_id" in plan
     assert _rows(found) == _about(_rows(scores))
@@ -235,10 +236,10 @@ def _rows(scores: DataFrame) -> dict[str, tuple]:
 
 def _gathered(parts: DataFrame, bundle: Bundle) -> dict[str, tuple]:
     """By image: its parts' sum, or None; status and error."""
-    rows = gather_parts(parts, bundle).collect()
+    rows = gather_projections(parts, bundle).collect()
     k = bundle.reductions["visual"].dim
     with np.errstate(invalid="ignore"):
-        sums = {row["image_id"]: row["visual"] and sum_parts([row["visual"]], k)[0].tolist() for row in rows}
+        sums = {row["image_id"]: row["visual"] and sum_projections([row["visual"]], k)[0].tolist() for row in rows}
     return {row["image_id"]: (sums[row["image_id"]], row["status"], row["error"]) for row in rows}
 
 

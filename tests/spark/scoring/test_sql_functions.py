@@ -20,7 +20,7 @@ from popspark.runtime.errors import BundleError, ConfigError, PathError
 from popspark.scoring.functions import parse_arguments
 from popspark.scoring.register import register
 from popspark.storage.social_values import SOCIAL_NAMES
-from popspark.storage.tables import IMAGES, SOCIAL_FEATURES
+from popspark.storage.tables import IMAGE_BLOBS, SOCIAL_FEATURES
 from tests.made_bundles import FAMILIES, write_ranker, write_vscnn
 from tests.spark.features.test_extraction import image_row, jpeg
 
@@ -46,7 +46,7 @@ def images(spark: SparkSession, bundles: dict[str, Path]) -> DataFrame:
         "intrinsic_beats",
     )
     rows = [image_row(f"i{n}", jpeg(n)) for n in range(4)] + [image_row(name, c) for name, c in BAD.items()]
-    return spark.createDataFrame(rows, IMAGES.schema).repartition(2)
+    return spark.createDataFrame(rows, IMAGE_BLOBS.schema).repartition(2)
 
 
 def query(images: DataFrame, text: str, **tables: DataFrame) -> dict[str, Row]:
@@ -220,7 +220,7 @@ def test_a_bundle_made_for_other_features_is_refused(spark: SparkSession) -> Non
 @pytest.mark.parametrize(
     ("batch", "message"),
     [
-        (pd.Series(["i0"]), "popularity_score takes content (binary), and optionally a struct"),
+        (pd.Series([3]), "popularity_score takes an image (binary, or a uri), and optionally a struct"),
         ((pd.Series([b"x"]), pd.Series([3])), "popularity_score: these are no social values.\n  got: no struct"),
         (
             (pd.Series([b"x"]), pd.DataFrame({"n_tags": [1]})),

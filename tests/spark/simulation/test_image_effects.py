@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from popspark.simulation.image_effects import measure, measure_images
-from popspark.storage.tables import IMAGES
+from popspark.storage.tables import IMAGE_BLOBS
 
 
 def png(image: np.ndarray) -> bytes:
@@ -23,8 +23,8 @@ def flat(red: int, green: int, blue: int) -> np.ndarray:
 
 
 def images(spark, contents: dict[str, bytes], status: str = "ok"):
-    rows = [(name, content, None, len(content), 8, 8, "PNG", status, None) for name, content in contents.items()]
-    return spark.createDataFrame(rows, IMAGES.schema)
+    rows = [(name, None, len(content), 8, 8, "PNG", status, None, content) for name, content in contents.items()]
+    return spark.createDataFrame(rows, IMAGE_BLOBS.schema)
 
 
 @pytest.mark.parametrize(

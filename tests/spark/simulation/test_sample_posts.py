@@ -8,19 +8,19 @@ from popspark.jobs.simulate_posts import Config
 from popspark.runtime.config import load_config
 from popspark.simulation.image_effects import measure_images
 from popspark.simulation.simulation import simulate_posts
-from popspark.storage.tables import IMAGES, POSTS
+from popspark.storage.tables import IMAGE_BLOBS, POSTS
 from popspark.storage.warehouse import read_table
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_the_command_gives_the_shipped_posts_again(spark):
-    config = load_config(Config, ROOT / "conf" / "simulate_posts.yaml", ROOT / "conf" / "env" / "local.yaml")
+    config = load_config(Config)
     rows = [
-        (photo.name, photo.read_bytes(), None, None, None, None, "JPEG", "ok", None)
+        (photo.name, None, None, None, None, "JPEG", "ok", None, photo.read_bytes())
         for photo in sorted((ROOT / "sample" / "photos").iterdir())
     ]
-    images = measure_images(spark.createDataFrame(rows, IMAGES.schema))
+    images = measure_images(spark.createDataFrame(rows, IMAGE_BLOBS.schema))
     again = simulate_posts(spark, config.simulation, images).orderBy("post_id").collect()
     shipped = read_table(spark, POSTS, str(ROOT / "sample" / "posts")).orderBy("post_id").collect()
     assert [row.asDict() for row in again] == [row.asDict() for row in shipped]

@@ -212,7 +212,7 @@ def test_a_sharp_square_on_flat_ground() -> None:
 
 def test_mirrored_photographs_have_the_same_values(shared_data: Path) -> None:
     for path in sorted((shared_data / "photos").glob("*.jpg"))[::100]:
-        picture = aesthetic.working_picture(cv2.imread(str(path))[..., ::-1])
+        picture = aesthetic.working_image(cv2.imread(str(path))[..., ::-1])
         mirrored = _values(np.ascontiguousarray(picture[:, ::-1]))
         assert mirrored == pytest.approx(_values(picture), rel=1e-6, abs=1e-6)
 
@@ -222,4 +222,4 @@ def test_mirrored_photographs_have_the_same_values(shared_data: Path) -> None:
     [((1, 1), (256, 256)), ((30, 60), (128, 256)), ((3000, 4000), (192, 256)), ((10_000, 1), (256, 1))],
 )
 def test_the_long_side_is_fixed(shape: tuple[int, int], working: tuple[int, int]) -> None:
-    assert aesthetic.working_picture(_flat(0, (*shape, 3))).shape == (*working, 3)
+    assert aesthetic.working_image(_flat(0, (*shape, 3))).shape == (*working, 3)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from popspark.features.extractor import Extractor
+from popspark.features.extractor import Extractor, map_ahead
 from popspark.features.family import Batched, Image
 from popspark.features.plan import PlannedFamily, plan_features
 from popspark.features.registry import get_family
 from popspark.features.settings import FeatureSettings
 from popspark.images import decode as codecs
 from popspark.images.limits import Limits
+from popspark.images.references import Reference
 from popspark.runtime.config import validate_section
 from popspark.runtime.errors import ConfigError, WeightsError
 from tests.encoded import encode
@@ -22,6 +23,10 @@ from tests.encoded import encode
 
 def picture(value: int) -> bytes:
     return encode(np.full((4, 6, 3), value, np.uint8), "PNG")
+
+
+def given(contents: Iterable[bytes | None]) -> Iterator[Reference]:
+    return (Reference(None, content=content) for content in contents)
 
 
 def mean(pictures: Sequence[Image]) -> np.ndarray:
@@ -50,7 +55,7 @@ class Deep:
 def test_one_row_per_content_in_order(n_images: int, n_threads: int) -> None:
     deep = Deep()
     extractor = Extractor({"mean": mean, "deep": deep}, batch_size=4, n_threads=n_threads)
-    rows = list(extractor.extract(picture(i) for i in range(n_images)))
+    rows = list(extractor.extract(given(picture(i) for i in range(n_images))))
     assert [float(row.values["mean"][0]) for row in rows] == list(range(n_images))
     assert [float(row.values["deep"][0]) for row in rows] == [2 * i for i in range(n_images)]
     assert {row.status for row in rows} <= {"ok"}
@@ -79,18 +84,35 @@ def test_decoding_runs_ahead_no_further_than_two_batches() -> None:
             yield picture(i)
 
     extractor = Extractor({"deep": Deep()}, batch_size=4, decode=decode)
-    for n_out, _ in enumerate(extractor.extract(contents()), 1):
+    for n_out, _ in enumerate(extractor.extract(given(contents())), 1):
         batch_end = -(-n_out // 4) * 4
         assert asked <= batch_end + 2 * 4
         assert n_decoded <= asked
     assert asked == n_decoded == 60
 
 
+@pytest.mark.parametrize(("weights", "n_ahead"), [([1] * 30, 8), ([30] * 30, 3), ([200] * 30, 1)])
+def test_large_items_are_computed_fewer_ahead_but_never_none(weights: list[int], n_ahead: int) -> None:
+    """By what they weigh, 100 in all, and by their number, 8."""
+    asked: list[int] = []
+
+    def items() -> Iterator[int]:
+        for weight in weights:
+            asked.append(weight)
+            yield weight
+
+    found = map_ahead(items(), lambda weight: weight, 2, 8, weigh=lambda weight: weight, max_weight=100)
+    for n_out, weight in enumerate(found, 1):
+        assert weight == weights[n_out - 1]
+        assert len(asked) <= n_out + n_ahead
+    assert asked == weights
+
+
 def test_missing_and_refused_contents_are_rows_and_leave_the_batch() -> None:
     deep = Deep()
     contents = [None, b"", b"no image", picture(7), picture(8)[:-30]]
     extractor = Extractor({"mean": mean, "deep": deep}, batch_size=8, limits=Limits(max_bytes=10_000))
-    rows = list(extractor.extract(contents))
+    rows = list(extractor.extract(given(contents)))
     assert [row.status for row in rows] == ["missing", "empty", "not_an_image", "ok", "corrupt"]
     assert [row.error for row in rows[:4]] == [
         "the image was not found",
@@ -104,13 +126,13 @@ def test_missing_and_refused_contents_are_rows_and_leave_the_batch() -> None:
 
 def test_a_whole_batch_of_refusals_never_reaches_the_network() -> None:
     deep = Deep()
-    rows = list(Extractor({"deep": deep}, batch_size=2).extract([None, b"", picture(1)]))
+    rows = list(Extractor({"deep": deep}, batch_size=2).extract(given([None, b"", picture(1)])))
     assert [row.status for row in rows] == ["missing", "empty", "ok"]
     assert deep.batches == [1]
 
 
 def test_limits_reach_the_decoder() -> None:
-    (row,) = Extractor({"mean": mean}, 1, Limits(max_pixels=23)).extract([picture(0)])
+    (row,) = Extractor({"mean": mean}, 1, Limits(max_pixels=23)).extract(given([picture(0)]))
     assert (row.status, row.error) == (
         "too_many_pixels",
         "6 x 4 pixels; the limit is 23 in all",
@@ -130,7 +152,7 @@ def test_a_family_that_fails_costs_only_its_own_values() -> None:
             return super().prepare(image)
 
     extractor = Extractor({"picky": picky, "mean": mean, "deep": PickyDeep()}, batch_size=4)
-    rows = list(extractor.extract([picture(2), picture(3), picture(4)]))
+    rows = list(extractor.extract(given([picture(2), picture(3), picture(4)])))
     assert [(row.status, row.error) for row in rows] == [
         ("ok", None),
         ("failed", "picky: ValueError: not a three"),
@@ -147,7 +169,7 @@ def test_a_network_that_fails_ends_the_task() -> None:
             raise RuntimeError("device lost")
 
     with pytest.raises(RuntimeError, match=r"^device lost$"):
-        list(Extractor({"deep": Broken()}, 2).extract([picture(1)]))
+        list(Extractor({"deep": Broken()}, 2).extract(given([picture(1)])))
 
 
 def test_values_that_are_not_finite_are_refused() -> None:
@@ -158,8 +180,8 @@ def test_values_that_are_not_finite_are_refused() -> None:
         def forward(self, prepared: Sequence[Image]) -> np.ndarray:
             return np.array([[np.nan if p.max() else 0.0] for p in prepared], np.float32)
 
-    rows = list(Extractor({"mean": mean, "wild": wild}, 2).extract([picture(1)]))
-    rows += Extractor({"mean": mean, "wild": WildDeep()}, 2).extract([picture(1), picture(0)])
+    rows = list(Extractor({"mean": mean, "wild": wild}, 2).extract(given([picture(1)])))
+    rows += Extractor({"mean": mean, "wild": WildDeep()}, 2).extract(given([picture(1), picture(0)]))
     assert [(row.status, row.error) for row in rows] == [
         ("failed", "wild: 2 values are not finite"),
         ("failed", "wild: 1 values are not finite"),

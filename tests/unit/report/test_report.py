@@ -19,7 +19,7 @@ from popspark.runtime.stages import Stages
 
 RELEASED = Path(__file__).resolve().parents[3] / "models" / "demo-vscnn" / "manifest.json"
 
-POST = {"post_id": "p1", "title": "<b>bold</b>", "picture": "data:,", "score": 1.234, "percentile": 91.6}
+POST = {"post_id": "p1", "title": "<b>bold</b>", "thumbnail": "data:,", "score": 1.234, "percentile": 91.6}
 VALUES = {
     "title": "Scores",
     "manifest": {"name": "m<1>", "version": "1", "kind": "vcnn", "is_simulated": False},

@@ -1,4 +1,4 @@
-"""The small columns of pair_examples, in memory: some 300 bytes a pair. The photographs come through the feed."""
+"""The small columns of pair_examples, in memory: some 300 bytes a pair. The images come through the feed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.dataset as ds
 
-from popspark.training.cnn import SPLITS, count_splits
+from popspark.storage.examples import SPLITS
+from popspark.training.examples import count_splits
 from popspark.training.ranker.settings import Targets
 
 COLUMNS = ("post_id_l", "post_id_r", "user_id", "margin", "probability", "rule", "sha256_l", "sha256_r")
@@ -26,8 +27,11 @@ def pair_targets(margins: Values, probabilities: Values, targets: Targets) -> np
 
 
 @dataclass(frozen=True)
-class PairSplit:
-    """columns: by name, (N,). left, right: (N,), places of the photographs in `PairTable.photographs`."""
+class SplitPairs:
+    """The pairs of one split.
+
+    columns: by name, (N,). left, right: (N,), indices of their images in `PairTable.images`.
+    """
 
     columns: dict[str, Values]
     left: npt.NDArray[np.int64]
@@ -37,12 +41,12 @@ class PairSplit:
         return len(self.left)
 
     @property
-    def photographs(self) -> npt.NDArray[np.int64]:
-        """The places of all that stand in a pair, each once."""
+    def images(self) -> npt.NDArray[np.int64]:
+        """The indices of all images that stand in a pair, each once."""
         return np.unique(np.concatenate([self.left, self.right]))
 
     def logits(self, scores: Values) -> Values:
-        """(N,): score of l minus score of r. scores: (number of photographs,)."""
+        """(N,): score of l minus score of r. scores: (number of images,)."""
         return scores[self.left] - scores[self.right]
 
     def targets(self, targets: Targets) -> npt.NDArray[np.float32]:
@@ -51,10 +55,10 @@ class PairSplit:
 
 @dataclass(frozen=True)
 class PairTable:
-    """photographs: their sha256, sorted. splits: by name."""
+    """The pairs of all splits. images: their sha256, sorted. splits: by name."""
 
-    photographs: npt.NDArray[np.str_]
-    splits: dict[str, PairSplit]
+    images: npt.NDArray[np.str_]
+    splits: dict[str, SplitPairs]
 
 
 def load_pairs(examples: Path) -> PairTable:
@@ -70,9 +74,9 @@ def load_pairs(examples: Path) -> PairTable:
             else table[name].to_numpy()
             for name in names
         }
-    photographs = np.unique(np.concatenate([c[side] for c in columns.values() for side in ("sha256_l", "sha256_r")]))
+    images = np.unique(np.concatenate([c[side] for c in columns.values() for side in ("sha256_l", "sha256_r")]))
     splits = {
-        split: PairSplit(c, np.searchsorted(photographs, c["sha256_l"]), np.searchsorted(photographs, c["sha256_r"]))
+        split: SplitPairs(c, np.searchsorted(images, c["sha256_l"]), np.searchsorted(images, c["sha256_r"]))
         for split, c in columns.items()
     }
-    return PairTable(photographs, splits)
+    return PairTable(images, splits)

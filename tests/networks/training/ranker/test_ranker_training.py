@@ -6,7 +6,6 @@ The test split has users and photographs of its own, so the accuracy is that on 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -24,28 +23,30 @@ from popspark.images.decode import decode, shrink
 from popspark.images.limits import DEFAULT_LIMITS
 from popspark.models.bundle import load_bundle
 from popspark.models.predictor import Predictor
-from popspark.networks.ranker import Ranker
 from popspark.networks.weights import file_sha256
 from popspark.runtime.errors import AccountingError, BundleError, LeakError, PathError, TrainingError
-from popspark.scoring.album import Album, find_photographs, rank_album
-from popspark.training.ranker import ranking
+from popspark.scoring.album import Album, find_images, rank_album
+from popspark.storage.examples import PairExamplesRecord
+from popspark.training.ranker import train
+from popspark.training.ranker.evaluation import evaluate
 from popspark.training.ranker.facts import RankerFacts
 from popspark.training.ranker.page import write_ranker_report
-from popspark.training.ranker.pair_table import PairSplit, load_pairs, pair_targets
-from popspark.training.ranker.ranker_release import release_ranker
-from popspark.training.ranker.ranking import FittedRanker, train_ranker
-from popspark.training.ranker.ranking_evaluation import evaluate
-from popspark.training.ranker.ranking_fit import cross_entropy, fit_ranker, pair_accuracy
+from popspark.training.ranker.pairs import load_pairs
+from popspark.training.ranker.release import release_ranker
 from popspark.training.ranker.settings import RankerFitSettings, RankerSettings
+from popspark.training.ranker.train import FittedRanker, train_ranker
 from tests.made_pairs import PHOTOS, spoil, write_pairs
 
-MAKING = {
-    "is_simulated": True,
-    "decoder": "1",
-    "pairs": {"ok": 330, "missing": 3},
-    "limits": {"train": 500, "valid": 50, "test": 50},
-    "audit": [{"of": "posts", "rule": "one_image", "n_before": 9, "n_removed": 2, "n_after": 7}],
-}
+RECORD = PairExamplesRecord.model_validate(
+    {
+        "is_simulated": True,
+        "decoder": "1",
+        "pairs": {"ok": 330, "missing": 3},
+        "limits": {"train": 500, "valid": 50, "test": 50},
+        "audit": [{"of": "posts", "rule": "one_image", "n_before": 9, "n_removed": 2, "n_after": 7}],
+        "seed": 0,
+    }
+)
 FROZEN = RankerSettings(
     backbone="efficientnet_lite0", is_frozen=True, fit=RankerFitSettings(n_epochs=20, head_learning_rate=1e-3)
 )
@@ -58,7 +59,7 @@ def sharp(tmp_path_factory: pytest.TempPathFactory) -> tuple[FittedRanker, Ranke
     examples = write_pairs(folder / "pair_examples", "sharp beats blurred", n_levels=2, n_pairs=600)
     fitted = train_ranker(examples, folder / "work", FROZEN)
     facts = evaluate(fitted, n_resamples=200)
-    release_ranker(fitted, facts, MAKING, "sharp", "1", folder / "bundle")
+    release_ranker(fitted, facts, RECORD, "sharp", "1", folder / "bundle")
     return fitted, facts, folder
 
 
@@ -105,9 +106,9 @@ def test_the_bundle_s_scores_are_the_fitted_ones(sharp: tuple[FittedRanker, Rank
     features = planned.load("cpu", planned.weights_path)([decode(row["thumbnail_l"]) for row in rows])
     predictor = Predictor(bundle)
     scores = predictor.score(predictor.project("efficientnet_lite0", features), np.empty((4, 0)))
-    expected = fitted.scores[np.searchsorted(fitted.pairs.photographs, [row["sha256_l"] for row in rows])]
+    expected = fitted.scores[np.searchsorted(fitted.pairs.images, [row["sha256_l"] for row in rows])]
     np.testing.assert_allclose(scores, expected, rtol=1e-3, atol=1e-3)
-    of_training = fitted.scores[fitted.pairs.splits["train"].photographs]
+    of_training = fitted.scores[fitted.pairs.splits["train"].images]
     np.testing.assert_allclose(bundle.percentile(np.median(of_training)), 50, atol=1)
 
 
@@ -118,7 +119,7 @@ def test_the_card_and_the_report_say_what_was_learned(sharp: tuple[FittedRanker,
         assert text in card
     assert "test0" not in card + (folder / "bundle" / "manifest.json").read_text(), "users have no place in a release"
     stages = {"ranker fitted": 1.5}
-    write_ranker_report(folder / "page.html", facts, MAKING, "sharp", "1", fitted.settings.model_dump(), stages)
+    write_ranker_report(folder / "page.html", facts, RECORD, "sharp", "1", fitted.settings.model_dump(), stages)
     page = (folder / "page.html").read_text()
     for text in (
         "The counts are simulated",
@@ -151,12 +152,12 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ranked(folder: Path, photographs: Path) -> Album:
     bundle = load_bundle(folder / "bundle")
     planned = plan_bundle(bundle, "cpu", 4, {})
-    return rank_album(find_photographs(str(photographs)), bundle, planned, "cpu", 4, DEFAULT_LIMITS)
+    return rank_album(find_images(str(photographs)), bundle, planned, "cpu", 4, DEFAULT_LIMITS)
 
 
 def test_an_album_in_order(sharp: tuple[FittedRanker, RankerFacts, Path], photographs: Path) -> None:
     album = ranked(sharp[2], photographs)
-    assert [one.place for one in album.ranked] == list(range(1, 9))
+    assert [one.rank for one in album.ranked] == list(range(1, 9))
     assert all("sharp" in one.path.name for one in album.ranked[:4])
     for one, following in zip(album.ranked, album.ranked[1:], strict=False):
         assert one.score >= following.score
@@ -172,7 +173,7 @@ def test_an_album_in_order(sharp: tuple[FittedRanker, RankerFacts, Path], photog
 
 def test_an_album_needs_photographs_and_a_ranker(sharp: tuple[FittedRanker, RankerFacts, Path], tmp_path: Path) -> None:
     with pytest.raises(PathError, match=r"^There are no photographs\."):
-        find_photographs(str(tmp_path))
+        find_images(str(tmp_path))
     bundle = load_bundle(sharp[2] / "bundle")
     bundle.manifest["kind"] = "vscnn"  # type: ignore[index]
     with pytest.raises(BundleError, match=r"^Bundle sharp 1 is no ranker\.\n  got: vscnn"):
@@ -190,7 +191,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[FittedRanker, Path]
     fit = RankerFitSettings(n_epochs=1, batch_size=4, trunk_learning_rate=1e-3)
     settings = RankerSettings(backbone="resnet18", weights="random", device="cpu", fit=fit)
     fitted = train_ranker(examples, folder / "work", settings)
-    release_ranker(fitted, evaluate(fitted, n_resamples=20), MAKING, "whole", "1", folder / "bundle")
+    release_ranker(fitted, evaluate(fitted, n_resamples=20), RECORD, "whole", "1", folder / "bundle")
     return fitted, folder
 
 
@@ -206,7 +207,7 @@ def test_a_trunk_fitted_anew_travels_with_its_bundle(whole: tuple[FittedRanker, 
     features = planned.load("cpu", planned.weights_path)([decode(row["thumbnail_r"]) for row in rows])
     predictor = Predictor(bundle)
     scores = predictor.score(predictor.project("resnet18", features), np.empty((len(rows), 0)))
-    expected = fitted.scores[np.searchsorted(fitted.pairs.photographs, [row["sha256_r"] for row in rows])]
+    expected = fitted.scores[np.searchsorted(fitted.pairs.images, [row["sha256_r"] for row in rows])]
     np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -254,96 +255,6 @@ def test_the_iipa_checkpoint_taken_as_it_is_scores_as_its_own_network_does(tmp_p
         np.testing.assert_allclose(fitted.scores, expected, rtol=1e-3, atol=1e-3)  # all six pictures are the same
 
 
-# The loop
-
-
-class Killed(BaseException):
-    """Stands for a kill of the process."""
-
-
-def made_pairs(generator: np.random.Generator, features: np.ndarray, n: int) -> PairSplit:
-    left, right = generator.integers(0, len(features), (2, n))
-    margins = (features[left] - features[right]) @ [1.0, -2, 0.5]
-    return PairSplit({"margin": margins, "probability": 1 / (1 + np.exp(-margins))}, left, right)
-
-
-def fit_small(checkpoint: Path, settings: RankerFitSettings, kill_at: int | None = None) -> tuple[Ranker, list, float]:
-    generator = np.random.default_rng(3)
-    features = generator.normal(size=(60, 3)).astype(np.float32)
-    pairs = {split: made_pairs(generator, features, n) for split, n in (("train", 90), ("valid", 60))}
-    torch.manual_seed(0)
-    network = Ranker(nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Dropout(0.2)), 8)
-    train, targets = pairs["train"], pairs["train"].targets(settings.targets)
-
-    def batches(seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        order = np.random.default_rng(seed).permutation(len(train))
-        for start in range(0, len(order), settings.batch_size):
-            if kill_at is not None and seed % 100_003 == kill_at and start:
-                raise Killed
-            rows = order[start : start + settings.batch_size]
-            inputs = features[np.concatenate([train.left[rows], train.right[rows]])]
-            yield torch.from_numpy(inputs), torch.from_numpy(targets[rows])
-
-    def score() -> np.ndarray:
-        with torch.inference_mode():
-            scores: np.ndarray = network(torch.from_numpy(features)).numpy()
-        return scores
-
-    curves = fit_ranker(network, batches, score, pairs, settings, checkpoint)
-    return network, curves, pair_accuracy(pairs["valid"], pairs["valid"].logits(score()))
-
-
-SMALL = RankerFitSettings(n_epochs=6, batch_size=16, trunk_learning_rate=0.01, head_learning_rate=0.02)
-
-
-@pytest.mark.parametrize("targets", ["hard", "probability"])
-def test_the_best_epoch_is_kept(targets: Any, tmp_path: Path) -> None:
-    _, curves, accuracy = fit_small(tmp_path / "c.pt", SMALL.model_copy(update={"targets": targets}))
-    assert [line.epoch for line in curves] == list(range(7))
-    assert accuracy == max(line.valid_accuracy for line in curves) > 0.85
-    assert curves[-1].train_loss < curves[1].train_loss
-
-
-def test_a_fit_killed_in_an_epoch_ends_bit_for_bit_the_same(tmp_path: Path) -> None:
-    undisturbed, curves, _ = fit_small(tmp_path / "whole.pt", SMALL)
-    with pytest.raises(Killed):
-        fit_small(tmp_path / "killed.pt", SMALL, kill_at=4)
-    resumed, resumed_curves, _ = fit_small(tmp_path / "killed.pt", SMALL)
-    assert [(c.train_loss, c.valid_loss) for c in resumed_curves] == [(c.train_loss, c.valid_loss) for c in curves]
-    for a, b in zip(resumed.parameters(), undisturbed.parameters(), strict=True):
-        assert torch.equal(a, b)
-
-
-def test_both_rates_fall_and_the_trunk_has_its_own(tmp_path: Path) -> None:
-    fit_small(tmp_path / "c.pt", SMALL.model_copy(update={"n_epochs": 2}))
-    groups = torch.load(tmp_path / "c.pt", weights_only=True)["optimizer"]["param_groups"]
-    assert [group["lr"] for group in groups] == pytest.approx([0.01 * 0.95**2, 0.02 * 0.95**2])
-    assert [group["weight_decay"] for group in groups] == [1e-4, 1e-4]
-
-
-def test_patience_ends_a_fit_that_gets_no_better(tmp_path: Path) -> None:
-    _, curves, _ = fit_small(
-        tmp_path / "c.pt", SMALL.model_copy(update={"n_epochs": 200, "patience": 3, "lr_factor": 1.0})
-    )
-    best = max(range(len(curves)), key=lambda i: (curves[i].valid_accuracy, -curves[i].valid_loss))
-    assert len(curves) - 1 - best == 3
-
-
-def test_a_loss_that_is_not_finite(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"^The ranker's loss or scores are not finite\.\n  where: epoch 1\n"):
-        fit_small(tmp_path / "c.pt", SMALL.model_copy(update={"trunk_learning_rate": 1e30, "n_epochs": 3}))
-    assert not (tmp_path / "c.pt").exists()
-
-
-def test_targets_and_the_loss_in_closed_form() -> None:
-    margins, probabilities = np.array([2.0, -0.1, 0.0]), np.array([0.9, 0.4, 0.5])
-    assert pair_targets(margins, probabilities, "hard").tolist() == [1.0, 0.0, 0.5]
-    np.testing.assert_allclose(pair_targets(margins, probabilities, "probability"), probabilities, rtol=1e-6)
-    p = 1 / (1 + np.exp(-1.5))
-    assert cross_entropy(np.array([1.5]), np.array([0.3])) == pytest.approx(-0.3 * np.log(p) - 0.7 * np.log(1 - p))
-    assert cross_entropy(np.array([5000.0]), np.array([1.0])) == 0.0
-
-
 # What is refused
 
 
@@ -351,10 +262,10 @@ def test_frozen_features_are_computed_once(
     sharp: tuple[FittedRanker, RankerFacts, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fitted, _, folder = sharp
-    monkeypatch.setattr(ranking, "load_features", None)  # would fail if it were called
+    monkeypatch.setattr(train, "load_features", None)  # would fail if it were called
     other = FROZEN.model_copy(update={"fit": RankerFitSettings(n_epochs=1)})
     again = train_ranker(folder / "pair_examples", folder / "work", other)
-    assert again.pairs.photographs.tolist() == fitted.pairs.photographs.tolist()
+    assert again.pairs.images.tolist() == fitted.pairs.images.tolist()
 
 
 def test_a_photograph_of_two_splits_is_a_leak(tmp_path: Path) -> None:
@@ -367,7 +278,7 @@ def test_a_photograph_of_two_splits_is_a_leak(tmp_path: Path) -> None:
 def test_a_pair_of_two_users_is_noticed(tmp_path: Path) -> None:
     write_small(tmp_path, lambda split: split, user_popularity_r=2.0)
     pairs = load_pairs(tmp_path)
-    scores = np.arange(len(pairs.photographs), dtype=np.float32)
+    scores = np.arange(len(pairs.images), dtype=np.float32)
     fitted = FittedRanker(FROZEN, None, None, None, [], pairs, scores)  # type: ignore[arg-type]
     with pytest.raises(AccountingError, match=r"so they are not of one user"):
         evaluate(fitted)
@@ -395,5 +306,5 @@ def test_a_split_without_pairs(tmp_path: Path) -> None:
 def test_a_ranker_s_bundle_written_again_is_the_same(sharp: tuple[FittedRanker, RankerFacts, Path]) -> None:
     fitted, facts, folder = sharp
     before = (folder / "bundle" / "manifest.json").read_bytes()
-    release_ranker(fitted, facts, MAKING, "sharp", "1", folder / "again")
+    release_ranker(fitted, facts, RECORD, "sharp", "1", folder / "again")
     assert (folder / "again" / "manifest.json").read_bytes() == before

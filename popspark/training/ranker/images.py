@@ -1,4 +1,4 @@
-"""The photographs of pairs as they come through the feed: decoded ahead on threads, a bounded number of them held."""
+"""The images of pairs as they come through the feed: decoded ahead on threads, a bounded number of them held."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from popspark.features.extractor import map_ahead
 from popspark.images.decode import decode
 from popspark.networks.backbones import Backbone, crop_at
 from popspark.training.feed import read_row_groups
-from popspark.training.ranker.pair_table import pair_targets
+from popspark.training.ranker.pairs import pair_targets
 from popspark.training.ranker.settings import Targets
 
 Image = npt.NDArray[np.uint8]
@@ -32,8 +32,8 @@ def read_crops(
     def rows() -> Iterator[tuple[bytes, bytes, npt.NDArray[np.float64], np.float32]]:
         for group in read_row_groups(folder, ("thumbnail_l", "thumbnail_r", "margin", "probability"), epoch):
             wanted = pair_targets(group["margin"], group["probability"], targets)
-            places = generator.random((len(wanted), 2, 2))
-            yield from zip(group["thumbnail_l"], group["thumbnail_r"], places, wanted, strict=True)
+            corners = generator.random((len(wanted), 2, 2))
+            yield from zip(group["thumbnail_l"], group["thumbnail_r"], corners, wanted, strict=True)
 
     def cut(row: tuple[bytes, bytes, npt.NDArray[np.float64], np.float32]) -> tuple[Image, Image, np.float32]:
         left, right, (at_left, at_right), target = row
@@ -45,18 +45,18 @@ def read_crops(
         yield [*left, *right], np.array(wanted, np.float32)
 
 
-def measure_photographs(
+def measure_images(
     folders: Sequence[Path],
-    photographs: npt.NDArray[np.str_],
+    images: npt.NDArray[np.str_],
     prepare: Callable[[Image], Image],
     forward: Callable[[Sequence[Image]], Floats],
     values: Floats,
     batch_size: int,
     n_threads: int,
 ) -> None:
-    """Fills the rows of `values` (number of photographs, dim) that are NaN yet and stand in a pair; each once.
+    """Fills the rows of `values` (number of images, dim) that are NaN yet and stand in a pair; each once.
 
-    photographs: their sha256, sorted. prepare: on a thread. forward: B prepared ones to (B, dim).
+    images: their sha256, sorted. prepare: on a thread. forward: B prepared ones to (B, dim).
     """
     waiting = np.isnan(values[:, 0])
 
@@ -65,16 +65,16 @@ def measure_photographs(
         groups = (group for folder in folders for group in read_row_groups(folder, columns, epoch=0))
         for group in groups:
             for side in "lr":
-                places = np.searchsorted(photographs, group[f"sha256_{side}"].astype(str))
-                for place, thumbnail in zip(places, group[f"thumbnail_{side}"], strict=True):
-                    if waiting[place]:
-                        waiting[place] = False
-                        yield int(place), thumbnail
+                rows = np.searchsorted(images, group[f"sha256_{side}"].astype(str))
+                for row, thumbnail in zip(rows, group[f"thumbnail_{side}"], strict=True):
+                    if waiting[row]:
+                        waiting[row] = False
+                        yield int(row), thumbnail
 
-    def ready(row: tuple[int, bytes]) -> tuple[int, Image]:
-        return row[0], prepare(decode(row[1]))
+    def ready(found: tuple[int, bytes]) -> tuple[int, Image]:
+        return found[0], prepare(decode(found[1]))
 
-    rows = map_ahead(wanted(), ready, n_threads, depth=2 * batch_size)
-    while batch := list(islice(rows, batch_size)):
-        places, crops = zip(*batch, strict=True)
-        values[list(places)] = forward(crops)
+    prepared = map_ahead(wanted(), ready, n_threads, depth=2 * batch_size)
+    while batch := list(islice(prepared, batch_size)):
+        rows, crops = zip(*batch, strict=True)
+        values[list(rows)] = forward(crops)

@@ -1,20 +1,25 @@
-"""JSON text in pieces to its values, also where it is cut, malformed, or a table by columns."""
+"""JSON text in chunks to its values, also where it is cut, malformed, or a table by columns; plain Python."""
 
 from __future__ import annotations
 
 import json
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from itertools import chain, groupby
 
-from popspark.ingest.readers.text_chunks import CHUNK_BYTES, MAX_RECORD_CHARS, TextChunks
+MAX_RECORD_CHARS = 256 * 1024 * 1024
+"""A record longer than this is cut: it is a file without separators, not a post."""
+RESYNC_CHARS = 4 * 1024 * 1024
+HEAD_CHARS = 4096
 
 _GAP = re.compile(r"[\s,]*")
 _NEXT_ELEMENT = re.compile(r"\}\s*,\s*(?=\{\s*\")")
 _DECODER = json.JSONDecoder()
-RESYNC_CHARS = 4 * CHUNK_BYTES
 
 
-def iter_json(source: TextChunks) -> Iterator[tuple[int, str, str | None]]:
+def iter_json(chunks: Iterator[str]) -> Iterator[tuple[int, str, str | None]]:
     """(line, text, fault) of JSON values one after another, or of the elements of the arrays at the top.
 
     A value that is no JSON ends where the next one visibly begins: before a line that starts with a brace or, in an
@@ -51,12 +56,12 @@ def iter_json(source: TextChunks) -> Iterator[tuple[int, str, str | None]]:
         else:
             # Decoded again only once it has doubled: a large value costs a few tries, not one a chunk.
             wanted = 2 * (len(held) - pos)
-            chunk = source.chunk()
+            chunk = next(chunks, "")
             held, pos, is_over = held[pos:] + chunk, 0, not chunk
 
 
 def _end_of_garbage(held: str, pos: int, in_array: bool, is_over: bool) -> int:
-    """Where a value that cannot be decoded ends; 0 while more may complete it."""
+    """The end of a value that cannot be decoded; 0 while more text may complete it."""
     line_start = held.find("\n{", pos + 1)
     if line_start >= 0:
         return line_start
@@ -71,17 +76,37 @@ _COLUMN_END = re.compile(r"\s*\}")
 _CELL_KEY = re.compile(r'[\s,]*"(\d+)"\s*:\s*')
 
 
-def iter_json_rows(source: TextChunks) -> Iterator[tuple[int, str, str | None]]:
-    """(place from 1, text, fault) of the rows of a JSON table.
+def iter_json_rows(chunks: Iterator[str]) -> Iterator[tuple[int, str, str | None]]:
+    """(row, text, fault) of the objects of a JSON table in the order of their rows, which count from 1.
 
-    An array of objects gives each object. A table by columns, `{"Uid": {"0": "a", "1": "b"}, "Pid": {...}}`, gives one
-    record per cell, `{"uid": "a"}` at place 1, with its name in lower case; to put them together takes the whole
-    table, which is Spark's task.
+    A table is an array of objects, or stands by columns: `{"Uid": {"0": "a", "1": "b"}, "Pid": {...}}` has the rows
+    `{"Uid": "a", "Pid": ...}` and so on. Row 0 is a fault that belongs to no row.
     """
-    if not _COLUMNS.match(source.peek()):
-        for place, (_, text, fault) in enumerate(iter_json(source), start=1):
-            yield place, text, fault
-        return
+    head = ""
+    while len(head) < HEAD_CHARS and (chunk := next(chunks, "")):
+        head += chunk
+    chunks = chain([head], chunks) if head else chunks
+    if _COLUMNS.match(head):
+        yield from _iter_rows_of_columns(chunks)
+    else:
+        for row, (_, text, fault) in enumerate(iter_json(chunks), start=1):
+            yield row, text, fault
+
+
+def _iter_rows_of_columns(chunks: Iterator[str]) -> Iterator[tuple[int, str, str | None]]:
+    """`iter_json_rows` of a table by columns, whose cells wait in a temporary database on disk, not in memory."""
+    with closing(sqlite3.connect("")) as database:
+        database.execute("CREATE TABLE cells (row INTEGER, text BLOB, fault TEXT)")
+        cells = ((row, text.encode("utf-8", "surrogateescape"), fault) for row, text, fault in _iter_cells(chunks))
+        database.executemany("INSERT INTO cells VALUES (?, ?, ?)", cells)
+        found = database.execute("SELECT row, text, fault FROM cells ORDER BY fault IS NOT NULL, row, rowid")
+        for (row, fault), group in groupby(found, key=lambda cell: (cell[0], cell[2])):
+            text = b", ".join(cell[1] for cell in group).decode("utf-8", "surrogateescape")
+            yield row, text if fault else f"{{{text}}}", fault
+
+
+def _iter_cells(chunks: Iterator[str]) -> Iterator[tuple[int, str, str | None]]:
+    """(row, text, fault) of the cells of a table by columns; text is the name and value, `"Uid": "a"`."""
     held, pos, column = "", 0, ""
     while True:
         cell = _CELL_KEY.match(held, pos) if column else None
@@ -95,14 +120,14 @@ def iter_json_rows(source: TextChunks) -> Iterator[tuple[int, str, str | None]]:
             if end == len(held):  # a number may go on in the next chunk
                 end = 0
         if cell and end:
-            yield int(cell[1]) + 1, f"{{{column.lower()}: {held[cell.end() : end]}}}", None
+            yield int(cell[1]) + 1, f"{column}: {held[cell.end() : end]}", None
             pos = end
         elif start:
             column, pos = start[1], start.end()
         elif column and (closed := _COLUMN_END.match(held, pos)):
             column, pos = "", closed.end()
         else:
-            chunk = source.chunk()
+            chunk = next(chunks, "")
             if not chunk:
                 if held[pos:].strip() != "}":
                     yield 0, held[pos:], "truncated_json"

@@ -1,48 +1,43 @@
-"""CSV text in pieces to its rows, also where quotes stand as they should not."""
+"""CSV lines to rows, also where quotes stand as they should not; plain Python."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
-
-from popspark.ingest.readers.text_chunks import TextChunks
+from collections.abc import Iterable, Iterator
 
 
-def iter_csv(source: TextChunks, delimiter: str) -> Iterator[tuple[int, str, str | None]]:
+def iter_csv(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, str, str | None]]:
     """(line, text, fault) of each row below the header; text is a JSON object {"row": the text, "values": {...}}.
 
     A quoted field may hold newlines. A row whose number of fields is not the header's is a fault, and so is one
     over several lines whose quotes do not close: only its first line is the fault, reading goes on with the next.
     """
-    lines = _Lines(source)
-    header = next(csv.reader(lines, delimiter=delimiter), None)
+    source = _Lines(lines)
+    header = next(csv.reader(source, delimiter=delimiter), None)
     if header is None:
         return
     while True:
-        first = lines.number + 1
-        lines.taken.clear()
+        first = source.number + 1
+        source.taken.clear()
         try:
-            row = next(csv.reader(lines, delimiter=delimiter), None)
+            row = next(csv.reader(source, delimiter=delimiter), None)
         except csv.Error:
             row = []
-        if row is None and not lines.taken:
+        if row is None and not source.taken:
             return
-        if row is not None and len(row) == len(header) and not _is_open(lines.taken, delimiter):
+        if row is not None and len(row) == len(header) and not _is_open(source.taken, delimiter):
+            text = "".join(source.taken).rstrip("\r\n")
             values = dict(zip(header, row, strict=True))
-            yield (
-                first,
-                json.dumps({"row": "".join(lines.taken).rstrip("\r\n"), "values": values}, ensure_ascii=False),
-                None,
-            )
+            yield first, json.dumps({"row": text, "values": values}, ensure_ascii=False), None
             continue
-        bad = lines.keep_first()
+        bad = source.keep_first()
         if bad.strip():
             yield first, bad.rstrip("\r\n"), "wrong_field_count"
 
 
 def _is_open(taken: list[str], delimiter: str) -> bool:
-    """Whether the quotes of a row over several lines do not close as they must: then the row is none."""
+    """Whether the quotes of a row over several lines do not close as they must: then it is no row."""
     if len(taken) == 1:
         return False  # a stray quote within one line is only text
     try:
@@ -53,10 +48,10 @@ def _is_open(taken: list[str], delimiter: str) -> bool:
 
 
 class _Lines:
-    """Lines that can be put back."""
+    """Lines, each with its newline, that can be put back."""
 
-    def __init__(self, source: TextChunks) -> None:
-        self._fresh = (line + "\n" for line in source.separated("\n"))
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._fresh = (line + "\n" for line in lines)
         self._again: list[str] = []
         self.taken: list[str] = []
         self.number = 0

@@ -1,14 +1,9 @@
-"""The fitting loop of the ranker (Ding, Ma and Wang 2019, section 4): cross entropy on the difference of two scores.
-
-As in `fitting`, an epoch follows from the seed and its number alone, and a fit that was killed goes on from its last
-whole epoch.
-"""
+"""The fit of the ranker (Ding, Ma and Wang 2019, section 4): cross entropy on the difference of two scores."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +12,12 @@ import numpy.typing as npt
 import torch
 from torch import nn
 from torch.amp.grad_scaler import GradScaler
-from tqdm import tqdm
 
 from popspark.evaluation.metrics import pair_hits
 from popspark.networks.ranker import Ranker, pair_logits
 from popspark.runtime.errors import TrainingError
-from popspark.training.fitting import copy_parameters, save_checkpoint
-from popspark.training.ranker.pair_table import PairSplit
+from popspark.training.fitting import Learner, fit
+from popspark.training.ranker.pairs import SplitPairs
 from popspark.training.ranker.settings import RankerFitSettings
 
 TrainBatches = Callable[[int], Iterator[tuple[torch.Tensor, torch.Tensor]]]
@@ -31,7 +25,7 @@ TrainBatches = Callable[[int], Iterator[tuple[torch.Tensor, torch.Tensor]]]
 
 
 @dataclass(frozen=True)
-class RankEpoch:
+class RankerEpoch:
     """One line of the curves; epoch 0 is the start, before any training. Losses are mean cross entropies."""
 
     epoch: int
@@ -47,7 +41,7 @@ def cross_entropy(logits: npt.NDArray[Any], targets: npt.NDArray[Any]) -> float:
     return float(np.mean(np.logaddexp(0, logits) - targets * logits))
 
 
-def pair_accuracy(pairs: PairSplit, logits: npt.NDArray[Any]) -> float:
+def pair_accuracy(pairs: SplitPairs, logits: npt.NDArray[Any]) -> float:
     """The share of pairs ranked as they were; those of equal popularity left out, no preference counts half."""
     decided = pairs.columns["margin"] != 0
     return float(pair_hits(pairs.columns["margin"][decided], logits[decided]).mean())
@@ -60,11 +54,6 @@ def make_optimizer(network: Ranker, settings: RankerFitSettings) -> torch.optim.
         {"params": list(network.head.parameters()), "lr": settings.head_learning_rate},
     ]
     return torch.optim.Adam([group for group in groups if group["params"]], weight_decay=settings.weight_decay)
-
-
-def _best(curves: Sequence[RankEpoch]) -> int:
-    """The place of the highest validation accuracy, of several the one with the smallest loss."""
-    return max(range(len(curves)), key=lambda i: (curves[i].valid_accuracy, -curves[i].valid_loss, -i))
 
 
 def train_epoch(
@@ -91,23 +80,24 @@ def fit_ranker(
     network: Ranker,
     train_batches: TrainBatches,
     score_valid: Callable[[], npt.NDArray[Any]],
-    pairs: dict[str, PairSplit],
+    pairs: dict[str, SplitPairs],
     settings: RankerFitSettings,
     checkpoint: Path,
-) -> list[RankEpoch]:
+) -> list[RankerEpoch]:
     """Fits the network and leaves it with the parameters of the epoch that ranks most validation pairs right.
 
-    score_valid: the scores (number of photographs,) of the validation split's photographs by the network as it is.
-    checkpoint: written after each epoch, and resumed from where it exists. Raises `TrainingError` for a loss or a
-    score that is not finite.
+    score_valid: the scores (number of images,) of the validation split's images by the network as it is.
+    checkpoint: as of `popspark.training.fitting.fit`. Raises `TrainingError` for a loss or a score that is not finite.
     """
     device = network.head.weight.device
-    valid, n_train = pairs["valid"], len(pairs["train"])
+    valid = pairs["valid"]
     optimizer = make_optimizer(network, settings)
-    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, settings.lr_factor)
     scaler = GradScaler(device.type, enabled=device.type == "cuda")
 
-    def measure(epoch: int, loss: float | None, speed: float | None) -> RankEpoch:
+    def train(seed: int, progress: Any) -> float:
+        return train_epoch(network, optimizer, scaler, train_batches(seed), progress)
+
+    def validate(epoch: int, loss: float | None, pairs_per_second: float | None) -> RankerEpoch:
         network.eval()
         logits = valid.logits(score_valid())
         if (loss is not None and not np.isfinite(loss)) or not np.isfinite(logits).all():
@@ -118,34 +108,18 @@ def fit_ranker(
                 fix="lower the learning rates",
             )
         targets = valid.targets(settings.targets)
-        return RankEpoch(epoch, loss, cross_entropy(logits, targets), pair_accuracy(valid, logits), speed)
+        return RankerEpoch(epoch, loss, cross_entropy(logits, targets), pair_accuracy(valid, logits), pairs_per_second)
 
-    if checkpoint.is_file():
-        saved = torch.load(checkpoint, map_location=device, weights_only=True)
-        for part, name in ((network, "network"), (optimizer, "optimizer"), (schedule, "schedule"), (scaler, "scaler")):
-            part.load_state_dict(saved[name])
-        best, curves = saved["best"], [RankEpoch(**line) for line in saved["curves"]]
-    else:
-        best, curves = copy_parameters(network), [measure(0, None, None)]
-    for epoch in range(len(curves), settings.n_epochs + 1):
-        if settings.patience is not None and len(curves) - 1 - _best(curves) >= settings.patience:
-            break
-        seed = settings.seed * 100_003 + epoch
-        torch.manual_seed(seed)  # for networks that draw, as in dropout
-        start = time.perf_counter()
-        with tqdm(
-            total=n_train, desc=f"ranker epoch {epoch}/{settings.n_epochs}", unit="pair", leave=False, disable=None
-        ) as bar:
-            loss = train_epoch(network, optimizer, scaler, train_batches(seed), bar)
-        seconds = time.perf_counter() - start
-        schedule.step()
-        curves.append(measure(epoch, loss, n_train / seconds))
-        if _best(curves) == len(curves) - 1:
-            best = copy_parameters(network)
-        state: dict[str, Any] = {"best": best, "curves": [asdict(line) for line in curves]}
-        state |= {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
-        state |= {"schedule": schedule.state_dict(), "scaler": scaler.state_dict()}
-        save_checkpoint(checkpoint, state)
-    network.load_state_dict(best)
-    network.eval()
-    return curves
+    learner = Learner(
+        network=network,
+        optimizer=optimizer,
+        schedule=torch.optim.lr_scheduler.ExponentialLR(optimizer, settings.lr_factor),
+        train=train,
+        validate=validate,
+        errors=lambda line: (-line.valid_accuracy, line.valid_loss),
+        line=RankerEpoch,
+        n_rows=len(pairs["train"]),
+        is_start_measured=True,
+        scaler=scaler,
+    )
+    return fit(learner, settings, checkpoint, "ranker")

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from popspark.ingest.readers import json_records, streams
-from popspark.ingest.readers.streams import Layout, iter_records
+from popspark.ingest.readers import json as json_reader
+from popspark.ingest.readers import records
+from popspark.ingest.readers.records import Layout, iter_records
 
-JSON, ROWS, LINES, CSV = Layout("json"), Layout("json_rows"), Layout("separated"), Layout("csv")
+JSON, ROWS, LINES, CSV = Layout("json"), Layout("json_rows"), Layout("lines"), Layout("csv")
 
 
 def read(path: Path, layout: Layout) -> list[tuple[int, str, str | None]]:
@@ -28,8 +29,8 @@ def write(path: Path, content: str | bytes) -> Path:
 @pytest.fixture(params=[7, 1 << 20])
 def _chunk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks that cut every record, and chunks that hold every file."""
-    monkeypatch.setattr(streams, "CHUNK_BYTES", request.param)
-    monkeypatch.setattr(json_records, "RESYNC_CHARS", max(request.param, 64))
+    monkeypatch.setattr(records, "CHUNK_BYTES", request.param)
+    monkeypatch.setattr(json_reader, "RESYNC_CHARS", max(request.param, 64))
 
 
 pytestmark = pytest.mark.usefixtures("_chunk")
@@ -84,17 +85,25 @@ def test_a_truncated_array_loses_nothing(tmp_path: Path) -> None:
         assert len(kept.replace(" ", "")) >= len(whole[1:cut].replace(" ", "")) - 2 * len(found)  # commas between
 
 
-def test_a_table_by_columns_gives_its_cells(tmp_path: Path) -> None:
-    table = {"Uid": {"0": "a", "1": "b}, {"}, "ispro": {"0": 1, "1": 0}}
-    found = read(write(tmp_path / "a.json", json.dumps(table)), ROWS)
-    assert [(place, json.loads(raw), fault) for place, raw, fault in found] == [
-        (1, {"uid": "a"}, None),
-        (2, {"uid": "b}, {"}, None),
-        (1, {"ispro": 1}, None),
-        (2, {"ispro": 0}, None),
+def test_a_table_by_columns_gives_its_rows(tmp_path: Path) -> None:
+    table = {"Uid": {"1": "b}, {", "0": "é"}, "ispro": {"0": 1, "1": [0, 2], "11": None}}
+    path = write(tmp_path / "a.json", json.dumps(table, indent=1, ensure_ascii=False))
+    found = read(path, ROWS)
+    assert [(row, json.loads(raw), fault) for row, raw, fault in found] == [
+        (1, {"Uid": "é", "ispro": 1}, None),
+        (2, {"Uid": "b}, {", "ispro": [0, 2]}, None),
+        (12, {"ispro": None}, None),
     ]
-    cut = json.dumps(table)[:-12]
-    assert read(write(tmp_path / "a.json", cut), ROWS)[-1][2] == "truncated_json"
+    *rows, last = read(write(path, json.dumps(table)[:-12]), ROWS)
+    assert [row for row, _, _ in rows] == [1, 2]
+    assert (last[0], last[2]) == (0, "truncated_json")
+
+
+def test_bytes_of_a_table_by_columns_are_kept(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.json", b'{"Uid": {"0": "caf\xe9"}}')
+    ((_, row, raw, encoded, fault),) = iter_records(str(path), ROWS)
+    assert (row, raw, fault) == (1, '{"Uid": "caf\ufffd"}', None)
+    assert base64.b64decode(str(encoded)) == b'{"Uid": "caf\xe9"}'
 
 
 def test_csv_rows(tmp_path: Path) -> None:

@@ -19,27 +19,30 @@ from joblib import Parallel, delayed, parallel_config
 from popspark import __version__
 from popspark.runtime.errors import TrainingError
 from popspark.study.cells import Cell, key_of
+from popspark.study.facts import FitResult
 from popspark.study.feature_sets import FeatureSet, feature_sets
 from popspark.study.fits import BASELINES, KEYS, FitTask, run_fit
 from popspark.study.settings import StudySettings
-from popspark.training.cnn import count_splits, write_reduced
-from popspark.training.reduction import fit_moments, reduce_moments
+from popspark.training.examples import count_splits
+from popspark.training.reduction import fit_moments, reduce_moments, write_reduced
 from popspark.training.settings import Initialisation
 
 Tell = Callable[[str], None]
+RESULTS = 2
+"""The form of result.json: results of another form are not taken from the work folder."""
 
 
 @dataclass(frozen=True)
 class StudyResults:
     """main: results of all models on the main data, variants: those of the comparison; others: by cell name.
 
-    choice: initialisation and scale_first of every other fit. sets: by name.
+    chosen: the best variant, whose initialisation and scaling every other fit has. sets: by name.
     """
 
-    main: list[dict[str, Any]]
-    variants: list[dict[str, Any]]
-    others: dict[str, list[dict[str, Any]]]
-    choice: dict[str, Any]
+    main: list[FitResult]
+    variants: list[FitResult]
+    others: dict[str, list[FitResult]]
+    chosen: FitResult
     sets: dict[str, FeatureSet]
 
 
@@ -52,15 +55,15 @@ def reduce_cell(cell: Cell, sets: Mapping[str, FeatureSet], scale_first: bool, f
         reductions = {}
         for name, one in sets.items():
             offset = first if one.modality == "social" else 0
-            part = moments.part(offset + one.part.start, offset + (one.part.stop or one.dim))
-            reductions[name] = reduce_moments(part, one.n_components, scale_first, f"{cell.examples}, {one.title}")
+            own = moments.select(offset + one.range.start, offset + (one.range.stop or one.dim))
+            reductions[name] = reduce_moments(own, one.n_components, scale_first, f"{cell.examples}, {one.title}")
         folder.parent.mkdir(parents=True, exist_ok=True)
-        write_reduced(cell.examples, folder, reductions, {name: one.part for name, one in sets.items()}, KEYS)
+        write_reduced(cell.examples, folder, reductions, {name: one.range for name, one in sets.items()}, KEYS)
     return folder
 
 
 def main_tasks(sets: Mapping[str, FeatureSet], initialisation: Initialisation) -> list[FitTask]:
-    """Of tables IV, V and VII, and the trivial baselines; what takes longest first."""
+    """The fits of tables IV, V and VII, and the trivial baselines; what takes longest first."""
     both = ("visual", "social") if "visual" in sets else ("social",)
     alone = [name for name in sets if name != "fused"]
     cnns = [("vscnn", both), ("vscnn_ef", ("fused",))] if len(both) == 2 else []
@@ -78,7 +81,7 @@ def trivial_tasks() -> list[FitTask]:
 
 
 def other_tasks(sets: Mapping[str, FeatureSet], initialisation: Initialisation) -> list[FitTask]:
-    """Of the other data: each model on all that it can read."""
+    """The fits on other data than the main: each model on all that it can read."""
     whole = {("visual", "social"), ("visual",), ("social",), ("fused",)}
     tasks = [task for task in main_tasks(sets, initialisation) if task.features in whole or not task.features]
     both = "visual" in sets
@@ -94,15 +97,13 @@ class Study:
         self._n_workers = settings.n_workers or os.cpu_count() or 1
 
     def _folder(self, cell: Cell, scale_first: bool) -> Path:
-        return self.work / cell.name / key_of(__version__, cell.key, scale_first)
+        return self.work / cell.name / key_of(__version__, RESULTS, cell.key, scale_first)
 
-    def _fits(
-        self, cell: Cell, scale_first: bool, tasks: Iterable[FitTask], sets: Mapping[str, FeatureSet]
-    ) -> list[tuple[Any, ...]]:
+    def _fits(self, cell: Cell, tasks: Iterable[FitTask], sets: Mapping[str, FeatureSet]) -> list[tuple[Any, ...]]:
         """Arguments of `run_fit`. A fit's folder depends on what it is, its settings and its data."""
-        base = self._folder(cell, scale_first)
         jobs = []
         for task in tasks:
+            base = self._folder(cell, task.scale_first)
             own = self.settings.model_dump(exclude={"n_workers"})
             folder = base / f"{task.name}-{key_of(task.model_dump(), own)[:8]}"
             jobs.append((task, sets, base / "reduced", folder, self.settings))
@@ -122,44 +123,40 @@ class Study:
 
     def run(self, main: Cell, others: list[Cell]) -> StudyResults:
         """Raises `TrainingError` where a split has no rows, or the data cannot be reduced."""
-        if main.refused or main.making is None:
+        if main.refused or main.record is None:
             raise TrainingError("There is no main data to study.", where=main.name, got=main.refused)
         cells = [main, *(cell for cell in others if not cell.refused)]
         for cell in cells:
             count_splits(cell.examples)
-        sets = feature_sets(main.making)
+        sets = feature_sets(main.record)
         ways = [True, False]
         self._all(
             reduce_cell, [(main, sets, w, self._folder(main, w) / "reduced") for w in ways], "reduced, main data:"
         )
         both = ("visual", "social") if "visual" in sets else ("social",)
         model = "vscnn" if "visual" in sets else "scnn"
-        variants: list[dict[str, Any]] = []
-        jobs = []
-        for initialisation, way in product(get_args(Initialisation), ways):
-            task = FitTask(model=model, features=both, initialisation=initialisation)
-            jobs += self._fits(main, way, [task], sets)
-            variants.append({"scale_first": way})
-        for variant, result in zip(variants, self._all(run_fit, jobs, "compared:"), strict=True):
-            variant.update(result)
-        best = min(variants, key=lambda variant: variant["valid"]["mse"]["value"])
-        choice = {"initialisation": best["initialisation"], "scale_first": best["scale_first"]}
-
-        way = choice["scale_first"]
+        compared = [
+            FitTask(model=model, features=both, initialisation=initialisation, scale_first=way)
+            for initialisation, way in product(get_args(Initialisation), ways)
+        ]
+        variants: list[FitResult] = self._all(run_fit, self._fits(main, compared, sets), "compared:")
+        best = min(range(len(variants)), key=lambda i: variants[i].valid["mse"].value)
+        start, way = compared[best].initialisation, compared[best].scale_first
         todo = [(cell, sets, way, self._folder(cell, way) / "reduced") for cell in cells[1:]]
         self._all(reduce_cell, todo, "reduced, other data:")
-        counts, jobs = [], []
+        counts: list[int] = []
+        jobs: list[tuple[Any, ...]] = []
         for cell in cells:
-            tasks = (main_tasks if cell is main else other_tasks)(sets, choice["initialisation"])
+            tasks = (main_tasks if cell is main else other_tasks)(sets, start)
             counts.append(len(tasks))
-            jobs += self._fits(cell, way, tasks, sets)
+            jobs += self._fits(cell, [task.model_copy(update={"scale_first": way}) for task in tasks], sets)
         found = iter(self._all(run_fit, jobs, "fitted:"))
         by_cell = {cell.name: [next(found) for _ in range(n)] for cell, n in zip(cells, counts, strict=True)}
-        return StudyResults(by_cell.pop(main.name), variants, by_cell, choice, sets)
+        return StudyResults(by_cell.pop(main.name), variants, by_cell, variants[best], sets)
 
 
 def _numbered(number: int, function: Callable[..., Any], job: tuple[Any, ...]) -> tuple[int, Any]:
-    """In a worker. One thread: the fits share the cores."""
+    """One call in a worker process, with one thread, since the fits share the cores."""
     import torch
 
     torch.set_num_threads(1)

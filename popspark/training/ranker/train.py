@@ -1,7 +1,7 @@
-"""Pair examples to a fitted ranker, with the trunk fitted too, or frozen: then each photograph passes it once.
+"""Pair examples to a fitted ranker, with the trunk fitted too, or frozen: then each image passes it once.
 
-With a frozen trunk the features of every photograph go into one file, mapped into memory, and only the head is fitted,
-on features centred and scaled by the training photographs: minutes on a CPU. It starts from zero, or from the head that
+With a frozen trunk the features of every image go into one file, mapped into memory, and only the head is fitted,
+on features centred and scaled by the training images: minutes on a CPU. It starts from zero, or from the head that
 the checkpoint brings: a random start would stay wherever the pairs do not reach.
 """
 
@@ -23,43 +23,43 @@ from popspark.networks.backbones import BACKBONES, Backbone, crop, to_input
 from popspark.networks.devices import choose_device
 from popspark.networks.inference import load_features
 from popspark.networks.ranker import Ranker, load_head, start_ranker
-from popspark.networks.weights import Weights, find_weights
-from popspark.training.cnn import fingerprint
-from popspark.training.ranker.pair_images import measure_photographs, read_crops
-from popspark.training.ranker.pair_table import PairTable, load_pairs
-from popspark.training.ranker.ranking_fit import RankEpoch, fit_ranker
+from popspark.networks.weights import PretrainedWeights, find_weights
+from popspark.training.examples import fingerprint
+from popspark.training.ranker.fit import RankerEpoch, fit_ranker
+from popspark.training.ranker.images import measure_images, read_crops
+from popspark.training.ranker.pairs import PairTable, load_pairs
 from popspark.training.ranker.settings import RankerSettings
 
 Floats = npt.NDArray[np.float32]
 SCORED_TOGETHER = 32
-"""Photographs a forward pass, where nothing is fitted."""
+"""Images a forward pass, where nothing is fitted."""
 
 
 @dataclass(frozen=True)
 class FittedRanker:
     """reduction: features (N, dim) to the score (N, 1). trunk: its parameters where it was fitted, or None.
 
-    scores: (number of photographs,), of all photographs of `pairs`.
+    scores: (number of images,), of all images of `pairs`.
     """
 
     settings: RankerSettings
-    weights: Weights
+    weights: PretrainedWeights
     reduction: Reduction
     trunk: Mapping[str, npt.NDArray[Any]] | None
-    curves: Sequence[RankEpoch]
+    curves: Sequence[RankerEpoch]
     pairs: PairTable
     scores: Floats
 
 
 @dataclass(frozen=True)
 class _Job:
-    """What to fit, from where, and where to keep what a killed call has done."""
+    """One call: what it fits, from where, and where it keeps what a killed one had done."""
 
     examples: Path
     work: Path
     checkpoint: Path
     pairs: PairTable
-    weights: Weights
+    weights: PretrainedWeights
     settings: RankerSettings
     device: torch.device
 
@@ -88,10 +88,10 @@ def _n_threads() -> int:
 
 
 def _frozen_features(job: _Job) -> Floats:
-    """(number of photographs, dim), a file mapped into memory; what an earlier, killed call has found stays."""
+    """(number of images, dim), a file mapped into memory; what an earlier, killed call has found stays."""
     of_features = RankerSettings(backbone=job.settings.backbone, weights_sha256=job.weights.sha256)
     path = job.work / f"features-{fingerprint(job.examples, of_features)}.npy"
-    shape = (len(job.pairs.photographs), BACKBONES[job.settings.backbone].dim)
+    shape = (len(job.pairs.images), BACKBONES[job.settings.backbone].dim)
     if not path.is_file():
         partial = path.with_suffix(".partial")
         np.lib.format.open_memmap(partial, "w+", np.float32, shape)[:] = np.nan
@@ -102,25 +102,32 @@ def _frozen_features(job: _Job) -> Floats:
             job.settings.backbone, job.weights.path, job.weights.sha256, str(job.device), "float32", SCORED_TOGETHER
         )
         folders = _folders(job.examples, *job.pairs.splits)
-        measure_photographs(
-            folders, job.pairs.photographs, features.prepare, features.forward, values, SCORED_TOGETHER, _n_threads()
+        measure_images(
+            folders, job.pairs.images, features.prepare, features.forward, values, SCORED_TOGETHER, _n_threads()
         )
     return values
 
 
-def _moments(features: Floats, places: npt.NDArray[np.int64]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Mean and scale (dim,) of these rows, read part by part. The scale is one for all, the root mean square of the
-    deviations: a scale for each feature would make those that hardly vary as loud as the others.
+def _in_blocks(rows: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    """The rows in runs of some 1,024, which are read at once."""
+    return np.array_split(rows, max(1, len(rows) // 1024))
+
+
+def _moments(features: Floats, rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Mean and scale (dim,) of these rows, read a block at a time.
+
+    The scale is one for all, the root mean square of the deviations: a scale for each feature would make those that
+    hardly vary as loud as the others.
     """
-    parts = np.array_split(places, max(1, len(places) // 1024))
-    mean = sum(features[part].sum(axis=0, dtype=np.float64) for part in parts) / len(places)
-    square = sum(float(((features[part] - mean) ** 2).sum()) for part in parts) / (len(places) * features.shape[1])
+    blocks = _in_blocks(rows)
+    mean = sum(features[block].sum(axis=0, dtype=np.float64) for block in blocks) / len(rows)
+    square = sum(float(((features[block] - mean) ** 2).sum()) for block in blocks) / (len(rows) * features.shape[1])
     return mean, np.full(features.shape[1], np.sqrt(square) or 1.0)
 
 
 def _fit_head(job: _Job) -> FittedRanker:
     features = _frozen_features(job)
-    center, scale = _moments(features, job.pairs.splits["train"].photographs)
+    center, scale = _moments(features, job.pairs.splits["train"].images)
     backbone = BACKBONES[job.settings.backbone]
     network = Ranker(nn.Identity(), backbone.dim).to(job.device)
     brought = load_head(backbone, Path(job.weights.path) if job.weights.path else None)
@@ -131,14 +138,14 @@ def _fit_head(job: _Job) -> FittedRanker:
         network.head.weight.copy_(weight * torch.from_numpy(scale))
         network.head.bias.copy_(bias + weight @ torch.from_numpy(center).float())
 
-    def scaled(places: npt.NDArray[np.int64]) -> torch.Tensor:
-        return torch.from_numpy(((features[places] - center) / scale).astype(np.float32)).to(job.device)
+    def scaled(rows: npt.NDArray[np.int64]) -> torch.Tensor:
+        return torch.from_numpy(((features[rows] - center) / scale).astype(np.float32)).to(job.device)
 
-    def scores_of(places: npt.NDArray[np.int64]) -> Floats:
-        scores = np.full(len(job.pairs.photographs), np.nan, np.float32)
+    def scores_of(rows: npt.NDArray[np.int64]) -> Floats:
+        scores = np.full(len(job.pairs.images), np.nan, np.float32)
         with torch.inference_mode():
-            for part in np.array_split(places, max(1, len(places) // 1024)):
-                scores[part] = network(scaled(part)).cpu().numpy()
+            for block in _in_blocks(rows):
+                scores[block] = network(scaled(block)).cpu().numpy()
         return scores
 
     train = job.pairs.splits["train"]
@@ -151,12 +158,12 @@ def _fit_head(job: _Job) -> FittedRanker:
             inputs = scaled(np.concatenate([train.left[rows], train.right[rows]]))
             yield inputs, torch.from_numpy(targets[rows]).to(job.device)
 
-    of_validation = job.pairs.splits["valid"].photographs
+    of_validation = job.pairs.splits["valid"].images
     curves = fit_ranker(
         network, batches, lambda: scores_of(of_validation), job.pairs.splits, job.settings.fit, job.checkpoint
     )
     reduction = _reduction(network, center, scale)
-    scores = scores_of(np.arange(len(job.pairs.photographs)))
+    scores = scores_of(np.arange(len(job.pairs.images)))
     return FittedRanker(job.settings, job.weights, reduction, None, curves, job.pairs, scores)
 
 
@@ -173,11 +180,11 @@ def _fit_whole(job: _Job) -> FittedRanker:
             yield to_input(crops, backbone, job.device, torch.float32), torch.from_numpy(targets).to(job.device)
 
     def scores_of(*splits: str) -> Floats:
-        values = np.full((len(job.pairs.photographs), 1), np.nan, np.float32)
+        values = np.full((len(job.pairs.images), 1), np.nan, np.float32)
         forward = _forward(network, backbone, job.device)
-        measure_photographs(
+        measure_images(
             _folders(job.examples, *splits),
-            job.pairs.photographs,
+            job.pairs.images,
             lambda image: crop(image, backbone),
             forward,
             values,

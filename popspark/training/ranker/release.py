@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,17 @@ from popspark.features.settings import FeatureSettings
 from popspark.models.bundle import Bundle, quantiles, write_bundle, write_trunk
 from popspark.networks.weights import file_sha256
 from popspark.report.card import render_card
+from popspark.storage.examples import PairExamplesRecord
 from popspark.training.ranker.facts import RankerFacts
-from popspark.training.ranker.ranking import FittedRanker
+from popspark.training.ranker.train import FittedRanker
 
 
 def release_ranker(
-    fitted: FittedRanker, facts: RankerFacts, making: Mapping[str, Any], name: str, version: str, folder: Path
+    fitted: FittedRanker, facts: RankerFacts, record: PairExamplesRecord, name: str, version: str, folder: Path
 ) -> None:
-    """Writes the bundle with its model card. making: as in <pair_examples>.json.
+    """Writes the bundle with its model card. record: of the pair examples.
 
-    The reference of the percentiles are the scores of the training split's photographs, each once.
+    The reference of the percentiles are the scores of the training split's images, each once.
     """
     backbone, weights = fitted.settings.backbone, fitted.weights
     source, sha256 = (weights.path or "random"), (weights.sha256 if weights.path else None)
@@ -41,8 +41,8 @@ def release_ranker(
         "version": version,
         "kind": "ranker",
         "popspark": popspark.__version__,
-        "decoder": making["decoder"],
-        "is_simulated": making["is_simulated"],
+        "decoder": record.decoder,
+        "is_simulated": record.is_simulated,
         "features": [
             {
                 "name": backbone,
@@ -53,13 +53,13 @@ def release_ranker(
         ],
         "feature_settings": {"families": [backbone], "dtype": "float32"},
         **trunk,
-        "pairs": making["pairs"],
+        "pairs": record.pairs,
         "training": {
             "settings": fitted.settings.model_dump(),
             "started_from": started_from,
             **{key: value for key, value in asdict(facts).items() if key != "by_user"},  # users stay out of a release
         },
     }
-    of_training = fitted.scores[fitted.pairs.splits["train"].photographs]
+    of_training = fitted.scores[fitted.pairs.splits["train"].images]
     bundle = Bundle(manifest, {}, {"visual": fitted.reduction}, quantiles(of_training))
     write_bundle(bundle, folder, render_card(manifest))

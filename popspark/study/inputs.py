@@ -1,8 +1,7 @@
-"""The study's data: examples for every split strategy and feature mode, and the photographs that its report shows."""
+"""The study's inputs, by Spark: examples of every split strategy and feature mode, and the images of its report."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,14 @@ from typing import Any
 from pyspark.sql import DataFrame
 
 from popspark.features.settings import FeatureSettings
-from popspark.images.decode import ImageRefused, decode
+from popspark.images.limits import DEFAULT_LIMITS
+from popspark.images.table import thumbnails
 from popspark.posts.examples import write_examples
 from popspark.posts.settings import LabelSettings, SplitGroup, SplitSettings
 from popspark.posts.social import MODES
 from popspark.posts.splits import STRATEGIES
-from popspark.report.figures import thumbnail
 from popspark.runtime.errors import LeakError
+from popspark.storage.examples import ExamplesRecord
 from popspark.study.cells import Cell, key_of
 
 
@@ -42,9 +42,8 @@ def build_cells(
             split = SplitSettings(strategy=strategy, seed=seed, group_by=group_by)
             key = key_of(files, features.model_dump(mode="json"), label.model_dump(), split.model_dump(), mode)
             path = folder / f"{strategy}-{mode}-{key}"
-            made = path.with_name(f"{path.name}.json")
             try:
-                if not made.is_file():
+                if not ExamplesRecord.path_beside(path).is_file():
                     write_examples(
                         posts,
                         images,
@@ -56,15 +55,15 @@ def build_cells(
                         split=split,
                     )
                     tell(f"examples: {strategy}, {mode}")
-                yield Cell(strategy, mode, key, path, json.loads(made.read_text()))
+                yield Cell(strategy, mode, key, path, ExamplesRecord.load(path))
             except LeakError as error:
                 yield Cell(strategy, mode, refused=str(error))
 
 
-def read_photographs(
+def read_shown_images(
     posts: DataFrame, images: DataFrame, post_ids: Sequence[str], n_wanted: int
 ) -> list[dict[str, Any]]:
-    """post_id and picture (a data URI) of the first `n_wanted` posts, in order, whose pictures differ."""
+    """post_id and image (a data URI) of the first `n_wanted` posts, in order, whose images differ."""
     wanted = posts.where(posts.post_id.isin(list(post_ids))).select("post_id", "image_id")
     found = {row.post_id: row for row in wanted.join(images.select("image_id", "sha256"), "image_id").collect()}
     chosen: dict[str, Any] = {}
@@ -72,13 +71,6 @@ def read_photographs(
         if post_id in found and len(chosen) < n_wanted:
             chosen.setdefault(found[post_id].sha256, found[post_id])
     ids = [row.image_id for row in chosen.values()]
-    rows = images.where(images.image_id.isin(ids)).select("image_id", "content").collect()
-    contents = {row.image_id: bytes(row.content) for row in rows}
-    shown = []
-    for row in chosen.values():
-        try:
-            picture = thumbnail(decode(contents[row.image_id]))
-        except ImageRefused:
-            continue  # it had features once, so the file was changed since
-        shown.append({"post_id": row.post_id, "picture": picture})
-    return shown
+    small = thumbnails(images.where(images.image_id.isin(ids)), DEFAULT_LIMITS)
+    shown = ((row.post_id, small.get(row.image_id)) for row in chosen.values())
+    return [{"post_id": post_id, "picture": picture} for post_id, picture in shown if picture]

@@ -1,9 +1,9 @@
-"""How well a ranker orders pairs that it never saw, beside what a person would try first."""
+"""The share of pairs that a ranker orders right without having seen them, beside what a person would try first."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -12,13 +12,14 @@ from scipy.special import expit
 
 from popspark.evaluation.metrics import auc, bootstrap, calibration, pair_hits, share_by_users, wilson
 from popspark.runtime.errors import AccountingError, LeakError
-from popspark.training.ranker.facts import Line, RankerFacts
-from popspark.training.ranker.pair_table import PairSplit, PairTable
-from popspark.training.ranker.ranking import FittedRanker
+from popspark.training.ranker.facts import GroupAccuracy, RankerFacts
+from popspark.training.ranker.pairs import PairTable, SplitPairs
+from popspark.training.ranker.train import FittedRanker
 
 Values = npt.NDArray[Any]
 MARGIN_EDGES = (0.0, 0.25, 0.5, 1.0, 2.0, np.inf)
-"""Of the absolute difference of the logarithms of popularity; 0.69 is twice as popular where the base is e."""
+"""Where groups of pairs by margin begin and end: the absolute difference of the logarithms of popularity; 0.69 is twice
+as popular where the base is e."""
 N_USERS = 20
 """Users with a line of their own: those with the most pairs."""
 BASELINES = {
@@ -28,24 +29,24 @@ BASELINES = {
 }
 
 
-def _line(label: str, hits: Values) -> Line:
-    return Line(label, len(hits), wilson(float(hits.sum()), len(hits)))
+def _line(label: str, hits: Values) -> GroupAccuracy:
+    return GroupAccuracy(label, len(hits), wilson(float(hits.sum()), len(hits)))
 
 
-def _hits(pairs: PairSplit, logits: Values) -> Values:
+def _hits(pairs: SplitPairs, logits: Values) -> Values:
     return pair_hits(pairs.columns["margin"], logits)
 
 
-def _decided(pairs: PairSplit) -> PairSplit:
-    """Without pairs of equal popularity, which have no right order."""
+def _decided(pairs: SplitPairs) -> SplitPairs:
+    """The pairs without those of equal popularity, which have no right order."""
     rows = pairs.columns["margin"] != 0
-    return PairSplit({k: v[rows] for k, v in pairs.columns.items()}, pairs.left[rows], pairs.right[rows])
+    return SplitPairs({k: v[rows] for k, v in pairs.columns.items()}, pairs.left[rows], pairs.right[rows])
 
 
-def _baseline(name: str, train: PairSplit, test: PairSplit) -> Line:
-    """One value a photograph, more of it being better or worse, whichever was right more often in training."""
+def _baseline(name: str, train: SplitPairs, test: SplitPairs) -> GroupAccuracy:
+    """One value an image, more of it being better or worse, whichever was right more often in training."""
 
-    def differences(pairs: PairSplit) -> Values:
+    def differences(pairs: SplitPairs) -> Values:
         return pairs.columns[f"{name}_l"] - pairs.columns[f"{name}_r"]
 
     sign = 1 if _hits(train, differences(train)).mean() >= 0.5 else -1
@@ -53,25 +54,23 @@ def _baseline(name: str, train: PairSplit, test: PairSplit) -> Line:
     return _line(BASELINES[name] + direction, _hits(test, sign * differences(test)))
 
 
-def _check_photographs(pairs: PairTable) -> None:
-    """Raises `LeakError` where a photograph or a user stands in two splits."""
-    names = list(pairs.splits)
-    for place, one in enumerate(names):
-        for other in names[place + 1 :]:
-            both = np.intersect1d(pairs.splits[one].photographs, pairs.splits[other].photographs)
-            users = np.intersect1d(pairs.splits[one].columns["user_id"], pairs.splits[other].columns["user_id"])
-            if len(both) or len(users):
-                raise LeakError(
-                    "Splits of the pairs share photographs or users.",
-                    where=f"{one} and {other}",
-                    got=f"{len(both)} photographs, {len(users)} users",
-                    fix="build the table again with popspark build-pair-examples",
-                )
+def _check_images(pairs: PairTable) -> None:
+    """Raises `LeakError` where an image or a user stands in two splits."""
+    for (one, pairs_of_one), (other, pairs_of_other) in combinations(pairs.splits.items(), 2):
+        images = np.intersect1d(pairs_of_one.images, pairs_of_other.images)
+        users = np.intersect1d(pairs_of_one.columns["user_id"], pairs_of_other.columns["user_id"])
+        if len(images) or len(users):
+            raise LeakError(
+                "Splits of the pairs share photographs or users.",
+                where=f"{one} and {other}",
+                got=f"{len(images)} photographs, {len(users)} users",
+                fix="build the table again with popspark build-pair-examples",
+            )
 
 
 def evaluate(fitted: FittedRanker, n_resamples: int = 1000) -> RankerFacts:
     """Raises `LeakError` for splits that overlap, and `AccountingError` where a pair is not of one user."""
-    _check_photographs(fitted.pairs)
+    _check_images(fitted.pairs)
     splits = {name: _decided(pairs) for name, pairs in fitted.pairs.splits.items()}
     test = splits["test"]
     logits = test.logits(fitted.scores).astype(np.float64)
@@ -98,7 +97,7 @@ def evaluate(fitted: FittedRanker, n_resamples: int = 1000) -> RankerFacts:
     return RankerFacts(
         splits={name: _line(name, _hits(pairs, pairs.logits(fitted.scores))) for name, pairs in splits.items()},
         n_users={name: len(np.unique(pairs.columns["user_id"])) for name, pairs in splits.items()},
-        n_photographs={name: len(pairs.photographs) for name, pairs in splits.items()},
+        n_photographs={name: len(pairs.images) for name, pairs in splits.items()},
         over_users=share_by_users(hits, users, n_resamples),
         mean_of_users=share_by_users(means, names, n_resamples),
         auc=bootstrap(auc, test.columns["margin"] > 0, probabilities, n_resamples),

@@ -1,0 +1,65 @@
+"""The images table as other rooms read it: popspark's index, or a table of one's own with a column of bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as f
+from pyspark.sql.pandas.functions import pandas_udf
+
+from popspark.images.decode import ImageRefused, decode
+from popspark.images.limits import Limits
+from popspark.images.references import Reference, references_of
+from popspark.report.figures import thumbnail
+from popspark.runtime.errors import SchemaError
+from popspark.storage.tables import IMAGE_BLOBS, IMAGES
+from popspark.storage.warehouse import read_table
+
+BLOBS_AT_ONCE = 16
+"""Rows of a table with a column of bytes that Spark's Parquet reader takes at once; 4,096 by default, which at 200 kB
+fill a heap of 1 GB."""
+
+
+def read_images(spark: SparkSession, path: str) -> DataFrame:
+    """The images table. One that has the bytes themselves, `IMAGE_BLOBS`, is read as that.
+
+    Such a table makes this session's reads of Parquet small. Raises as `read_table`.
+    """
+    try:
+        return read_table(spark, IMAGES, path)
+    except SchemaError as error:
+        try:
+            blobs = read_table(spark, IMAGE_BLOBS, path)
+        except SchemaError:
+            raise error from None
+    spark.conf.set("spark.sql.parquet.columnarReaderBatchSize", str(BLOBS_AT_ONCE))
+    return blobs
+
+
+def reference(images: DataFrame) -> Column:
+    """The struct column that `references_of` takes, from the columns of `IMAGES` or `IMAGE_BLOBS`."""
+    if "content" in images.columns:
+        return f.struct(f.lit(None).cast("string").alias("uri"), "sha256", "n_bytes", "content")
+    return f.struct("uri", "sha256", "n_bytes")
+
+
+def _thumbnail(image: Reference, limits: Limits) -> str | None:
+    try:
+        return thumbnail(decode(image.read(limits), limits))
+    except ImageRefused:
+        return None  # it was read once, so it was changed since
+
+
+def thumbnails(images: DataFrame, limits: Limits) -> dict[str, str]:
+    """Data URIs of small JPEGs by image_id, for the few images that a report shows; what cannot be read is absent."""
+
+    def shrink(batches: Iterator[pd.DataFrame]) -> Iterator[pd.Series]:
+        """Thumbnails, made where the images are; on executors."""
+        for batch in batches:
+            yield pd.Series([_thumbnail(image, limits) for image in references_of(batch)], dtype=object)
+
+    small = pandas_udf(shrink, "string").asNondeterministic()  # type: ignore[call-overload]
+    rows = images.where("status = 'ok'").select("image_id", small(reference(images)).alias("thumbnail")).collect()
+    return {row["image_id"]: row["thumbnail"] for row in rows if row["thumbnail"] is not None}
