@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from popspark.features.family import Calculate, Family
@@ -95,6 +96,16 @@ def check_features(bundle: Bundle, planned: tuple[PlannedFamily, ...]) -> None:
         raise BundleError("A bundle that does not say how its social values are made.", where=str(bundle.path))
 
 
+def _check_trunk(family: Family, path: Path) -> None:
+    """Reads a bundle's trunk here, rather than on the first executor that needs it."""
+    from popspark.networks.backbones import BACKBONES
+    from popspark.networks.weights import load_parameters
+
+    if family.weights is None:
+        raise BundleError("A trunk of a family without weights.", where=str(path), got=family.name)
+    load_parameters(BACKBONES[family.weights], path)
+
+
 def plan_bundle(
     bundle: Bundle, device: Device, batch_size: int, weights: Mapping[str, str]
 ) -> tuple[PlannedFamily, ...]:
@@ -114,6 +125,8 @@ def plan_bundle(
     trunk = find_trunk(bundle)
     if trunk and trunk[0] not in bundle.feature_versions:
         raise BundleError("A trunk of none of the bundle's families.", where=str(bundle.path), got=trunk[0])
+    if trunk:
+        _check_trunk(get_family(trunk[0]), trunk[1])
     own = {trunk[0]: str(trunk[1])} if trunk else {}
     values = {
         "families": list(bundle.feature_versions),

@@ -5,6 +5,7 @@ The test split has users and photographs of its own, so the accuracy is that on 
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from shutil import copytree
@@ -21,10 +22,10 @@ from torchvision import models
 from popspark.features.plan import plan_bundle
 from popspark.images.decode import decode, shrink
 from popspark.images.limits import DEFAULT_LIMITS
-from popspark.models.bundle import load_bundle
+from popspark.models.bundle import load_bundle, write_trunk
 from popspark.models.predictor import Predictor
 from popspark.networks.weights import file_sha256
-from popspark.runtime.errors import AccountingError, BundleError, LeakError, PathError, TrainingError
+from popspark.runtime.errors import AccountingError, BundleError, LeakError, PathError, TrainingError, UnfitWeightsError
 from popspark.scoring.album import Album, find_images, rank_album
 from popspark.storage.examples import PairExamplesRecord
 from popspark.training.ranker import train
@@ -230,6 +231,18 @@ def test_an_altered_trunk_is_refused(whole: tuple[FittedRanker, Path], tmp_path:
         BundleError, match=rf"^{re.escape(file.name)} is not the file that this bundle was released with"
     ):
         plan_bundle(bundle, "cpu", 4, {})
+
+
+def test_a_trunk_of_another_network_is_refused_on_the_driver(whole: tuple[FittedRanker, Path], tmp_path: Path) -> None:
+    path = copytree(whole[1] / "bundle", tmp_path / "bundle")
+    file = write_trunk({"conv1.weight": np.ones((64, 3, 7, 7), np.float32)}, "resnet18", path)
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["trunk"] = {"family": "resnet18", "file": file.name, "sha256": file_sha256(file)}
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UnfitWeightsError) as raised:
+        plan_bundle(load_bundle(path), "cpu", 4, {})
+    assert raised.value.exit_code == 65
+    assert f"  where: {file}\n  got: it lacks bn1.weight, bn1.bias, bn1.running_mean and 96 more;" in str(raised.value)
 
 
 def test_the_iipa_checkpoint_taken_as_it_is_scores_as_its_own_network_does(tmp_path: Path) -> None:
