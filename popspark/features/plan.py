@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from popspark.features.family import Calculate, Family
-from popspark.features.registry import get_family
+from popspark.features.registry import REGISTRY, get_family
 from popspark.features.settings import Device, FeatureSettings
 from popspark.images import decode as codecs
 from popspark.models.bundle import Bundle, find_trunk
@@ -70,7 +70,10 @@ def _plan_family(family: Family, settings: FeatureSettings) -> PlannedFamily:
 
 
 def check_features(bundle: Bundle, planned: tuple[PlannedFamily, ...]) -> None:
-    """Raises `BundleError` unless the features at hand are those, in name and version, that the bundle learned on."""
+    """Raises `BundleError` unless the features at hand are those, by name, version and dim, that the bundle learned on.
+
+    And where it takes social values, but does not say how they are made.
+    """
     have = {family.name: family.version for family in planned}
     if have != bundle.feature_versions:
         raise BundleError(
@@ -79,6 +82,17 @@ def check_features(bundle: Bundle, planned: tuple[PlannedFamily, ...]) -> None:
             legal=", ".join(f"{name} {version}" for name, version in bundle.feature_versions.items()),
             fix="extract the features that the bundle names, with the weights that it names, or train a new bundle",
         )
+    dims = {feature["name"]: feature["dim"] for feature in bundle.manifest["features"]}
+    for family in planned:
+        if dims[family.name] != family.family.dim:
+            raise BundleError(
+                f"A bundle with another dim of {family.name}.",
+                where=str(bundle.path),
+                got=dims[family.name],
+                legal=family.family.dim,
+            )
+    if {"social", "fused"} & set(bundle.reductions) and "social" not in bundle.manifest:
+        raise BundleError("A bundle that does not say how its social values are made.", where=str(bundle.path))
 
 
 def plan_bundle(
@@ -88,7 +102,18 @@ def plan_bundle(
 
     weights: by family, as in `FeatureSettings`, for those that the bundle does not bring.
     """
+    unknown = [name for name in bundle.feature_versions if name not in REGISTRY]
+    if unknown:
+        raise BundleError(
+            "A bundle of families that are unknown here.",
+            where=str(bundle.path),
+            got=", ".join(unknown),
+            legal=", ".join(REGISTRY),
+            fix="install the popspark that wrote the bundle, or a later one",
+        )
     trunk = find_trunk(bundle)
+    if trunk and trunk[0] not in bundle.feature_versions:
+        raise BundleError("A trunk of none of the bundle's families.", where=str(bundle.path), got=trunk[0])
     own = {trunk[0]: str(trunk[1])} if trunk else {}
     values = {
         "families": list(bundle.feature_versions),

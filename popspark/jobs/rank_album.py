@@ -59,7 +59,7 @@ def main(config: Config) -> None:
         manifest=bundle.manifest,
         album=album,
         thumbnails=thumbnails,
-        random_families=", ".join(x["name"] for x in bundle.manifest["features"] if x["weights"] == "random"),
+        random_families=", ".join(x["name"] for x in bundle.manifest["features"] if x.get("weights") == "random"),
     )
     out = Path(config.album)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -15,9 +15,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import re
+import lzma
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,17 +27,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import save
 
+from popspark.models.manifest import FORMAT, Manifest, read_manifest
+from popspark.models.tensors import check_reference, check_tensors, network_shapes, read_tensors, reduction_shapes
 from popspark.runtime.errors import BundleError, PathError
 
-FORMAT = 1
 N_QUANTILES = 1001
 MAX_ZIP_BYTES = 2 << 30  # unpacked: a zip of zeros must not fill the memory
-NAME = re.compile(r"[A-Za-z0-9][\w.+-]{0,99}")  # names and versions end up in names of files
-KEYS = ("name", "version", "kind", "features", "files")
-ALWAYS = ("reduction.safetensors", "reference.safetensors")
+BROKEN = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+"""What reading raises for a zip that is broken, encrypted, or packed in a way that zipfile does not know; lzma's own
+error is one more."""
 Floats = npt.NDArray[Any]
 
 
@@ -182,18 +183,21 @@ def write_trunk(parameters: Mapping[str, Floats], family: str, folder: Path) -> 
 def find_trunk(bundle: Bundle) -> tuple[str, Path, str] | None:
     """Family, file and sha256 of the trunk of a loaded bundle, unpacked from a zip; None where it has none.
 
-    The sha256 is what the file must have: whoever loads it checks it.
+    Raises `BundleError` where the file is missing, altered, or holds anything but finite numbers.
     """
-    if "trunk" not in bundle.manifest:
+    if bundle.manifest.get("trunk") is None:
         return None
     family, name, sha256 = (str(bundle.manifest["trunk"][key]) for key in ("family", "file", "sha256"))
     path = bundle.source
-    if path.is_dir():
-        return family, path / name, sha256
     content = _open(path)(name)
     if content is None:
         raise BundleError("The bundle's trunk is missing.", where=str(path), legal=name, fix="copy the bundle again")
-    unpacked = Path(tempfile.mkdtemp()) / Path(name).name
+    _check_sha256(name, content, sha256, str(path))
+    parameters = read_tensors(content, name, str(path))
+    check_tensors(parameters, {key: values.shape for key, values in parameters.items()}, name, str(path))
+    if path.is_dir():
+        return family, path / name, sha256
+    unpacked = Path(tempfile.mkdtemp()) / name
     unpacked.write_bytes(content)
     return family, unpacked, sha256
 
@@ -209,62 +213,91 @@ def zip_bundle(bundle: Bundle) -> bytes:
 
 
 def _open(path: Path) -> Callable[[str], bytes | None]:
-    """The content of a file of the bundle by its name; None where there is no such file."""
-    if path.is_dir():
-        return lambda name: (path / name).read_bytes() if (path / name).is_file() else None
-    if not zipfile.is_zipfile(path):
+    """The content of a file of the bundle by its plain name; None where there is no such file."""
+
+    def read_file(name: str) -> bytes | None:
+        file = path / name
+        if not file.is_file():
+            return None
+        _check_size(file.stat().st_size, str(file))
+        return file.read_bytes()
+
+    def read_zipped(name: str) -> bytes | None:
+        with zipfile.ZipFile(path) as archive:
+            _check_size(sum(entry.file_size for entry in archive.infolist()), str(path))
+            return archive.read(name) if name in archive.namelist() else None
+
+    if not path.exists():
         raise PathError("There is no bundle.", where=str(path), legal="a bundle's folder, or a zip of one")
 
     def read(name: str) -> bytes | None:
-        with zipfile.ZipFile(path) as archive:
-            n_bytes = sum(entry.file_size for entry in archive.infolist())
-            if n_bytes > MAX_ZIP_BYTES:
-                raise BundleError(
-                    "A zip that is too large for a bundle.", where=str(path), got=n_bytes, legal=f"<= {MAX_ZIP_BYTES}"
-                )
-            return archive.read(name) if name in archive.namelist() else None
+        try:
+            return read_file(name) if path.is_dir() else read_zipped(name)
+        except (*BROKEN, lzma.LZMAError) as error:
+            raise BundleError(
+                "The bundle cannot be read.",
+                where=f"{path}: {name}",
+                got=f"{type(error).__name__}: {error}"[:300],
+                legal="a bundle's folder, or a zip of one, without a password",
+                fix="copy it again, whole",
+            ) from error
 
     return read
 
 
+def _check_size(n_bytes: int, where: str) -> None:
+    if n_bytes > MAX_ZIP_BYTES:
+        raise BundleError("This is too large for a bundle.", where=where, got=n_bytes, legal=f"<= {MAX_ZIP_BYTES}")
+
+
+def _check_sha256(name: str, content: bytes | None, expected: str, where: str) -> None:
+    found = "no such file" if content is None else hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise BundleError(
+            f"{name} is not the file that this bundle was released with.",
+            where=where,
+            got=f"sha256 {found}",
+            legal=f"sha256 {expected}",
+            fix="copy the bundle again; an altered bundle needs a manifest of its own",
+        )
+
+
 def load_bundle(path: Path) -> Bundle:
-    """Reads a bundle; raises `PathError` where none is, `BundleError` where it is incomplete or altered."""
+    """Reads a bundle; raises `PathError` where none is, `BundleError` where it is incomplete, altered or unusable.
+
+    No file is opened whose name is not a plain one, and nothing is taken but finite numbers in the shapes that the
+    manifest gives.
+    """
     read = _open(path)
     written = read("manifest.json")
     if written is None:
-        raise BundleError("A bundle without its manifest.json.", where=str(path), fix="write or copy it again, whole")
-    try:
-        manifest = json.loads(written)
-    except ValueError as error:
-        raise BundleError("manifest.json is not JSON.", where=str(path), got=str(error)) from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        found = manifest.get("format") if isinstance(manifest, dict) else "no object"
-        raise BundleError("Unknown bundle format.", where=str(path), got=found, legal=FORMAT)
-    lacking = [key for key in KEYS if key not in manifest]
-    lacking += [name for name in ALWAYS if name not in manifest.get("files", {})]
-    if lacking:
-        raise BundleError("manifest.json is incomplete.", where=str(path), got=f"no {', '.join(lacking)}")
-    for key in ("name", "version"):
-        if not NAME.fullmatch(str(manifest[key])):
-            raise BundleError(f"A bundle's {key} must be usable in a file's name.", where=str(path), got=manifest[key])
-    contents = {name: read(name) for name in manifest["files"]}
-    for name, expected in manifest["files"].items():
-        content = contents[name]
-        found = "no such file" if content is None else hashlib.sha256(content).hexdigest()
-        if found != expected:
-            raise BundleError(
-                f"{name} is not the file that this bundle was released with.",
-                where=str(path),
-                got=f"sha256 {found}",
-                legal=f"sha256 {expected}",
-                fix="copy the bundle again; an altered bundle needs a manifest of its own",
-            )
-    try:
-        network = load(contents["network.safetensors"]) if "network.safetensors" in manifest["files"] else {}
-        stored = load(contents["reduction.safetensors"])
-        reference = load(contents["reference.safetensors"])["quantiles"]
-    except SafetensorError as error:
-        raise BundleError("A file of the bundle is not safetensors.", where=str(path), got=str(error)) from error
-    modalities = {name.partition(".")[0] for name in stored}
-    reductions = {m: Reduction(*(stored[f"{m}.{name}"] for name in FIELDS)) for m in sorted(modalities)}
-    return Bundle(manifest, network, reductions, reference, path)
+        raise BundleError(
+            "A bundle without its manifest.json.",
+            where=str(path),
+            fix="write or copy it again, whole; a zip must hold the files themselves, not the folder around them",
+        )
+    manifest, checked = read_manifest(written, str(path))
+    contents: dict[str, bytes] = {}
+    for name, expected in checked.files.items():
+        content = read(name)
+        _check_sha256(name, content, expected, str(path))
+        contents[name] = content or b""
+    network, parts, reference = (
+        read_tensors(contents[name], name, str(path)) if name in contents else {}
+        for name in ("network.safetensors", "reduction.safetensors", "reference.safetensors")
+    )
+    _check_parts(checked, network, parts, str(path))
+    reductions = {m: Reduction(*(parts[f"{m}.{name}"] for name in FIELDS)) for m in _modalities(parts)}
+    return Bundle(manifest, network, reductions, check_reference(reference, str(path)), path)
+
+
+def _modalities(parts: Mapping[str, Floats]) -> list[str]:
+    return sorted({name.partition(".")[0] for name in parts})
+
+
+def _check_parts(manifest: Manifest, network: Mapping[str, Floats], parts: Mapping[str, Floats], where: str) -> None:
+    if manifest.network is None and network:
+        raise BundleError("The manifest says nothing of the network.", where=where, legal="network.towers")
+    if manifest.network is not None:
+        check_tensors(network, network_shapes(manifest.network.towers), "network.safetensors", where)
+    check_tensors(parts, reduction_shapes(manifest), "reduction.safetensors", where)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from popspark.networks.backbones import Backbone
-from popspark.networks.weights import load_state, load_trunk
+from popspark.networks.weights import load_parameters, load_trunk
 
 
 class Ranker(nn.Module):
@@ -43,7 +43,7 @@ def load_head(backbone: Backbone, path: Path | None) -> dict[str, torch.Tensor] 
     """weight (1, dim) and bias (1,) of a checkpoint that was a ranker already, as IIPA's is; None for any other."""
     if path is None:
         return None
-    state = load_state(path)
+    state = load_parameters(backbone, path)
     head = {name: state.get(backbone.head + name) for name in ("weight", "bias")}
     if any(value is None for value in head.values()) or head["weight"].shape != (1, backbone.dim):  # type: ignore[union-attr]
         return None

@@ -3,8 +3,9 @@
 Sources, by name:
 - `imagenet`: the ImageNet weights that the network's own project publishes. VGG19 and ResNet through torchvision's
   download (kept in torch's hub cache), EfficientNet-Lite0 from the installed package that ships them.
-- a path to a .pth or .safetensors file. That of resnet50_iipa must be the released checkpoint, told by its git blob
-  hash, or have its sha256 stated.
+- a path to a .pth or .safetensors file with a state dict, or with a checkpoint that has one in it: of DataParallel,
+  torch.compile or Lightning, with an optimiser's state or without. That of resnet50_iipa must be the released
+  checkpoint, told by its git blob hash, or have its sha256 stated.
 - `random`: a seeded random initialisation, for tests and speed measurements. Its features mean nothing, and every
   manifest and report says `random` where it was used.
 """
@@ -12,6 +13,7 @@ Sources, by name:
 from __future__ import annotations
 
 import hashlib
+import logging
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +27,10 @@ from torch import nn
 from torchvision.models import ResNet18_Weights, ResNet50_Weights, VGG19_Weights
 
 from popspark.networks.backbones import Backbone
-from popspark.runtime.errors import WeightsError
+from popspark.networks.checkpoints import UnfitCheckpoint, find_parameters
+from popspark.runtime.errors import UnfitWeightsError, WeightsError
+
+LOG = logging.getLogger(__name__)
 
 TORCHVISION_URLS = {
     "vgg19": VGG19_Weights.IMAGENET1K_V1.url,
@@ -132,35 +137,48 @@ def find_weights(name: str, source: str = "imagenet", sha256: str | None = None)
     return PretrainedWeights(source, found, str(path.resolve()))
 
 
-def load_state(path: Path) -> dict[str, torch.Tensor]:
-    """A state dict from .safetensors or .pth; a pickle is read with `weights_only`, so that it runs no code."""
+def _load_checkpoint(path: Path) -> object:
+    """The content of a .safetensors or .pth; a pickle is read with `weights_only`, so that it runs no code."""
     if path.suffix == ".safetensors":
         return load_file(path)
     can_map = is_zipfile(path)  # torch's older format cannot be mapped
-    state: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True, mmap=can_map)
-    return state
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=can_map)
+
+
+def load_parameters(backbone: Backbone, path: Path) -> dict[str, torch.Tensor]:
+    """The backbone's parameters by its own names, those of a head among them where the file has one.
+
+    The file may be a state dict or a checkpoint with one in it, as `popspark.networks.checkpoints` says. Raises
+    `UnfitWeightsError` where it does not have all parameters, or anything but finite numbers in their shapes.
+    """
+    with torch.device("meta"):  # names and shapes alone
+        wanted = backbone.trunk(backbone.network()).state_dict()
+    try:
+        found = find_parameters(_load_checkpoint(path), wanted, backbone.head)
+    except (UnfitCheckpoint, *UNREADABLE) as error:
+        kind = "" if isinstance(error, UnfitCheckpoint) else f"{type(error).__name__}: "
+        raise UnfitWeightsError(
+            f"These weights do not fit {backbone.name}.",
+            where=str(path),
+            got=f"{kind}{error}".splitlines()[0],
+            legal="a .pth or .safetensors file with a state dict, tensors by the network's own names",
+        ) from error
+    if found.at or found.left_out:
+        left_out = ", ".join(found.left_out[:5]) + (", ..." if len(found.left_out) > 5 else "") or "nothing"
+        LOG.info("%s: the parameters of %s stand at %s*; left out: %s", path, backbone.name, found.at, left_out)
+    return found.tensors
 
 
 def load_trunk(backbone: Backbone, path: Path | None) -> nn.Module:
     """The backbone up to its features, in evaluation mode; from `path`, or seeded random weights where None.
 
-    The file may hold the whole classifier, with however many outputs, or the trunk alone.
+    The file may hold the whole classifier, with however many outputs, or the trunk alone. Raises `UnfitWeightsError`.
     """
     if path is None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             return backbone.trunk(backbone.network()).eval()
     trunk = backbone.trunk(backbone.network())
-    try:
-        state = load_state(path)
-        if isinstance(state, dict):
-            state = {name: value for name, value in state.items() if not str(name).startswith(backbone.head)}
-        trunk.load_state_dict(state)
-    except UNREADABLE as error:
-        raise WeightsError(
-            f"These weights do not fit {backbone.name}.",
-            where=str(path),
-            got=f"{type(error).__name__}: {error}".splitlines()[0],
-            legal="a .pth or .safetensors file with a state dict, tensors by the network's own names",
-        ) from error
+    parameters = load_parameters(backbone, path)
+    trunk.load_state_dict({name: value for name, value in parameters.items() if not name.startswith(backbone.head)})
     return trunk.eval()

@@ -7,12 +7,13 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from typing import TypeVar
 
 from popspark.runtime.config import JobConfig, find_conf, load_config
 from popspark.runtime.errors import PopsparkError
 from popspark.runtime.logs import start_logging
-from popspark.runtime.redaction import redact
+from popspark.runtime.redaction import Redacted, redact
 
 C = TypeVar("C", bound=JobConfig)
 LOG = logging.getLogger(__name__)
@@ -43,7 +44,8 @@ def run_job(
         )
         is_json = config.env.log_format == "json"
         start_logging(config.env.log_format, name, config.run_id)
-        main(config)
+        with redirect_stdout(Redacted(sys.stdout)):
+            main(config)
     except PopsparkError as error:
         message = f"{name}: {type(error).__name__}: {error}"
         if is_json:

@@ -10,7 +10,7 @@ Exit codes follow sysexits.h, so that a scheduler can tell a typo from a fault t
 | 0 | done | |
 | 1 | nobody foresaw it: a traceback; Spark gave up, a full disk | may help |
 | 2 | the command line | no |
-| 65 | the data, a table, a bundle: not what they must be | no |
+| 65 | the data, a table, a bundle, weights: not what they must be | no |
 | 66 | a path or weights that do not exist, or lie outside their root | once they are there |
 | 69 | the device asked for is not there | elsewhere |
 | 75 | another run holds the table | yes |
@@ -88,9 +88,15 @@ class LeakError(PopsparkError):
 
 
 class WeightsError(PopsparkError):
-    """Raised when pretrained weights are missing, of the wrong sha256, or do not fit the network."""
+    """Raised when the pretrained weights that were asked for are missing, or another file is in their place."""
 
     exit_code = 66
+
+
+class UnfitWeightsError(WeightsError):
+    """Raised when weights are broken, or of another network."""
+
+    exit_code = 65
 
 
 class BundleError(PopsparkError):

@@ -88,7 +88,7 @@ def write_report(
         stages=stages.seconds,
         scored_at=(newest or "")[:19],
         posts_simulated=posts.where("is_simulated").limit(1).count() > 0,
-        random_families=", ".join(x["name"] for x in manifest["features"] if x["weights"] == "random"),
+        random_families=", ".join(x["name"] for x in manifest["features"] if x.get("weights") == "random"),
         top=_illustrated(scored, images, f.desc("score"), limits),
         bottom=_illustrated(scored, images, f.asc("score"), limits),
         distribution=data_uri(histogram(values, "score", "posts"), "image/png") if len(values) else None,

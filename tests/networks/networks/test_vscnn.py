@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from popspark.models.tensors import network_shapes
 from popspark.networks.vscnn import SCORE_ROWS, TOWERS, FoldedCNN, PopularityCNN, initialise, merged_size
 
 N_ROWS = 8
@@ -141,3 +142,9 @@ def test_the_folded_network_scores_as_the_fitted_one(architecture: str, n_rows: 
     assert folded(values).shape == (n_rows,)
     torch.testing.assert_close(folded(values), expected, atol=1e-5, rtol=1e-5)
     assert n_rows == 1 or expected.std() > 1e-3
+
+
+@pytest.mark.parametrize("towers", [*TOWERS.values(), {"visual": (7, 1), "social": (34, 5)}])
+def test_a_bundle_knows_the_parameters_without_torch(towers: dict[str, tuple[int, int]]) -> None:
+    state = PopularityCNN(towers).state_dict()
+    assert {name: tuple(value.shape) for name, value in state.items()} == network_shapes(towers)

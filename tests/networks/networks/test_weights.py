@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import pickle
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import pytest
@@ -14,8 +17,9 @@ from torchvision import models
 
 from popspark.networks import weights
 from popspark.networks.backbones import BACKBONES
+from popspark.networks.ranker import load_head
 from popspark.networks.weights import PretrainedWeights, file_sha256, find_weights, git_blob, load_trunk
-from popspark.runtime.errors import WeightsError
+from popspark.runtime.errors import UnfitWeightsError, WeightsError
 
 RESNET18 = BACKBONES["resnet18"]
 FITS = "\n  legal: a .pth or .safetensors file with a state dict, tensors by the network's own names"
@@ -96,7 +100,7 @@ def test_a_file_of_the_trunk_alone_and_one_of_another_head(state: dict[str, torc
         assert all(torch.equal(loaded[key], value) for key, value in trunk.items())
     del trunk["conv1.weight"]
     save_file(trunk, tmp_path / "less.safetensors")
-    assert "Error(s) in loading state_dict" in refused(tmp_path / "less.safetensors")
+    assert "\n  got: it lacks conv1.weight; it has " in refused(tmp_path / "less.safetensors")
 
 
 def test_the_iipa_checkpoint_is_told_by_its_git_blob_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,8 +126,9 @@ def test_the_iipa_checkpoint_is_told_by_its_git_blob_hash(tmp_path: Path, monkey
 
 
 def refused(path: Path) -> str:
-    with pytest.raises(WeightsError) as raised:
+    with pytest.raises(UnfitWeightsError) as raised:
         load_trunk(RESNET18, path)
+    assert raised.value.exit_code == 65
     return str(raised.value)
 
 
@@ -132,7 +137,7 @@ def test_weights_of_another_network(state: dict[str, torch.Tensor], tmp_path: Pa
     assert refused(tmp_path / "vgg.safetensors") == (
         "These weights do not fit resnet18.\n"
         f"  where: {tmp_path}/vgg.safetensors\n"
-        f"  got: RuntimeError: Error(s) in loading state_dict for ResNet:{FITS}"
+        f"  got: it lacks conv1.weight, bn1.weight, bn1.bias and 97 more; it has features.0.weight{FITS}"
     )
 
 
@@ -183,7 +188,125 @@ def test_a_broken_file(tmp_path: Path, name: str, content: bytes, got: str) -> N
 
 def test_a_file_without_a_state_dict(tmp_path: Path) -> None:
     torch.save(torch.zeros(3), tmp_path / "tensor.pth")
-    assert "\n  got: TypeError: Expected state_dict to be dict-like" in refused(tmp_path / "tensor.pth")
+    assert "\n  got: a Tensor, not a dict of tensors\n" in refused(tmp_path / "tensor.pth")
+    torch.save({"epoch": 3, "state_dict": {}, 5: "x"}, tmp_path / "empty.pth")
+    assert "\n  got: it lacks conv1.weight, bn1.weight, bn1.bias and 97 more; it has epoch, state_dict, 5\n" in refused(
+        tmp_path / "empty.pth"
+    )
+
+
+def prefixed(state: dict[str, torch.Tensor], prefix: str) -> dict[str, Any]:
+    return {prefix + name: value for name, value in state.items()}
+
+
+def optimised(state: dict[str, torch.Tensor]) -> dict[str, Any]:
+    """The state of an optimiser that made a step."""
+    parameters = [torch.nn.Parameter(value.clone()) for value in state.values() if value.is_floating_point()]
+    optimiser = torch.optim.Adam(parameters)
+    for parameter in parameters:
+        parameter.grad = torch.ones_like(parameter)
+    optimiser.step()
+    return optimiser.state_dict()
+
+
+@pytest.mark.parametrize(
+    ("wrap", "told"),
+    [
+        (lambda state: prefixed(state, "module."), "module.*; left out: nothing"),
+        (lambda state: prefixed(state, "_orig_mod.module."), "_orig_mod.module.*; left out: nothing"),
+        (
+            lambda state: {"epoch": 3, "state_dict": state, "optimizer": optimised(state)},
+            "state_dict.*; left out: epoch, optimizer",
+        ),
+        (
+            lambda state: {
+                "pytorch-lightning_version": "2.5.0",
+                "hyper_parameters": {"lr": 0.1},
+                "optimizer_states": [optimised(state)],
+                "state_dict": {**prefixed(state, "model."), "loss.weight": torch.ones(3)},
+            },
+            "state_dict.model.*; left out: pytorch-lightning_version, hyper_parameters, optimizer_states, loss.weight",
+        ),
+        (
+            lambda state: {"model": {"state_dict": {name: value.half() for name, value in state.items()}}},
+            "model.state_dict.*; left out: nothing",
+        ),
+        (lambda state: {**state, "epoch": 3}, None),
+        (lambda state: {n: v for n, v in state.items() if not n.endswith("num_batches_tracked")}, None),
+    ],
+    ids=["DataParallel", "compiled", "optimiser", "Lightning", "nested", "number", "without counters"],
+)
+def test_checkpoints_as_other_projects_save_them(
+    state: dict[str, torch.Tensor],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    wrap: Callable[[dict[str, torch.Tensor]], dict[str, Any]],
+    told: str | None,
+) -> None:
+    path = tmp_path / "mine.ckpt"
+    torch.save(wrap(state), path)
+    with caplog.at_level(logging.INFO, "popspark"):
+        trunk = load_trunk(RESNET18, path)
+    torch.testing.assert_close(trunk.conv1.weight, state["conv1.weight"], rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(trunk.layer4[1].bn2.running_var, state["layer4.1.bn2.running_var"])
+    expected = [f"{path}: the parameters of resnet18 stand at {told}"] if told else []
+    assert [record.getMessage() for record in caplog.records] == expected
+
+
+def test_a_ranker_s_head_is_found_in_a_checkpoint_too(tmp_path: Path) -> None:
+    network = models.resnet18()
+    network.fc = torch.nn.Linear(512, 1)
+    torch.save({"state_dict": prefixed(network.state_dict(), "module.")}, tmp_path / "mine.pth")
+    head = load_head(RESNET18, tmp_path / "mine.pth")
+    assert head is not None
+    assert torch.equal(head["weight"], network.fc.weight)
+
+
+@pytest.mark.parametrize(
+    ("change", "got"),
+    [
+        (
+            lambda s: {"student": s, "teacher": s},
+            "it has the network 2 times: student., teacher.; save the one that is",
+        ),
+        (
+            lambda s: prefixed(s, "q.") | prefixed(s, "k."),
+            "it has the network 2 times: q., k.; save the one that is meant",
+        ),
+        (lambda s: {**s, "layer5.0.weight": torch.ones(1)}, "it has more than the network: layer5.0.weight"),
+        (
+            lambda s: {**s, "conv1.weight": torch.ones(64, 1, 7, 7)},
+            "conv1.weight has shape (64, 1, 7, 7), not (64, 3, 7, 7)",
+        ),
+        (lambda s: {**s, "bn1.bias": torch.full((64,), torch.nan)}, "bn1.bias has numbers that are not finite"),
+        (lambda s: {**s, "bn1.bias": torch.ones(64, dtype=torch.int8)}, "bn1.bias has type torch.int8, not floating"),
+        (
+            lambda s: {**s, "bn1.bias": [0.0] * 64},
+            "it lacks bn1.bias; it has conv1.weight, bn1.weight, bn1.running_mean",
+        ),
+        (lambda s: {}, "it lacks conv1.weight, bn1.weight, bn1.bias and 97 more; it has nothing"),
+        (
+            lambda s: models.resnet34().state_dict(),
+            "it has more than the network: layer1.2.conv1.weight, layer1.2.bn1.weight",
+        ),
+    ],
+)
+def test_checkpoints_that_are_not_one_network(
+    state: dict[str, torch.Tensor],
+    tmp_path: Path,
+    change: Callable[[dict[str, torch.Tensor]], dict[str, Any]],
+    got: str,
+) -> None:
+    torch.save(change(state), tmp_path / "mine.pth")
+    assert f"\n  got: {got}" in refused(tmp_path / "mine.pth")
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_every_backbone_takes_its_own_state_from_a_checkpoint(name: str, tmp_path: Path) -> None:
+    network = BACKBONES[name].network()
+    torch.save({"state_dict": prefixed(network.state_dict(), "module.")}, tmp_path / "mine.pth")
+    trunk = load_trunk(BACKBONES[name], tmp_path / "mine.pth")
+    assert all(torch.equal(value, network.state_dict()[key]) for key, value in trunk.state_dict().items())
 
 
 def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

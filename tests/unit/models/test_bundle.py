@@ -24,13 +24,16 @@ from popspark.models.bundle import (
     write_trunk,
     zip_bundle,
 )
+from popspark.models.tensors import network_shapes
 from popspark.runtime.errors import BundleError, PathError
 
 RNG = np.random.default_rng(11)
 MANIFEST = {
     "name": "small",
     "version": "3",
-    "kind": "vcnn",
+    "kind": "vscnn",
+    "network": {"towers": {"visual": [2, 3], "social": [3, 2]}},
+    "social": {"mode": "paper"},
     "features": [{"name": "lbp", "version": "1.2", "dim": 4}, {"name": "color", "version": "1.1", "dim": 3}],
 }
 
@@ -45,12 +48,21 @@ def reduction(n_values: int = 7, n_components: int = 2) -> Reduction:
 @pytest.fixture
 def bundle() -> Bundle:
     network = {
-        "layer.weight": RNG.normal(size=(3, 2)).astype(np.float32),
-        "norm.num_batches_tracked": np.array(388_500, np.int64),
+        name: np.array(388_500, np.int64)
+        if name.endswith("num_batches_tracked")
+        else RNG.uniform(0.1, 1, size=shape).astype(np.float32)
+        for name, shape in network_shapes({"visual": (2, 3), "social": (3, 2)}).items()
     }
     return Bundle(
-        MANIFEST, network, {"social": reduction(5, 3), "visual": reduction()}, quantiles(RNG.normal(size=5000))
+        MANIFEST, network, {"social": reduction(34, 3), "visual": reduction()}, quantiles(RNG.normal(size=5000))
     )
+
+
+@pytest.fixture
+def ranker(bundle: Bundle) -> Bundle:
+    """Without a network: the reduction is the score."""
+    manifest = {key: value for key, value in MANIFEST.items() if key not in ("network", "social")} | {"kind": "ranker"}
+    return replace(bundle, manifest=manifest, network={}, reductions={"visual": reduction(7, 1)})
 
 
 @pytest.fixture
@@ -75,7 +87,7 @@ def test_a_round_trip_keeps_all_but_the_network_s_second_half_of_digits(bundle: 
     assert {key: found.manifest[key] for key in MANIFEST} == MANIFEST
     assert (found.name, found.version) == ("small", "3")
     assert list(found.feature_versions.items()) == [("lbp", "1.2"), ("color", "1.1")]
-    halved = {**bundle.network, "layer.weight": bundle.network["layer.weight"].astype(np.float16)}
+    halved = {name: v if v.dtype == np.int64 else v.astype(np.float16) for name, v in bundle.network.items()}
     assert_equal(replace(bundle, manifest=found.manifest, network=halved), found)
 
 
@@ -108,9 +120,9 @@ def test_a_zip_equals_its_folder(folder: Path, tmp_path: Path) -> None:
     assert_equal(load_bundle(tmp_path / "small.zip"), load_bundle(folder))
 
 
-def test_a_bundle_without_a_network_replaces_one_with(bundle: Bundle, folder: Path) -> None:
+def test_a_bundle_without_a_network_replaces_one_with(ranker: Bundle, folder: Path) -> None:
     """The file left behind by the bundle before is none of the manifest's, and is not read."""
-    write_bundle(replace(bundle, network={}), folder, "# A card")
+    write_bundle(ranker, folder, "# A card")
     assert (folder / "network.safetensors").is_file()
     assert load_bundle(folder).network == {}
 
@@ -211,7 +223,7 @@ def test_the_shipped_form_is_named_after_its_content(bundle: Bundle, folder: Pat
     assert name.startswith("small-3-")
     (tmp_path / "sent.zip").write_bytes(zip_bundle(load_bundle(folder)))
     assert load_bundle(tmp_path / "sent.zip").archive_name == name
-    changes = {"reference": bundle.reference + 1}, {"manifest": {**MANIFEST, "social": {"mode": "paper"}}}
+    changes = {"reference": bundle.reference + 1}, {"manifest": {**MANIFEST, "social": {"mode": "point_in_time"}}}
     for change in changes:
         write_bundle(replace(bundle, **change), tmp_path / "other", "# A card")
         assert load_bundle(tmp_path / "other").archive_name != name
@@ -249,15 +261,14 @@ def test_no_manifest_and_no_bundle(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(BundleError) as raised:
         load_bundle(folder)
     assert str(raised.value) == (
-        f"A bundle without its manifest.json.\n  where: {folder}\n  fix: write or copy it again, whole"
+        f"A bundle without its manifest.json.\n  where: {folder}\n  fix: write or copy it again, whole; "
+        "a zip must hold the files themselves, not the folder around them"
     )
-    (tmp_path / "text").write_text("no zip")
-    for path in (tmp_path / "none", tmp_path / "text"):
-        with pytest.raises(PathError) as raised:
-            load_bundle(path)
-        assert str(raised.value) == (
-            f"There is no bundle.\n  where: {path}\n  legal: a bundle's folder, or a zip of one"
-        )
+    with pytest.raises(PathError) as none:
+        load_bundle(tmp_path / "none")
+    assert str(none.value) == (
+        f"There is no bundle.\n  where: {tmp_path}/none\n  legal: a bundle's folder, or a zip of one"
+    )
 
 
 def test_parts_of_the_projection_add_up() -> None:

@@ -50,6 +50,20 @@ def test_a_page_escapes_what_posts_say() -> None:
     assert "At most 50 are shown; the scores table has all." in page
 
 
+def test_a_page_shows_urls_without_their_secrets() -> None:
+    url = "https://me:SECRET@example.org/a.jpg?w=9&X-Amz-Signature=SECRET"
+    refused = {"post_id": url, "image_id": url, "status": "timeout", "error": f"no answer of {url}"}
+    post = {**POST, "post_id": url, "title": url}
+    page = render_page("popspark.scoring", "scores.html", **{**VALUES, "refused": [refused], "top": [post]})
+    assert "SECRET" not in page
+    assert page.count("https://***@example.org/a.jpg?w=9&amp;X-Amz-Signature=***") == 6
+
+
+def test_pictures_in_a_page_stay_as_they_are() -> None:
+    picture = data_uri(bytes(range(256)), "image/png") + "token=x"
+    assert picture in render_page("popspark.scoring", "scores.html", **{**VALUES, "distribution": picture})
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [

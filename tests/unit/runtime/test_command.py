@@ -112,6 +112,16 @@ def test_a_missing_file(job: Path, arguments: list[str], message: str) -> None:
     assert (ended.returncode, ended.stderr) == (66, f"count_things: PathError: {message}")
 
 
+@pytest.mark.parametrize("fate", ["done", "refused", "unforeseen"])
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_no_secret_of_a_path_is_printed(job: Path, fate: str, form: str) -> None:
+    ended = call(job, "things=s3a://KEY:SEC/RET@bucket/things?pwd=SECRET", f"fate={fate}", f"env.log_format={form}")
+    said = ended.stdout + ended.stderr
+    assert "SEC" not in said
+    if fate != "unforeseen":
+        assert "s3a://***@bucket/things?pwd=***" in said
+
+
 def test_an_environment_by_its_name(job: Path) -> None:
     assert call(job, "--env", "cluster", POPSPARK_WAREHOUSE="s3://lake").stdout == "s3://lake/things\n"
 

@@ -19,6 +19,7 @@ EXIT_CODES = {  # sysexits.h, as the os module has it where the platform does
     "LockError": os.EX_TEMPFAIL,
     "LeakError": os.EX_DATAERR,
     "WeightsError": os.EX_NOINPUT,
+    "UnfitWeightsError": os.EX_DATAERR,
     "BundleError": os.EX_DATAERR,
     "DeviceError": os.EX_UNAVAILABLE,
     "TrainingError": os.EX_DATAERR,

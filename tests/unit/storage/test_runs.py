@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from popspark.runtime.config import Env, ScheduledConfig
-from popspark.runtime.errors import RefusalError
+from popspark.runtime.errors import BundleError, RefusalError
 from popspark.storage.places import snapshot
 from popspark.storage.runs import Run, installed_versions
 
@@ -100,3 +100,17 @@ def test_no_runs_table_and_no_metrics(tmp_path: Path) -> None:
     with Run("score_posts", silent) as run:
         run.mark_killed({"run_id": "r0"})
     assert not list(tmp_path.iterdir())
+
+
+def test_neither_the_table_nor_the_metrics_hold_secrets(tmp_path: Path) -> None:
+    def read(run: Run) -> None:
+        with run:
+            run.read_from({"posts": "s3a://KEY:SEC/RET@bucket/posts"})
+            raise BundleError("Not readable.", where="jdbc:mysql://h/db?user=me&pwd=SECRET")
+
+    with pytest.raises(BundleError):
+        read(Run("score_posts", config(tmp_path)))
+    written = (tmp_path / "metrics.json").read_text() + str(pq.read_table(tmp_path / "runs").to_pylist())
+    assert "SEC" not in written
+    assert written.count("s3a://***@bucket/posts") == 2
+    assert written.count("pwd=***") == 2
