@@ -25,6 +25,7 @@ from bench.classical import (
     reduced_decode_rows,
 )
 from bench.table import Row, finish
+from bench.tables import index_contents
 from bench.timing import best_seconds, in_processes, timed
 
 FAMILIES = ("color", "lbp", "gist", "aesthetic", "vgg19", "resnet50", "efficientnet_lite0")
@@ -106,23 +107,11 @@ def whole_job_row(spark: Any, contents: Sequence[bytes], families: tuple[str, ..
     from popspark.features.extraction import Extraction, extract_features
 
     parts = in_processes(parts_alone, [(families, contents[::2]), (families, contents[1::2])])
-    table = spark.read.parquet(store_images(spark, contents, len(contents), work))
+    table = spark.read.parquet(index_contents(spark, contents, len(contents), 2, work))
     features = extract_features(table, Extraction(_plan(families), "cpu", BATCH))
     whole = best_seconds(lambda: features.write.format("noop").mode("overwrite").save(), 1)
     rates = len(contents) / whole, len(contents) / parts
     return Row(f"the whole job, {what}, 2 cores", *rates, "images/s", 0.909, at_least=True)
-
-
-def store_images(spark: Any, contents: Sequence[bytes], n_images: int, work: Path) -> str:
-    """An images table of that many rows over the photographs, in two files."""
-    from popspark.images.decode import sha256
-    from popspark.storage.tables import IMAGE_BLOBS
-
-    rows = [(f"i{n}", contents[n % len(contents)]) for n in range(n_images)]
-    rows = [(i, sha256(c), len(c), None, None, None, "ok", None, c) for i, c in rows]
-    path = str(work / f"images{n_images}")
-    spark.createDataFrame(rows, IMAGE_BLOBS.schema).repartition(2).write.mode("overwrite").parquet(path)
-    return path
 
 
 def memory_row(spark: Any, contents: Sequence[bytes], n_images: int, work: Path) -> Row:
@@ -140,10 +129,10 @@ def memory_row(spark: Any, contents: Sequence[bytes], n_images: int, work: Path)
     planned = plan_features(FeatureSettings(families=("color", "lbp", "efficientnet_lite0"), device="cpu"))
     # Read by a job of its own in the same workers: images are prepared ahead of the passes that make the peak.
     watch = Extraction((PlannedFamily(Family("peak", "1", 1, load), "1"),), "cpu", BATCH)
-    few = spark.read.parquet(store_images(spark, contents, 100, work))
+    few = spark.read.parquet(index_contents(spark, contents, 100, 2, work))
     peaks = []
     for n in (100, n_images):
-        images = few if n == 100 else spark.read.parquet(store_images(spark, contents, n, work))
+        images = few if n == 100 else spark.read.parquet(index_contents(spark, contents, n, 2, work))
         extract_features(images, Extraction(planned, "cpu", BATCH)).write.format("noop").mode("overwrite").save()
         peaks.append(extract_features(few, watch).selectExpr("max(features.peak[0])").first()[0])
     return Row(f"peak memory of a worker, {n_images:,} images against 100", peaks[1], peaks[0], "MB", 1.05, False)

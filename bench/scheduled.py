@@ -58,7 +58,7 @@ def append_posts(spark: Any, warehouse: Path, ids: range, days: range, n_users: 
     """Posts spread evenly over these days since 2022, with their images, each of other bytes; returns their frame."""
     from pyspark.sql import functions as f
 
-    from popspark.storage.tables import IMAGES, POSTS
+    from popspark.storage.tables import IMAGE_BLOBS, POSTS
 
     photographs = spark.createDataFrame(list(enumerate(contents)), "place int, photograph binary")
     posts = spark.range(ids.start, ids.stop).withColumn("place", f.expr(f"int(id % {len(contents)})"))
@@ -79,7 +79,7 @@ def append_posts(spark: Any, warehouse: Path, ids: range, days: range, n_users: 
         "origin": "'bench'",
         "is_simulated": "true",
     }
-    for table in (POSTS, IMAGES):
+    for table in (POSTS, IMAGE_BLOBS):
         append(posts, warehouse / table.name, table, known)
     return posts.selectExpr("id", f"{known['image_id']} AS image_id", f"{known['sha256']} AS sha256")
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from bench.table import Row, finish
+from bench.tables import index_contents
 from bench.timing import best_seconds, in_processes, timed
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -96,18 +97,11 @@ def extraction_rows(spark: Any, contents: list[bytes], work: Path) -> list[Row]:
     from popspark.features.family import Family
     from popspark.features.plan import PlannedFamily, plan_features
     from popspark.features.settings import FeatureSettings
-    from popspark.images import decode as codecs
-    from popspark.storage.tables import IMAGE_BLOBS
 
     planned = plan_features(FeatureSettings(families=(FAMILY,)))
     # Read by a job of its own in the same workers: images are prepared ahead of the passes that make the peak.
     watch = Extraction((PlannedFamily(Family("peak", "1", 1, _load_peak), "1"),), "cpu", 16)
-    tables = {}
-    for n_images in (300, 3000):
-        rows = [(f"i{n}", contents[n % len(contents)]) for n in range(n_images)]
-        rows = [(i, codecs.sha256(c), len(c), None, None, None, "ok", None, c) for i, c in rows]
-        tables[n_images] = str(work / f"images{n_images}")
-        spark.createDataFrame(rows, IMAGE_BLOBS.schema).repartition(N_TASKS).write.parquet(tables[n_images])
+    tables = {n_images: index_contents(spark, contents, n_images, N_TASKS, work) for n_images in (300, 3000)}
     peaks = {}
     for n_images, path in tables.items():
         extracted = extract_features(spark.read.parquet(path), Extraction(planned, "cpu", 16))

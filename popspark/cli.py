@@ -26,7 +26,7 @@ JOBS = {
     "Your data": {
         "validate-export": "Say on a page what an export holds, before it is ingested.",
         "ingest-posts": "Read an export into the posts table; what cannot be a post, into rejects.",
-        "ingest-images": "Read image files into the images table.",
+        "ingest-images": "Index image files: the images table says where they are; nothing is copied.",
         "fetch-images": "Download the images that posts name by URL.",
         "extract-features": "Compute the features of images that are not there yet.",
     },

@@ -54,3 +54,28 @@ def png(width: int, height: int, depth: int, colour_type: int, row: bytes, extra
     return (
         b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + extra + png_chunk(b"IDAT", pixels) + png_chunk(b"IEND", b"")
     )
+
+
+def tiff(
+    tags: dict[int, int | bytes], pixels: bytes, below: dict[int, int] | None = None, *, big: bool = False
+) -> bytes:
+    """A little-endian TIFF, or BigTIFF, of one page, with tags in its own order and one page below it (SubIFDs)."""
+    pointer, count, head = ("<Q", "<Q", 16) if big else ("<I", "<H", 8)
+    room = struct.calcsize(pointer)
+    texts = (271,)  # Make
+
+    def directory(entries: dict[int, int | bytes]) -> bytes:
+        rows = [
+            struct.pack("<HH", tag, 2 if tag in texts else 1 if isinstance(value, bytes) else 4)
+            + struct.pack(pointer, len(value) if isinstance(value, bytes) else 1)
+            + (value if isinstance(value, bytes) else struct.pack("<I", value)).ljust(room, b"\0")
+            for tag, value in sorted(entries.items())
+        ]
+        return struct.pack(count, len(rows)) + b"".join(rows) + struct.pack(pointer, 0)
+
+    n_tags = len({*tags, 273, 279, *((330,) if below else ())})
+    at = head + struct.calcsize(count) + n_tags * (4 + 2 * room) + room
+    second = directory({**below, 273: at, 279: len(pixels)}) if below else b""
+    entries = {**tags, 273: at + len(second), 279: len(pixels), **({330: at} if below else {})}
+    start = struct.pack("<2sHHHQ", b"II", 43, 8, 0, head) if big else struct.pack("<2sHI", b"II", 42, head)
+    return start + directory(entries) + second + pixels

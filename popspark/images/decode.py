@@ -4,7 +4,12 @@ What each kind of file becomes, so that one image has one meaning:
 
 | file | rule |
 |---|---|
-| JPEG, PNG, WebP, GIF, BMP, TIFF | told by content, never by name; any other is `not_an_image` |
+| JPEG, PNG, WebP, GIF, BMP, TIFF | told by content, never by name |
+| AVIF | where Pillow was built with it, as its wheels are; else `unsupported` |
+| HEIC | by pillow-heif (the extra `popspark[heif]`), 10 bits brought to 8; without it `unsupported` |
+| raw photographs (DNG, NEF, CR2, ARW, ...) | `unsupported`, and never their preview |
+| JPEG XL, JPEG 2000, PSD, SVG | `unsupported` |
+| any other | `not_an_image`; `error` says what it is where its first bytes do |
 | several frames or pages | the first |
 | EXIF orientation | applied; broken EXIF counts as upright |
 | large JPEG | decoded at 1/2, 1/4 or 1/8 (libjpeg's scaled DCT), the smallest with both sides >= `REDUCED_SIDE_PX` |
@@ -14,9 +19,11 @@ What each kind of file becomes, so that one image has one meaning:
 | CMYK, YCbCr, Lab | Pillow's plain conversion; embedded colour profiles are not applied |
 | 16 bit per channel | the high byte |
 | signed, 32-bit or float samples | `unsupported`: they have no agreed white |
+| TIFF in planes of more than 8 bits without compression, or of grey with alpha | `unsupported`: Pillow misreads them |
+| JPEG of more than `Limits.max_scans` scans | `too_slow` |
 | pixels that a stream leaves out though it ends well | the codec's fill, black or grey: Pillow does not tell |
 
-Bytes and pixels are checked before anything is decoded, the pixels from the file's header.
+Bytes, pixels and scans are checked before anything is decoded, the pixels from the file's header.
 """
 
 from __future__ import annotations
@@ -29,11 +36,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError, features
 from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT, TiffImageFile
+from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT, TiffImageFile
 
+from popspark.images import kinds
 from popspark.images.limits import DEFAULT_LIMITS, Limits
+
+try:
+    from pillow_heif import HeifImageFile
+except ImportError:
+    HeifImageFile = None
 
 VERSION = "1"
 """Of the rules above; part of every feature's version."""
@@ -41,6 +54,7 @@ VERSION = "1"
 Image.init()  # registers WebP and TIFF too; left to itself, Pillow would do it in the middle of the first decode
 REDUCED_SIDE_PX = 512
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow opens MPO, several JPEGs in a file, as JPEG
+OPTIONAL = ("AVIF",) if features.check("avif") else ()
 ORIENTATIONS = {  # EXIF's values to what sets the image upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -50,7 +64,9 @@ ORIENTATIONS = {  # EXIF's values to what sets the image upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-STATUSES = ("empty", "too_large", "too_many_pixels", "not_an_image", "unsupported", "corrupt")
+SIDEWAYS = (5, 6, 7, 8)
+"""The orientations that swap width and height."""
+STATUSES = ("empty", "too_large", "too_many_pixels", "too_slow", "not_an_image", "unsupported", "corrupt")
 
 
 class ImageRefused(Exception):  # noqa: N818  # not an error of the program: it becomes a row
@@ -66,7 +82,7 @@ class ImageRefused(Exception):  # noqa: N818  # not an error of the program: it 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself before it is decoded."""
+    """What a file says of itself before it is decoded: width and height of the upright picture."""
 
     format: str
     width_px: int
@@ -83,25 +99,79 @@ def _open(content: bytes, limits: Limits) -> Image.Image:
     if len(content) > limits.max_bytes:
         raise ImageRefused("too_large", f"{len(content)} bytes; the limit is {limits.max_bytes}")
     try:
-        image = Image.open(BytesIO(content), formats=FORMATS)
+        image = _identify(content)
+        if isinstance(image, TiffImageFile):
+            _check_tiff(image, content)
+    except ImageRefused:
+        raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageRefused("too_many_pixels", _reason(error)) from error
     except UnidentifiedImageError as error:
-        raise ImageRefused("not_an_image", f"none of {', '.join(FORMATS)}") from error
+        raise _unread(content) from error
     except Exception as error:  # a hostile file makes a codec raise anything
         raise ImageRefused("corrupt", _reason(error)) from error
     if image.width * image.height > limits.max_pixels:
         pixels = f"{image.width} x {image.height} pixels; the limit is {limits.max_pixels} in all"
         raise ImageRefused("too_many_pixels", pixels)
+    if image.format in ("JPEG", "MPO") and (n := kinds.count_scans(content, limits.max_scans)) > limits.max_scans:
+        raise ImageRefused("too_slow", f"a JPEG of {n} scans; limits.max_scans is {limits.max_scans}")
     return image
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _identify(content: bytes) -> Image.Image:
+    if HeifImageFile is not None and kinds.brand_of(content) == "HEIC":
+        found: Image.Image = HeifImageFile(BytesIO(content))
+        return found
+    return Image.open(BytesIO(content), formats=FORMATS + OPTIONAL)
+
+
+def _unread(content: bytes) -> ImageRefused:
+    """The refusal of what no codec took: by what its first bytes say."""
+    status, name = kinds.name_unread(content) or ("not_an_image", "")
+    if not name:
+        return ImageRefused(status, f"none of {', '.join(FORMATS + OPTIONAL)}")
+    if status == "corrupt" or name in OPTIONAL:
+        return ImageRefused("corrupt", f"its first bytes are those of {name}, its header cannot be read")
+    if name == "HEIC":
+        return ImageRefused(status, "HEIC; it is read with pip install 'popspark[heif]', on the executors as well")
+    if name == "AVIF":
+        return ImageRefused(status, "AVIF; this Pillow was built without it, those of PyPI are built with it")
+    return ImageRefused(status, f"{name}; convert it to JPEG, PNG or TIFF" if status == "unsupported" else name)
+
+
+def _check_tiff(image: TiffImageFile, content: bytes) -> None:
+    if name := kinds.raw_format(image, content):
+        raise ImageRefused("unsupported", f"raw photograph ({name}); convert it to JPEG, PNG or TIFF")
+    if kinds.is_misread_planar(image):
+        bits = max(image.tag_v2[BITSPERSAMPLE])
+        raise ImageRefused("unsupported", f"TIFF in planes ({image.mode}, {bits} bits); save it without planes")
+    if image.mode in ("I", "F") or image.tag_v2.get(SAMPLEFORMAT, (1,))[0] != 1:
+        raise ImageRefused("unsupported", f"signed, 32-bit or float samples (mode {image.mode}) have no agreed white")
+
+
+def _orientation(image: Image.Image) -> int:
     try:
-        turn = ORIENTATIONS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # broken EXIF says nothing about the image
-        return image
+        return 1
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    turn = ORIENTATIONS.get(_orientation(image))
     return image if turn is None else image.transpose(turn)
+
+
+def _is_sideways(image: Image.Image, content: bytes) -> bool:
+    """Whether decoding swaps the width and height that the opened image has."""
+    if isinstance(image, TiffImageFile) and ExifTags.Base.Orientation in image.tag_v2:
+        return False  # Pillow gives those of the upright picture
+    if isinstance(image, PngImageFile) and "exif" not in image.info:
+        try:
+            image = Image.open(BytesIO(kinds.with_texts_first(content)), formats=["PNG"])
+        except Exception:  # broken texts say nothing about the image
+            return False
+        image.info.setdefault("exif", None)  # or Pillow decodes the picture in the search of one
+    return _orientation(image) in SIDEWAYS
 
 
 def _scale_transparent_colour(image: Image.Image) -> None:
@@ -125,8 +195,6 @@ def _grey16_to_rgb(image: Image.Image, is_inverted: bool) -> Image.Image:
 
 def _to_rgb(image: Image.Image, tags: Mapping[int, Any]) -> Image.Image:
     """tags: a TIFF's own, which a turned image no longer has."""
-    if image.mode in ("I", "F") or tags.get(SAMPLEFORMAT, (1,))[0] != 1:
-        raise ImageRefused("unsupported", f"signed, 32-bit or float samples (mode {image.mode}) have no agreed white")
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode.startswith("I;16"):
@@ -141,7 +209,8 @@ def _to_rgb(image: Image.Image, tags: Mapping[int, Any]) -> Image.Image:
 def read_header(content: bytes, limits: Limits = DEFAULT_LIMITS) -> Header:
     """The header alone, nothing decoded; raises `ImageRefused`."""
     image = _open(content, limits)
-    return Header("JPEG" if image.format == "MPO" else str(image.format), image.width, image.height)
+    size = image.size[::-1] if _is_sideways(image, content) else image.size
+    return Header({"MPO": "JPEG", "HEIF": "HEIC"}.get(str(image.format), str(image.format)), *size)
 
 
 def decode(

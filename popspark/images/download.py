@@ -14,7 +14,7 @@
 | `too_many_redirects` | more than `max_redirects` |
 | `http_404`, ... | the server's answer, after the retries where a retry can help |
 | `too_large` | more bytes than `Limits.max_bytes`, announced or streamed |
-| `empty`, `not_an_image`, `corrupt`, `too_many_pixels` | what `popspark.images.decode` says of the bytes |
+| `empty`, `not_an_image`, `unsupported`, `corrupt`, `too_many_pixels`, `too_slow` | what `decode` says of them |
 
 The address is checked where the connection is made, for every connection: a name that resolves anew, and each
 redirect, pass the same check, and the connection goes to the very address that was checked. So do the requests for

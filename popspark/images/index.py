@@ -34,7 +34,7 @@ def _root_of(source: str) -> str:
     return "/".join(steps[: next((i for i, step in enumerate(steps) if set(step) & set("*?[{")), len(steps))])
 
 
-def _list_objects(root: str, pattern: str | None) -> Iterator[tuple[str, int]]:
+def list_objects(root: str, pattern: str | None) -> Iterator[tuple[str, int]]:
     """Names below the root of an object store, and sizes."""
     url, prefix = split_uri(root)
     below = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
@@ -67,7 +67,7 @@ def list_images(spark: SparkSession, source: str) -> tuple[DataFrame, str]:
         source = str(Path(source).absolute())
     root = _root_of(source)
     pattern = source[len(root) + 1 :] if root != source.rstrip("/") else None
-    lister = _list_objects if source.partition("://")[0] in OBJECT_STORES else _list_files
+    lister = list_objects if source.partition("://")[0] in OBJECT_STORES else _list_files
     seen = [
         (name, n_bytes)
         for name, n_bytes in lister(root, pattern)

@@ -15,6 +15,9 @@ class Limits(Section):
     max_pixels: int = Field(default=50_000_000, gt=0)
     """Width times height, as the file's header states them. Pillow has a limit of its own, 178,956,970 pixels, which
     a larger number here does not lift."""
+    max_scans: int = Field(default=100, gt=0)
+    """Scans of a JPEG, each of which goes over the whole picture: cameras and web sites write one to twelve, and 400
+    of 49 megapixels take 12 s in a file of 222 kB."""
 
 
 DEFAULT_LIMITS = Limits()

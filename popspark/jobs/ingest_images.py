@@ -1,11 +1,11 @@
-"""Reads image files into an images table: many small files become few large ones.
+"""Indexes image files: where each is, its sha256 and size, and whether it can be read. Nothing is copied.
 
     popspark ingest-images source=path/to/photographs
     popspark ingest-images source='photos/2024-*/*.jpg' images=warehouse/images
     popspark ingest-images posts=warehouse/posts root=path/to/photographs
 
 Reads: a folder or glob (`source`), or the paths in column image_id of a posts table (`posts`), below `root`.
-Writes: images; every file has a row, refused ones with their status.
+Writes: images, references to the files; every file has a row, refused ones with their status.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from popspark.runtime.errors import ConfigError
 
 
 class Config(JobConfig):
-    """source: or posts with root."""
+    """What to index: source, or posts with root."""
 
     images: str = "${env.warehouse}/images"
     """The table to write."""

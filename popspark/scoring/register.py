@@ -5,10 +5,10 @@
 
 | function | of | gives a struct of |
 |---|---|---|
-| image_features(content) | the families | an array per family |
-| NAME_score(content[, social]) | each bundle | score, percentile |
-| NAME_contributions(content[, social]) | each bundle | score, baseline, and what each family adds |
-| NAME_beats(content_l, content_r) | each ranker | probability, score_l, score_r |
+| image_features(image) | the families | an array per family |
+| NAME_score(image[, social]) | each bundle | score, percentile |
+| NAME_contributions(image[, social]) | each bundle | score, baseline, and what each family adds |
+| NAME_beats(image_l, image_r) | each ranker | probability, score_l, score_r |
 
 and in each struct status and error: a row that cannot be scored says why, and never fails the query. social: a struct
 of social values by name, e.g. `struct(s.*)` of a row of social_features; what it lacks is unknown, which is 0. Without

@@ -114,5 +114,5 @@ def test_tables_that_lack_columns_or_do_not_exist(tmp_path: Path, submit: Submit
     wrong = submit("score_posts", f"env.warehouse={tmp_path}", bundle, f"posts={ROOT}/sample/posts",
                    f"images={ROOT}/sample/posts", code=65)  # fmt: skip
     assert "These are not rows of table images." in wrong.stdout
-    assert "missing column content binary; missing column sha256 string;" in wrong.stdout
+    assert "missing column uri string; missing column sha256 string;" in wrong.stdout
     assert not (tmp_path / "scores").exists()

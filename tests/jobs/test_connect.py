@@ -114,8 +114,7 @@ def test_functions_in_queries(found: dict[str, Any], warehouse: Path, photograph
     assert len(found["scores"]) == 15
     for row in found["scores"]:
         expected = job[row["image_id"]]
-        kept = expected["status"] in ("ok", "corrupt")  # of a file that ingest refused, images has no content
-        assert row["status"] == (expected["status"] if kept else "missing")
+        assert row["status"] == expected["status"]
         assert row["score"] == pytest.approx(expected["score"], abs=1e-4)
         assert row["percentile"] == pytest.approx(expected["percentile"], abs=1e-2)
     for row in found["features"]:

@@ -114,12 +114,9 @@ def test_missing_and_refused_contents_are_rows_and_leave_the_batch() -> None:
     extractor = Extractor({"mean": mean, "deep": deep}, batch_size=8, limits=Limits(max_bytes=10_000))
     rows = list(extractor.extract(given(contents)))
     assert [row.status for row in rows] == ["missing", "empty", "not_an_image", "ok", "corrupt"]
-    assert [row.error for row in rows[:4]] == [
-        "the image was not found",
-        "the file has no bytes",
-        "none of JPEG, PNG, WEBP, GIF, BMP, TIFF",
-        None,
-    ]
+    assert [row.error for row in rows[:2]] == ["the image was not found", "the file has no bytes"]
+    assert str(rows[2].error).startswith("none of JPEG, PNG, WEBP, GIF, BMP, TIFF")
+    assert rows[3].error is None
     assert [sorted(row.values) for row in rows] == [[], [], [], ["deep", "mean"], []]
     assert deep.batches == [1]
 

@@ -53,9 +53,9 @@ def test_the_header_alone(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("content", [b"plain text, whatever the name says", b"%PDF-1.7\n", b"\0" * 100, b"GIF89"])
+@pytest.mark.parametrize("content", [b"plain text, whatever the name says", b"\0" * 100, b"GIF89"])
 def test_other_content_is_not_an_image(content: bytes) -> None:
-    assert _refusal(content) == ("not_an_image", "none of JPEG, PNG, WEBP, GIF, BMP, TIFF")
+    assert _refusal(content) == ("not_an_image", f"none of {', '.join(codecs.FORMATS + codecs.OPTIONAL)}")
 
 
 def test_formats_that_are_not_wanted_are_not_an_image() -> None:

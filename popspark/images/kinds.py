@@ -1,0 +1,174 @@
+"""What a file is by its content, where `popspark.images.decode` does not read it, and what it would cost to decode.
+
+Signatures are those of the formats' specifications; Exiv2's and LibRaw's lists of raw formats agree with them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from io import BytesIO
+from typing import Any
+
+from PIL import ExifTags
+from PIL.TiffImagePlugin import (
+    BITSPERSAMPLE,
+    PHOTOMETRIC_INTERPRETATION,
+    PLANAR_CONFIGURATION,
+    ImageFileDirectory_v2,
+    TiffImageFile,
+)
+
+READABLE = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+}
+PICTURES = {
+    b"\xff\x0a": "JPEG XL",
+    b"\0\0\0\x0cJXL \r\n\x87\n": "JPEG XL",
+    b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG 2000",
+    b"\xff\x4f\xff\x51": "JPEG 2000",
+    b"8BPS": "Photoshop document (PSD)",
+    b"FUJIFILMCCD-RAW": "raw photograph (RAF)",
+    b"IIRO": "raw photograph (ORF)",
+    b"IIRS": "raw photograph (ORF)",
+    b"MMOR": "raw photograph (ORF)",
+    b"IIU\0": "raw photograph (RW2)",
+    b"FOVb": "raw photograph (X3F)",
+    b"II\x1a\0\0\0HEAPCCDR": "raw photograph (CRW)",
+    b"\0MRM": "raw photograph (MRW)",
+}
+OTHERS = {
+    b"%PDF-": "PDF",
+    b"PK\x03\x04": "zip archive",
+    b"\x1f\x8b": "gzip archive",
+    b"\x1aE\xdf\xa3": "video (Matroska or WebM)",
+    b"FLV\x01": "video (FLV)",
+}
+HEIC_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"))
+RAW_PHOTOMETRIC = (32803, 34892)  # colour filter array, LinearRaw: samples of a sensor and not of a picture
+RAW_OF_MAKERS = {"NIKON": "NEF", "SONY": "ARW", "PENTAX": "PEF", "SAMSUNG": "SRW", "CANON": "CR2", "HASSELBLAD": "3FR"}
+REDUCED_COPY = 1
+"""The value of NewSubfileType that says so."""
+MAX_FOLLOWED = 64
+"""Directories of a TIFF that are looked at: cameras write two to five."""
+
+
+def brand_of(content: bytes) -> str | None:
+    """`HEIC`, `AVIF`, `raw photograph (CR3)` or `video (MOV or MP4)` of a file of ISO's boxes; None of another."""
+    if content[4:8] != b"ftyp":
+        return None
+    end = min(max(int.from_bytes(content[:4], "big"), 12), 512)
+    brands = {content[8:12], *(content[i : i + 4] for i in range(16, end, 4))}
+    if content[8:12] == b"crx ":
+        return "raw photograph (CR3)"
+    if brands & {b"avif", b"avis"}:
+        return "AVIF"
+    return "HEIC" if brands & HEIC_BRANDS else "video (MOV or MP4)"
+
+
+def name_unread(content: bytes) -> tuple[str, str] | None:
+    """Status and name of a file that no codec took; None where its first bytes say nothing."""
+    if brand := brand_of(content):
+        return ("not_an_image" if brand.startswith("video") else "unsupported"), brand
+    if content[:4] == b"RIFF":
+        return {b"WEBP": ("corrupt", "WebP"), b"AVI ": ("not_an_image", "video (AVI)")}.get(content[8:12])
+    for status, signatures in (("corrupt", READABLE), ("unsupported", PICTURES), ("not_an_image", OTHERS)):
+        for signature, name in signatures.items():
+            if content.startswith(signature):
+                return status, name
+    start = content[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if b"<svg" in start:
+        return "unsupported", "SVG"
+    return ("not_an_image", "HTML page") if start.startswith((b"<!doctype html", b"<html")) else None
+
+
+def _directories(image: TiffImageFile, content: bytes) -> Iterator[Mapping[int, Any]]:
+    """The tags of a TIFF's pages and of the pictures below its first one."""
+    header = content[: 16 if b"+" in content[2:4] else 8]  # BigTIFF's is the longer one
+    first = image.tag_v2
+    below = first.get(ExifTags.Base.SubIFDs, ())
+    waiting = [*(below if isinstance(below, tuple) else (below,)), first.next]
+    yield first
+    for offset in waiting[:MAX_FOLLOWED]:
+        if not isinstance(offset, int) or not 0 < offset < len(content):
+            continue
+        directory = ImageFileDirectory_v2(header)
+        stream = BytesIO(content)
+        stream.seek(offset)
+        try:
+            directory.load(stream)
+        except Exception:  # a broken one says nothing about the first page
+            continue
+        yield directory
+
+
+def raw_format(image: TiffImageFile, content: bytes) -> str | None:
+    """The raw format of a TIFF whose first page is the preview of a sensor's samples, or is these; else None.
+
+    DNG by its version's tag, CR2 by its signature, others by a page of sensor samples, or by a first page that calls
+    itself a reduced copy of what is below it; their names are those of the cameras' makers.
+    """
+    tags = image.tag_v2
+    if ExifTags.Base.DNGVersion in tags:
+        return "DNG"
+    if content[8:10] == b"CR":
+        return "CR2"
+    is_preview = tags.get(ExifTags.Base.NewSubfileType) == REDUCED_COPY and ExifTags.Base.SubIFDs in tags
+    photometric = (directory.get(PHOTOMETRIC_INTERPRETATION) for directory in _directories(image, content))
+    if is_preview or any(value in RAW_PHOTOMETRIC for value in photometric):
+        maker = str(tags.get(ExifTags.Base.Make, "")).upper()
+        return next((name for start, name in RAW_OF_MAKERS.items() if maker.startswith(start)), "NEF, ARW or the like")
+    return None
+
+
+def is_misread_planar(image: TiffImageFile) -> bool:
+    """Whether the samples of a TIFF lie in planes that Pillow puts together wrongly.
+
+    These are planes of more than 8 bits that it reads without libtiff, and grey with alpha.
+    """
+    if image.tag_v2.get(PLANAR_CONFIGURATION) != 2 or len(image.getbands()) == 1:
+        return False
+    is_deep = max(image.tag_v2.get(BITSPERSAMPLE, (1,))) > 8
+    return image.mode == "LA" or (is_deep and any(tile.codec_name != "libtiff" for tile in image.tile))
+
+
+def count_scans(content: bytes, limit: int) -> int:
+    """The scans of a file's first JPEG; counted exactly where there may be more than `limit`."""
+    most = content.count(b"\xff\xda")
+    if most <= limit:  # those of thumbnails and of further pictures are among them
+        return most
+    marker = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
+    n, at = 0, 2
+    while found := marker.search(content, at):
+        kind, at = found[1][0], found.end()
+        if kind == 0xD9:  # end of image
+            break
+        n += kind == 0xDA
+        if kind not in (0x01, 0xD8):  # all others have a length
+            at += max(int.from_bytes(content[at : at + 2], "big"), 2)
+    return n
+
+
+PNG_TEXTS = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")
+"""The chunks that can say which side of a picture is up."""
+
+
+def with_texts_first(content: bytes) -> bytes:
+    """A PNG with the texts that stand behind its pixels before them, where its header is read."""
+    first, at, behind = 0, 8, list[bytes]()
+    while at + 12 <= len(content):
+        end = at + 12 + int.from_bytes(content[at : at + 4], "big")
+        kind = content[at + 4 : at + 8]
+        if kind == b"IDAT" and not first:
+            first = at
+        elif first and kind in PNG_TEXTS:
+            behind.append(content[at:end])
+        at = end
+    return content[:first] + b"".join(behind) + content[first:] if behind else content
