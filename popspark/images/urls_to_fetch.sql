@@ -28,7 +28,7 @@ WHERE
             (:is_refresh AND l.copy IS NOT NULL)
             OR (
                 :is_retry AND l.copy IS NULL
-                AND l.answer.status RLIKE '^(timeout|connection_failed|unknown_host|http_429|http_5..)$'
+                AND l.answer.status RLIKE '^(timeout|connection_failed|unknown_host|http_429|http_5..|robots_disallowed|noai)$'
             )
         )
     )

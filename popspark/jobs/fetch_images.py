@@ -31,7 +31,7 @@ class Config(JobConfig):
     store: str = "${env.warehouse}/downloaded"
     """The folder or url that gets the images themselves, each under its sha256."""
     retry: bool = False
-    """Whether to ask again for what failed in a way that may pass (timeouts, 429, 5xx)."""
+    """Whether to ask again for what failed in a way that may pass (timeouts, 429, 5xx, what robots are told)."""
     refresh: bool = False
     """Whether to ask for what is there (If-None-Match)."""
     round_size: PositiveInt = 10_000

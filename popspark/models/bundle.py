@@ -16,6 +16,7 @@ import hashlib
 import io
 import json
 import lzma
+import os
 import tempfile
 import zipfile
 import zlib
@@ -227,7 +228,7 @@ def _open(path: Path) -> Callable[[str], bytes | None]:
             _check_size(sum(entry.file_size for entry in archive.infolist()), str(path))
             return archive.read(name) if name in archive.namelist() else None
 
-    if not path.exists():
+    if not os.path.exists(path):  # which says no of a name that is too long, too
         raise PathError("There is no bundle.", where=str(path), legal="a bundle's folder, or a zip of one")
 
     def read(name: str) -> bytes | None:

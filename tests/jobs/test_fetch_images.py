@@ -88,9 +88,14 @@ def test_fetch_resume_retry_and_refresh(
         assert set(asked().values()) == {1}  # what has an answer is not asked for again
 
         main(config(tmp_path, retry=True))
-        assert {path: n for path, n in asked().items() if n > 1} == {"/broken": 2}
+        assert {path: n for path, n in asked().items() if n > 1} == {"/broken": 2, "/noai": 2}
 
         main(config(tmp_path, refresh=True))
         assert statuses() == {**expected, "image/3": "ok"}
         answers = read_table(spark, DOWNLOADS, str(tmp_path / "downloads")).where("status = 'not_modified'")
         assert answers.count() == 3
+
+        obeying = config(tmp_path, retry=True)
+        free = obeying.politeness.model_copy(update={"obey_robots_txt": False, "obey_noai": False})
+        main(obeying.model_copy(update={"politeness": free}))
+        assert statuses() == {**expected, "image/3": "ok", "noai": "ok", "image/private": "ok"}

@@ -264,6 +264,8 @@ def test_no_manifest_and_no_bundle(folder: Path, tmp_path: Path) -> None:
         f"A bundle without its manifest.json.\n  where: {folder}\n  fix: write or copy it again, whole; "
         "a zip must hold the files themselves, not the folder around them"
     )
+    with pytest.raises(PathError):
+        load_bundle(tmp_path / ("x" * 5000))
     with pytest.raises(PathError) as none:
         load_bundle(tmp_path / "none")
     assert str(none.value) == (
