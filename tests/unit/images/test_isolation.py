@@ -12,6 +12,7 @@ from popspark.features.extractor import Extractor
 from popspark.images.decode import ImageRefused
 from popspark.images.isolation import IsolatedDecode
 from popspark.images.limits import Limits
+from popspark.images.references import Reference
 from tests.killing_decoder import decode
 
 LIMITS = Limits(max_bytes=9)
@@ -58,7 +59,7 @@ def test_threads_do_not_share_a_crash(isolated: IsolatedDecode) -> None:
 def test_an_extractor_gives_a_row_for_the_image_that_crashed(isolated: IsolatedDecode) -> None:
     brightness = {"brightness": lambda images: np.array([[images[0].max()]], np.float32)}
     extractor = Extractor(brightness, batch_size=2, decode=isolated, n_threads=2)
-    rows = list(extractor.extract([b"a", b"kill", b"b"]))
+    rows = list(extractor.extract(Reference(None, content=content) for content in (b"a", b"kill", b"b")))
     assert [(row.status, row.error) for row in rows] == [
         ("ok", None),
         ("decoder_crash", "the codec crashed its process"),

@@ -1,0 +1,135 @@
+"""The file that a post means, by every spelling of its name: popspark.images.naming."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from popspark.images.decode import ImageRefused
+from popspark.images.naming import Names
+from popspark.images.references import read_uri
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Each file holds its name."""
+    for name in (
+        "2024/IMG_1.JPG",
+        "2024/two words.jpg",
+        unicodedata.normalize("NFD", "2024/café.jpg"),
+        unicodedata.normalize("NFC", "Ärger/naïve.png"),
+        "2024/50%25.jpg",
+        "2024/IMG_2.JPG",
+        "2024/IMG_2.AAE",
+        "2024/IMG_3.jpg",
+        "2024/IMG_3.png",
+        "2024/Twin.jpg",
+        "2024/twin.jpg",
+        "2024/v1.2_final.jpg",
+        "2024/IMG_4/within.jpg",
+        "2024/IMG_4.jpg",
+    ):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+    (tmp_path / "secret.jpg").write_bytes(b"secret")
+    (tmp_path / "photos" / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"latin")
+    return tmp_path / "photos"
+
+
+@pytest.mark.parametrize(
+    ("spelling", "file"),
+    [
+        (unicodedata.normalize("NFC", "2024/café.jpg"), unicodedata.normalize("NFD", "2024/café.jpg")),
+        (unicodedata.normalize("NFD", "Ärger/naïve.png"), unicodedata.normalize("NFC", "Ärger/naïve.png")),
+        ("ärger/NAÏVE.PNG", unicodedata.normalize("NFC", "Ärger/naïve.png")),
+        ("2024\\IMG_1.JPG", "2024/IMG_1.JPG"),
+        (".\\2024\\img_1.jpg", "2024/IMG_1.JPG"),
+        ("/2024/IMG_1.JPG", "2024/IMG_1.JPG"),
+        ("//2024//IMG_1.JPG", "2024/IMG_1.JPG"),
+        ("2024/IMG_1.JPG ", "2024/IMG_1.JPG"),
+        ("2024/two%20words.jpg", "2024/two words.jpg"),
+        ("2024%2Ftwo%20words.jpg", "2024/two words.jpg"),
+        ("2024/50%2525.jpg", "2024/50%25.jpg"),
+        ("2024/caf%C3%A9.JPG", unicodedata.normalize("NFD", "2024/café.jpg")),
+        ("2024/img_1.jpg", "2024/IMG_1.JPG"),
+        ("2024/IMG_1", "2024/IMG_1.JPG"),
+        ("\\2024\\img_1", "2024/IMG_1.JPG"),
+        ("2024/v1.2_final", "2024/v1.2_final.jpg"),
+        ("2024/IMG_2", "2024/IMG_2.JPG"),  # what is no photograph by its name is no candidate
+        ("2024/IMG_4", "2024/IMG_4.jpg"),  # nor is a folder
+        ("2024/IMG_4\\within.jpg", "2024/IMG_4/within.jpg"),
+        ("./2024/../2024/IMG_1", "2024/IMG_1.JPG"),
+    ],
+)
+def test_one_file_fits(root: Path, spelling: str, file: str) -> None:
+    assert read_uri(Names(str(root)).search(spelling), 99) == file.encode()
+    assert Names(root.as_uri()).search(spelling) == f"{root}/{file}"
+
+
+def test_a_name_that_is_not_utf8_is_found_as_the_listing_shows_it(root: Path) -> None:
+    assert read_uri(Names(str(root)).search("caf%E9.jpg"), 99) == b"latin"
+
+
+def _refusal(root: Path, spelling: str, follow_links: bool = False) -> tuple[str, str]:
+    with pytest.raises(ImageRefused) as raised:
+        Names(str(root), follow_links).search(spelling)
+    return raised.value.status, str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("spelling", "reason"),
+    [
+        ("2024/IMG_1.jpeg", "; the nearest is 2024/IMG_1.JPG"),
+        ("2024/IMG-1.JPG", "; the nearest is 2024/IMG_1.JPG"),
+        ("IMG_1.JPG/", ""),
+        ("C:\\Users\\me\\photos\\2024\\IMG_1.JPG", "; the nearest is 2024/IMG_1.JPG"),
+        ("/home/me/photos/2024/img_1", "; the nearest is 2024/IMG_1.JPG"),
+        ("2o24/IMG_1.JPG", "; the nearest is 2024/IMG_1.JPG"),
+        ("xyz", ""),
+        ("", ""),
+        ("/", ""),
+        ("2024", ""),
+        ("2024/IMG_3", ", and 2 that it could be: 2024/IMG_3.jpg, 2024/IMG_3.png"),
+        ("2024/TWIN.JPG", ", and 2 that it could be: 2024/Twin.jpg, 2024/twin.jpg"),
+    ],
+)
+def test_none_or_several_fit(root: Path, spelling: str, reason: str) -> None:
+    assert _refusal(root, spelling) == ("missing", f"there is no such file{reason}")
+
+
+@pytest.mark.parametrize("spelling", ["..\\secret.jpg", "%2e%2e/secret.jpg", "2024/..%2F..%2Fsecret", "/../secret.jpg"])
+def test_no_spelling_leads_out(root: Path, spelling: str) -> None:
+    for follow_links in (False, True):
+        assert _refusal(root, spelling, follow_links) == ("outside_root", f"the path leads out of {root}")
+
+
+def test_a_link_that_leads_out_is_not_followed_unless_asked_for(root: Path) -> None:
+    (root / "Link.jpg").symlink_to("../secret.jpg")
+    (root / "up").symlink_to("..")
+    message = f"a link to {root.parent}/secret.jpg, out of {root}; follow_links=true reads it"
+    assert _refusal(root, "link.jpg") == ("outside_root", message)
+    assert _refusal(root, "up/SECRET.jpg") == ("missing", "there is no such file")
+    assert read_uri(Names(str(root), follow_links=True).search("link.jpg"), 99) == b"secret"
+    assert read_uri(Names(str(root), follow_links=True).search("up/SECRET.jpg"), 99) == b"secret"
+
+
+def test_exact_names(root: Path) -> None:
+    (root.parent / "alias").symlink_to("photos")
+    names = Names(str(root.parent / "alias"))
+    assert names.exact("2024/IMG_1.JPG") == f"{root}/2024/IMG_1.JPG"
+    assert names.exact(f"{root}/2024/IMG_1.JPG") == f"{root}/2024/IMG_1.JPG"
+    assert names.exact(f"{root.parent}/alias/2024/IMG_1.JPG") == f"{root}/2024/IMG_1.JPG"
+    assert names.exact("2024/gone.jpg") == f"{root}/2024/gone.jpg"
+    for name, refused in {
+        "a\0b.jpg": ("missing", "the name has a NUL byte, which no file's name has"),
+        "": ("missing", "the row names no image"),
+        "../secret.jpg": ("outside_root", f"the path leads out of {root}"),
+        "/etc/hostname": ("outside_root", f"the path leads out of {root}"),
+    }.items():
+        with pytest.raises(ImageRefused) as raised:
+            names.exact(name)
+        assert (raised.value.status, str(raised.value)) == refused
