@@ -125,6 +125,7 @@ def _is_there(names: Names, image_id: str) -> bool:
     return True
 
 
-def count_respelt(images: DataFrame) -> int:
-    """Images of posts whose file has another name than the post gives it."""
-    return images.where("status = 'ok' AND NOT endswith(uri, image_id)").count()
+def count_respelt(images: DataFrame, root: str) -> int:
+    """Images of posts whose file has another name below the root than the post gives it."""
+    exact = f.col("uri") == f.concat(f.lit(f"{Names(root).root}/"), "image_id")
+    return images.where((f.col("status") == "ok") & ~(exact | (f.col("uri") == f.col("image_id")))).count()

@@ -81,7 +81,7 @@ class Names:
         self._typed = b"" if path is None else to_bytes(path)
         self._base = None if path is None else os.path.realpath(self._typed)
         self._url = root.rstrip("/")
-        self._root = self._url if self._base is None else as_text(self._base)
+        self.root = self._url if self._base is None else as_text(self._base)
         self._list = lru_cache(FOLDERS_KEPT)(self._read_folder)
 
     def exact(self, image_id: str) -> str:
@@ -104,7 +104,7 @@ class Names:
     def _checked(self, path: bytes) -> str:
         assert self._base is not None
         if not is_inside(path, self._base):
-            raise ImageRefused("outside_root", f"the path leads out of {self._root}")
+            raise ImageRefused("outside_root", f"the path leads out of {self.root}")
         target = os.path.realpath(path)
         if not self._follow_links and not is_inside(target, self._base):
             raise ImageRefused("outside_root", outside(target, self._base))
@@ -114,7 +114,7 @@ class Names:
         """The uri of the one file that fits; raises `ImageRefused`, which names the nearest."""
         spellings = [_steps_of(image_id), _steps_of(unquote(image_id))]
         if any(steps[:1] == [".."] for steps in spellings):
-            raise ImageRefused("outside_root", f"the path leads out of {self._root}")
+            raise ImageRefused("outside_root", f"the path leads out of {self.root}")
         fits = list(dict.fromkeys(path for steps in spellings for path in self._fitting(steps)))
         wanted = ["/".join(steps) for steps in spellings]
         for form in (_plain, _unescaped, _loose, _stem):
@@ -168,7 +168,7 @@ class Names:
         folder = _Folder(defaultdict(list), defaultdict(list), defaultdict(list))
         try:
             inside = self._local_names(below) if self._base is not None else self._remote_names(below)
-        except OSError:  # as good as empty: the exact name was tried before
+        except Exception:  # an OSError or one of obstore's: as good as empty, for the exact name was tried before
             inside = []
         for name, is_folder in sorted(inside):
             shown = _shown(name)

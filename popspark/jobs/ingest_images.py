@@ -58,7 +58,7 @@ def main(config: Config) -> None:
     print(f"Ingested {sum(counts.values()):,} images into {config.images}")
     for status, n in counts.items():
         print(f"  {status:<16}{n:>10,}")
-    if config.posts is not None and (n_respelt := count_respelt(images)):
+    if config.posts is not None and (n_respelt := count_respelt(images, root)):
         print(f"Found by another spelling than the post's (case, letters, slashes, %20, extension): {n_respelt:,}")
     if files and files.left_out:
         print(files)

@@ -137,7 +137,7 @@ def test_images_are_found_by_other_spellings_and_counted(spark: SparkSession, fo
         "": ("missing", "the row names no image"),
     }
     assert (rows["x" * 5000]["status"], "too long" in rows["x" * 5000]["error"]) == ("unreadable", True)
-    assert count_respelt(images) == 4
+    assert count_respelt(images, str(folder)) == 4
     found = {row["image_id"] for row in named_images(ids, str(folder)).collect()}
     assert found == {i for i, row in rows.items() if row["status"] in ("ok", "unreadable")}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from popspark.images import listing, naming, references
 from popspark.images.decode import ImageRefused
 from popspark.images.naming import Names
 from popspark.images.references import read_uri
@@ -133,3 +134,67 @@ def test_exact_names(root: Path) -> None:
         with pytest.raises(ImageRefused) as raised:
             names.exact(name)
         assert (raised.value.status, str(raised.value)) == refused
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The url of a prefix of a store in memory; each object holds its key."""
+    stores = pytest.importorskip("obstore.store")
+    store = stores.MemoryStore()
+    for key in ("p/Paris [2024]/a.JPG", "p/Paris 2/b.jpg", "p/_DSC1.jpg", "p/in/clip.MOV", "p/.hidden", "other/x.jpg"):
+        store.put(key, key.encode())
+    for module in (references, listing, naming):
+        monkeypatch.setattr(module, "open_store", lambda url: store)
+    return "s3://bucket/p"
+
+
+@pytest.mark.parametrize(
+    ("source", "root", "ids"),
+    [
+        ("", "", ["Paris 2/b.jpg", "Paris [2024]/a.JPG", "_DSC1.jpg"]),
+        ("/Paris [2024]", "/Paris [2024]", ["a.JPG"]),
+        ("/Paris [2024]/*", "/Paris [2024]", ["a.JPG"]),
+        ("/Paris*", "", ["Paris 2/b.jpg", "Paris [2024]/a.JPG"]),
+    ],
+)
+def test_a_bucket_is_listed_as_a_folder_is(bucket: str, source: str, root: str, ids: list[str]) -> None:
+    files = listing.find_files(bucket + source)
+    assert (files.root, [entry.image_id for entry in files.entries]) == (bucket + root, ids)
+    for entry in files.entries:
+        assert read_uri(str(entry.uri), 99) == f"p{root}/{entry.image_id}".encode()
+    assert str(files) == ("" if source else "Left out, as no photographs: 1 .mov, 1 hidden")
+
+
+def test_names_in_a_bucket(bucket: str) -> None:
+    names = Names(bucket)
+    assert names.exact("_DSC1.jpg") == f"{bucket}/_DSC1.jpg"
+    assert references.exists(f"{bucket}/_DSC1.jpg")
+    assert not references.exists(f"{bucket}/none.jpg")
+    assert names.search("\\paris%20[2024]\\A") == f"{bucket}/Paris [2024]/a.JPG"
+    for search, spelling, refused in (
+        (names.search, "Paris [2024]/a.jpeg", ("missing", "there is no such file; the nearest is Paris [2024]/a.JPG")),
+        (names.search, "../other/x.jpg", ("outside_root", f"the path leads out of {bucket}")),
+        (names.exact, "../other/x.jpg", ("outside_root", f"the path leads out of {bucket}")),
+        (names.exact, "/other/x.jpg", ("outside_root", f"the path leads out of {bucket}")),
+    ):
+        with pytest.raises(ImageRefused) as raised:
+            search(spelling)
+        assert (raised.value.status, str(raised.value)) == refused
+
+
+def test_what_pyarrow_opens_is_listed_and_searched_too(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """hdfs:// and the like, here a local file system under another scheme."""
+    from pyarrow import fs
+
+    class Local:
+        from_uri = staticmethod(lambda uri: (fs.LocalFileSystem(), uri.removeprefix("hdfs://")))
+
+    monkeypatch.setattr(fs, "FileSystem", Local)
+    (root / os.fsdecode(b"caf\xe9.jpg")).unlink()
+    files = listing.find_files(f"hdfs://{root}/20[0-9][0-9]/*.jpg")
+    assert sorted(e.image_id for e in files.entries if "IMG" in e.image_id) == [
+        "2024/IMG_3.jpg",
+        "2024/IMG_4.jpg",
+    ]
+    assert Names(f"hdfs://{root}").search("2024\\img_1") == f"hdfs://{root}/2024/IMG_1.JPG"
+    assert references.exists(f"hdfs://{root}/2024/IMG_1.JPG")
