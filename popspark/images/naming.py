@@ -19,6 +19,7 @@ import difflib
 import os
 import posixpath
 import unicodedata
+from bisect import bisect_left
 from collections import defaultdict
 from functools import lru_cache
 from typing import NamedTuple
@@ -30,8 +31,8 @@ from popspark.images.references import OBJECT_STORES, open_store, split_uri
 
 FOLDERS_KEPT = 64
 """Listings that a worker keeps."""
-MOST_COMPARED = 20_000
-"""Names of a folder among which the nearest is looked for: each takes some ten microseconds."""
+NEIGHBOURS = 100
+"""Names before and behind a name in a folder's order, among which the nearest is looked for: a millisecond."""
 
 
 class _Folder(NamedTuple):
@@ -40,6 +41,8 @@ class _Folder(NamedTuple):
     folders: dict[str, list[str]]
     files: dict[str, list[str]]
     stems: dict[str, list[str]]
+    folder_order: list[str]
+    file_order: list[str]
 
 
 def _shown(path: str) -> str:
@@ -151,21 +154,20 @@ class Names:
     def _nearest(self, steps: list[str]) -> str | None:
         at = ""
         for i, step in enumerate(steps):
-            found = self._list(at)
-            named = found.files if i == len(steps) - 1 else found.folders
-            if i == len(steps) - 1 and _loose(step) in found.stems:
-                return at + found.stems[_loose(step)][0]
-            close = [_loose(step)] if _loose(step) in named else []
-            if not close and len(named) <= MOST_COMPARED:
-                close = difflib.get_close_matches(_loose(step), named, 1, cutoff=0.75)
+            found, loose, is_last = self._list(at), _loose(step), i == len(steps) - 1
+            if is_last and loose in found.stems:
+                return at + found.stems[loose][0]
+            order = found.file_order if is_last else found.folder_order
+            first = max(bisect_left(order, loose) - NEIGHBOURS, 0)
+            close = difflib.get_close_matches(loose, order[first : first + 2 * NEIGHBOURS], 1, cutoff=0.75)
             if not close:
                 return None
-            at += named[close[0]][0] + "/"
+            at += (found.files if is_last else found.folders)[close[0]][0] + "/"
         return at.rstrip("/") or None
 
     def _read_folder(self, below: str) -> _Folder:
         """What is in a folder, without the files that are no photographs by their names."""
-        folder = _Folder(defaultdict(list), defaultdict(list), defaultdict(list))
+        folders, files, stems = (defaultdict[str, list[str]](list) for _ in range(3))
         try:
             inside = self._local_names(below) if self._base is not None else self._remote_names(below)
         except Exception:  # an OSError or one of obstore's: as good as empty, for the exact name was tried before
@@ -174,10 +176,11 @@ class Names:
             shown = _shown(name)
             if junk_kind(shown):
                 continue
-            (folder.folders if is_folder else folder.files)[_loose(shown)].append(name)
-            if not is_folder and (stem := _stem(shown)) != _loose(shown):
-                folder.stems[stem].append(name)
-        return _Folder(*map(dict, folder))
+            loose = _loose(shown)
+            (folders if is_folder else files)[loose].append(name)
+            if not is_folder and (stem := _stem(shown)) != loose:
+                stems[stem].append(name)
+        return _Folder(dict(folders), dict(files), dict(stems), sorted(folders), sorted(files))
 
     def _local_names(self, below: str) -> list[tuple[str, bool]]:
         assert self._base is not None

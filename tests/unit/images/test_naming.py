@@ -102,6 +102,14 @@ def test_none_or_several_fit(root: Path, spelling: str, reason: str) -> None:
     assert _refusal(root, spelling) == ("missing", f"there is no such file{reason}")
 
 
+def test_the_nearest_of_many_files_is_looked_for_beside_it(tmp_path: Path) -> None:
+    for i in range(1000):
+        (tmp_path / f"IMG_{i:04}.JPG").touch()
+    for i in (0, 500, 999):
+        reason = f"there is no such file; the nearest is IMG_{i:04}.JPG"
+        assert _refusal(tmp_path, f"img_{i:04}.jpeg") == ("missing", reason)
+
+
 @pytest.mark.parametrize("spelling", ["..\\secret.jpg", "%2e%2e/secret.jpg", "2024/..%2F..%2Fsecret", "/../secret.jpg"])
 def test_no_spelling_leads_out(root: Path, spelling: str) -> None:
     for follow_links in (False, True):
