@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import struct
 import zlib
+from importlib import import_module
 from io import BytesIO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, features
+
+from popspark.images.decode import HeifImageFile
 
 
 def picture(height: int = 40, width: int = 60) -> np.ndarray:
@@ -24,10 +27,22 @@ def encode(image: Image.Image | np.ndarray, format: str, **options: object) -> b
 
 
 def one_of_each(height: int = 40, width: int = 60) -> dict[str, bytes]:
-    """Format to file; MPO and the animated ones have a second, black, picture behind the first."""
+    """Format to file, of those whose codec is installed.
+
+    MPO and the animated ones have a second, black, picture behind the first.
+    """
     rgb = Image.fromarray(picture(height, width))
     more = {"save_all": True, "append_images": [Image.new("RGB", rgb.size)]}
+    optional = {}
+    if features.check("avif"):
+        optional["AVIF"] = encode(rgb, "AVIF", quality=95)
+        optional["animated AVIF"] = encode(rgb, "AVIF", quality=95, **more)
+    if HeifImageFile is not None:
+        heif = BytesIO()
+        import_module("pillow_heif").from_pillow(rgb).save(heif, quality=95)
+        optional["HEIC"] = heif.getvalue()
     return {
+        **optional,
         "JPEG": encode(rgb, "JPEG", quality=95),
         "progressive JPEG": encode(rgb, "JPEG", quality=95, progressive=True),
         "MPO": encode(rgb, "MPO", quality=95, **more),

@@ -3,10 +3,11 @@
 | uri | read by |
 |---|---|
 | an absolute path, `/Volumes/...` included | `open` |
+| `file://` and an absolute path, escaped as the web does it | `open`: names that are not UTF-8 |
 | `s3://`, `s3a://`, `gs://`, `az://`, `abfs://`, `abfss://` | obstore (the extra `popspark[stores]`) |
 | `hdfs://` and what else pyarrow knows | pyarrow |
 
-A uri is raw text: what follows the scheme and the bucket is the key, with nothing escaped.
+Any other uri is raw text: what follows the scheme and the bucket is the key, with nothing escaped.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import pandas as pd
 
@@ -67,17 +69,36 @@ def references_of(batch: pd.DataFrame | pd.Series) -> Iterator[Reference]:
 
 def read_uri(uri: str, max_bytes: int) -> bytes:
     """The bytes of a file or object; raises `ImageRefused`: `missing`, `too_large` or `unreadable`."""
-    scheme, is_url, _ = uri.partition("://")
+    scheme = uri.partition("://")[0]
     try:
-        if not is_url:
-            return _read_local(uri, max_bytes)
+        if (path := local_path(uri)) is not None:
+            return _read_local(path, max_bytes)
         if scheme in OBJECT_STORES:
             return _read_object(uri, max_bytes)
         return _read_by_pyarrow(uri, max_bytes)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ImageRefused("missing", "there is no such file") from error
-    except (OSError, ValueError) as error:  # ValueError: a NUL byte in a path
+    except (OSError, ValueError) as error:
         raise ImageRefused("unreadable", f"{type(error).__name__}: {error}"[:200]) from error
+
+
+def exists(uri: str) -> bool:
+    """Whether a file or object is there; true where that cannot be told, for a read says why."""
+    try:
+        if (path := local_path(uri)) is not None:
+            return not stat.S_ISDIR(os.stat(path).st_mode)
+        if uri.partition("://")[0] in OBJECT_STORES:
+            url, key = split_uri(uri)
+            open_store(url).head(key)
+            return True
+        from pyarrow import fs
+
+        filesystem, name = fs.FileSystem.from_uri(uri)
+        return bool(filesystem.get_file_info(name).type != fs.FileType.NotFound)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except Exception:  # obstore's own classes, too
+        return True
 
 
 def _check_size(n_bytes: int, max_bytes: int) -> None:
@@ -85,7 +106,14 @@ def _check_size(n_bytes: int, max_bytes: int) -> None:
         raise ImageRefused("too_large", f"{n_bytes} bytes; the limit is {max_bytes}")
 
 
-def _read_local(path: str, max_bytes: int) -> bytes:
+def local_path(uri: str) -> bytes | None:
+    """The path of a uri as the file system has it, whatever the process's locale; None where it is no local one."""
+    if uri.startswith("file:"):
+        return b"/" + unquote_to_bytes(uri.removeprefix("file:").removeprefix("//localhost")).lstrip(b"/")
+    return None if "://" in uri else uri.encode("utf-8", "surrogateescape")
+
+
+def _read_local(path: bytes, max_bytes: int) -> bytes:
     found = os.stat(path)
     if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
         raise FileNotFoundError(path)
@@ -153,7 +181,7 @@ def write_once(uri: str, content: bytes) -> str:
     path = Path(uri)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=path.parent, prefix="_", delete=False) as stream:
+        with NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as stream:
             stream.write(content)
         os.replace(stream.name, path)
     return uri

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -52,11 +52,14 @@ class Findings:
 
 
 def inspect_rows(
-    rows: DataFrame, files: Sequence[tuple[str, bool]], image_names: DataFrame | None, n_positions: int = 5
+    rows: DataFrame,
+    files: Sequence[tuple[str, bool]],
+    find_images: Callable[[DataFrame], DataFrame] | None,
+    n_positions: int = 5,
 ) -> Findings:
     """Findings of parsed rows, after `popspark.ingest.accounting.complete` and `reject_duplicates`.
 
-    files: of the source, and whether the origin reads them. image_names: image_id of the files that are there.
+    files: of the source, and whether the origin reads them. find_images: rows of image_id to those that are there.
     """
     kept = rows.drop("raw").persist()
     posts = kept.where("reason IS NULL")
@@ -81,8 +84,8 @@ def inspect_rows(
         for reason, n in by_reason.items()
     ]
     n_images = None
-    if image_names is not None:
-        n_images = posts.select("image_id").join(image_names.distinct(), "image_id", "left_semi").count()
+    if find_images is not None:
+        n_images = find_images(posts.select("image_id")).count()
     kept.unpersist()
     return Findings(
         files=list(files),

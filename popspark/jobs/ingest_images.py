@@ -5,7 +5,8 @@
     popspark ingest-images posts=warehouse/posts root=path/to/photographs
 
 Reads: a folder or glob (`source`), or the paths in column image_id of a posts table (`posts`), below `root`.
-Writes: images, references to the files; every file has a row, refused ones with their status.
+Writes: images, references to the files; every file has a row, refused ones with their status. Hidden files, videos and
+what NAS and phones put beside photographs are counted and left out.
 """
 
 from __future__ import annotations
@@ -25,13 +26,17 @@ class Config(JobConfig):
     posts: str | None = None
     """In the place of source: a posts table, whose image_id are paths below root."""
     root: str | None = None
-    """The folder that those paths must stay in."""
+    """The folder that those paths must stay in. Where there is no such file, the one is taken that differs in case, in
+    the form of its letters (NFC, NFD), slashes, %20 or the extension only."""
+    follow_links: bool = False
+    """Whether links that lead out of the folder are read."""
     limits: Limits = Limits()
     """Of what is decoded."""
 
 
 def main(config: Config) -> None:
-    from popspark.images.index import index_images, list_images
+    from popspark.images.index import count_respelt, index_images, to_rows
+    from popspark.images.listing import existing_root, find_files
     from popspark.runtime.session import get_session
     from popspark.storage.tables import IMAGES, POSTS
     from popspark.storage.warehouse import count_by_status, read_table, write_table
@@ -42,14 +47,18 @@ def main(config: Config) -> None:
             where="conf/ingest_images.yaml",
             got=f"source={config.source}, posts={config.posts}, root={config.root}",
         )
+    files = find_files(config.source, config.follow_links) if config.source is not None else None
+    root = files.root if files else existing_root(str(config.root))
     spark = get_session("ingest_images", config.env.spark)
-    if config.source is not None:
-        paths, root = list_images(spark, config.source)
-    else:
-        paths, root = read_table(spark, POSTS, str(config.posts)).select("image_id"), str(config.root)
-    write_table(index_images(paths, root, config.limits), IMAGES, config.images)
+    paths = to_rows(spark, files) if files else read_table(spark, POSTS, str(config.posts)).select("image_id")
+    write_table(index_images(paths, root, config.limits, config.follow_links), IMAGES, config.images)
 
-    counts = count_by_status(read_table(spark, IMAGES, config.images))
+    images = read_table(spark, IMAGES, config.images)
+    counts = count_by_status(images)
     print(f"Ingested {sum(counts.values()):,} images into {config.images}")
     for status, n in counts.items():
         print(f"  {status:<16}{n:>10,}")
+    if config.posts is not None and (n_respelt := count_respelt(images, root)):
+        print(f"Found by another spelling than the post's (case, letters, slashes, %20, extension): {n_respelt:,}")
+    if files and files.left_out:
+        print(files)

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as f
 
 from popspark.images import decode as codecs
-from popspark.images.index import index_images, list_images
+from popspark.images.index import count_respelt, index_images, list_images, named_images
 from popspark.images.limits import Limits
 from popspark.runtime.errors import PathError
 from popspark.storage.tables import IMAGES
@@ -115,3 +115,40 @@ def test_all_tasks_get_files_however_few_and_small_they_are(spark: SparkSession,
     rows = index_images(paths, root, Limits()).withColumn("task", f.spark_partition_id()).collect()
     assert len(rows) == n
     assert len({row["task"] for row in rows}) > 1
+
+
+NAMES = ["a.jpg", "A.JPG", "sub\\b ü.jpeg", "/sub/b%20ü", "./a.jpg", "a.jpeg", "a\0.jpg", "", "x" * 5000]
+
+
+def test_images_are_found_by_other_spellings_and_counted(spark: SparkSession, folder: Path) -> None:
+    ids = spark.createDataFrame([(i,) for i in NAMES], "image_id string")
+    images = index_images(ids, str(folder), Limits())
+    rows = {row["image_id"]: row for row in images.collect()}
+    assert {i: row["uri"] for i, row in rows.items() if row["status"] == "ok"} == {
+        "a.jpg": f"{folder}/a.jpg",
+        "A.JPG": f"{folder}/a.jpg",
+        "./a.jpg": f"{folder}/a.jpg",
+        "sub\\b ü.jpeg": f"{folder}/sub/b ü.jpeg",
+        "/sub/b%20ü": f"{folder}/sub/b ü.jpeg",
+    }
+    assert {i: (row["status"], row["error"]) for i, row in rows.items() if row["status"] == "missing"} == {
+        "a.jpeg": ("missing", "there is no such file; the nearest is a.jpg"),
+        "a\0.jpg": ("missing", "the name has a NUL byte, which no file's name has"),
+        "": ("missing", "the row names no image"),
+    }
+    assert (rows["x" * 5000]["status"], "too long" in rows["x" * 5000]["error"]) == ("unreadable", True)
+    assert count_respelt(images, str(folder)) == 4
+    found = {row["image_id"] for row in named_images(ids, str(folder)).collect()}
+    assert found == {i for i, row in rows.items() if row["status"] in ("ok", "unreadable")}
+
+
+def test_what_is_listed_but_not_read_is_a_row(spark: SparkSession, folder: Path) -> None:
+    (folder / "link.jpg").symlink_to(folder.parent / "secret.jpg")
+    (folder / os.fsdecode(b"caf\xe9.jpg")).write_bytes(jpeg(5))
+    (folder / "_DSC0001.jpg").write_bytes(jpeg(6))
+    images = {row["image_id"]: row for row in index_images(*list_images(spark, str(folder)), Limits()).collect()}
+    assert (images["link.jpg"]["status"], images["link.jpg"]["uri"]) == ("outside_root", None)
+    assert images["link.jpg"]["error"].endswith("follow_links=true reads it")
+    assert [images[i]["status"] for i in ("caf%E9.jpg", "_DSC0001.jpg")] == ["ok", "ok"]
+    followed = index_images(*list_images(spark, str(folder), follow_links=True), Limits(), follow_links=True)
+    assert {row["image_id"]: row["status"] for row in followed.collect()}["link.jpg"] == "ok"

@@ -18,7 +18,7 @@ from popspark.images.limits import DEFAULT_LIMITS, Limits
 from tests.encoded import encode, one_of_each, picture, png, png_chunk
 
 RNG = np.random.default_rng(20260106)
-LOSSY = ("JPEG", "progressive JPEG", "MPO", "WebP", "GIF", "animated GIF")
+LOSSY = ("JPEG", "progressive JPEG", "MPO", "WebP", "GIF", "animated GIF", "AVIF", "animated AVIF", "HEIC")
 
 
 def _refusal(content: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[str, str]:
@@ -315,8 +315,8 @@ def test_whatever_a_codec_throws(fault: type[Exception], method: str, monkeypatc
     def throw(image: Image.Image) -> None:
         raise fault("first line\nsecond line")
 
-    monkeypatch.setattr(ImageFile.ImageFile if method == "load" else Image.Image, method, throw)
     content = one_of_each()["BMP"]
+    monkeypatch.setattr(ImageFile.ImageFile if method == "load" else Image.Image, method, throw)
     if method == "getexif":
         np.testing.assert_array_equal(decode(content), picture())
     else:

@@ -12,8 +12,8 @@ from obstore.store import MemoryStore
 
 from popspark.images import references
 from popspark.images.decode import ImageRefused, sha256
-from popspark.images.index import list_objects
 from popspark.images.limits import Limits
+from popspark.images.listing import find_files
 from popspark.images.references import Reference, read_uri, references_of, split_uri, write_once
 from popspark.runtime.errors import ConfigError
 
@@ -34,7 +34,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
         return store
 
     monkeypatch.setattr("popspark.images.references.open_store", open_store)
-    monkeypatch.setattr("popspark.images.index.open_store", open_store)
+    monkeypatch.setattr("popspark.images.listing.open_store", open_store)
     return store
 
 
@@ -62,8 +62,13 @@ def test_an_object_is_read_or_says_why_not(bucket: MemoryStore, scheme: str) -> 
 def test_objects_below_a_prefix_are_listed_with_their_sizes_or_those_that_match(bucket: MemoryStore) -> None:
     for name in ("photos/a.jpg", "photos/sub/b.jpg", "photos/sub/c.png", "photosets/d.jpg"):
         bucket.put(name, name.encode())
-    assert sorted(list_objects("s3a://lake/photos", None)) == [("a.jpg", 12), ("sub/b.jpg", 16), ("sub/c.png", 16)]
-    assert sorted(list_objects("s3://lake/photos", "*/*.jpg")) == [("sub/b.jpg", 16)]
+    found = {entry.image_id: (entry.uri, entry.n_bytes) for entry in find_files("s3a://lake/photos").entries}
+    assert found == {
+        "a.jpg": ("s3a://lake/photos/a.jpg", 12),
+        "sub/b.jpg": ("s3a://lake/photos/sub/b.jpg", 16),
+        "sub/c.png": ("s3a://lake/photos/sub/c.png", 16),
+    }
+    assert [entry.image_id for entry in find_files("s3://lake/photos/*/*.jpg").entries] == ["sub/b.jpg"]
 
 
 def test_bytes_that_are_not_those_that_were_indexed_are_refused(tmp_path: Path) -> None:
