@@ -18,6 +18,8 @@ from pyspark import SparkConf, SparkContext
 from pyspark.java_gateway import launch_gateway
 from pyspark.sql import DataFrame, SparkSession
 
+STDERR = 2
+"""Its file descriptor: in a notebook, sys.stderr is something else."""
 HAS_ARTIFACTS = Version(pyspark.__version__).major >= 4
 """And bounds an Arrow batch by its bytes; Spark 3.5 does neither on a classic session."""
 
@@ -34,6 +36,16 @@ ALWAYS = {
     "spark.sql.execution.arrow.maxBytesPerBatch": "8388608",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "1024" if HAS_ARTIFACTS else "64",
 }
+
+
+STARTED_ELSEWHERE = (
+    "PYSPARK_GATEWAY_PORT",
+    "SPARK_REMOTE",
+    "SPARK_API_MODE",
+    "SPARK_CONNECT_MODE_ENABLED",
+    "DATABRICKS_RUNTIME_VERSION",
+)
+"""Variables of processes whose Spark is spark-submit's, a notebook's or a server's."""
 
 
 def get_session(app_name: str, options: Mapping[str, Any]) -> SparkSession:
@@ -57,9 +69,8 @@ def get_session(app_name: str, options: Mapping[str, Any]) -> SparkSession:
 
 def _starts_spark(options: Mapping[str, Any]) -> bool:
     """Whether this process starts Spark itself: not under spark-submit, in a notebook, or as a client of Connect."""
-    elsewhere = ("PYSPARK_GATEWAY_PORT", "SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "DATABRICKS_RUNTIME_VERSION")
-    is_there = any(name in os.environ for name in elsewhere) or "spark.remote" in options
-    return not is_there and SparkContext._active_spark_context is None
+    is_elsewhere = any(name in os.environ for name in STARTED_ELSEWHERE) or "spark.remote" in options
+    return not is_elsewhere and SparkContext._gateway is None
 
 
 def _alone() -> dict[str, str]:
@@ -87,13 +98,11 @@ def _start_quietly(app_name: str, options: Mapping[str, Any]) -> None:
 
 
 def _forward(stream: Any) -> None:
-    """What the JVM writes, as it comes, to this process's stderr, but for the notice."""
+    """What the JVM writes, as it comes, to where it would have written itself, but for the notice."""
     first = stream.readline()
-    if b"Using incubator modules" not in first:
-        sys.stderr.buffer.write(first)
-    while content := stream.read1():
-        sys.stderr.buffer.write(content)
-        sys.stderr.buffer.flush()
+    content = b"" if b"Using incubator modules" in first else first
+    while content or (content := stream.read1()):
+        content = content[os.write(STDERR, content) :]
 
 
 def ship_package(spark: SparkSession) -> None:
