@@ -17,7 +17,6 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -79,7 +78,8 @@ def read_uri(uri: str, max_bytes: int) -> bytes:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ImageRefused("missing", "there is no such file") from error
     except (OSError, ValueError) as error:
-        raise ImageRefused("unreadable", f"{type(error).__name__}: {error}"[:200]) from error
+        reason = getattr(error, "strerror", None) or error  # the row has the path
+        raise ImageRefused("unreadable", f"{type(error).__name__}: {reason}"[:200]) from error
 
 
 def exists(uri: str) -> bool:
@@ -178,10 +178,14 @@ def write_once(uri: str, content: bytes) -> str:
         url, key = split_uri(uri)
         open_store(url).put(key, content)
         return uri
-    path = Path(uri)
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as stream:
+    path = local_path(uri)
+    if path is None:
+        raise ConfigError(
+            "Images are stored in a folder or an object store.", where=uri, legal=f"a path, {', '.join(OBJECT_STORES)}"
+        )
+    if not os.path.exists(path):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with NamedTemporaryFile(dir=os.path.dirname(path), prefix=b".", delete=False) as stream:
             stream.write(content)
         os.replace(stream.name, path)
     return uri

@@ -30,7 +30,7 @@ def config(root: Path, **options: Any) -> Config:
         user_agent="tests",
     )
     values = {"retry": False, "refresh": False, "round_size": 4, "lanes_per_host": 2, **options}
-    paths = {name: str(root / name) for name in ("posts", "downloads", "images")}
+    paths = {name: str(root / name) for name in ("posts", "downloads", "images", "store")}
     return Config(
         env=Env(warehouse=str(root)), **paths, **values, politeness=politeness, limits=Limits(max_bytes=100_000)
     )

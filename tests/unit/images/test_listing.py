@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from popspark.images import listing
+from popspark.images.decode import ImageRefused
 from popspark.images.listing import Files, existing_root, find_files
-from popspark.images.references import read_uri
+from popspark.images.references import read_uri, write_once
 from popspark.runtime.errors import PathError
 
 
@@ -214,7 +215,7 @@ def test_names_that_are_not_utf8_are_read_and_told_apart(tmp_path: Path) -> None
 PRINT = """
 import sys
 from popspark.images.listing import find_files
-from popspark.images.references import read_uri
+from popspark.images.references import read_uri, write_once
 for entry in find_files(sys.argv[1]).entries:
     print(ascii((entry.image_id, entry.uri, read_uri(entry.uri, 99))))
 """
@@ -239,3 +240,14 @@ def test_a_root_that_is_not_there(tmp_path: Path) -> None:
         existing_root(str(tmp_path / "none"))
     assert str(raised.value) == f"There is no such folder.\n  where: {tmp_path}/none"
     assert existing_root("s3://bucket/photos") == "s3://bucket/photos"
+
+
+def test_what_is_stored_once_is_read_under_its_uri(tmp_path: Path) -> None:
+    for uri in (f"{tmp_path}/ab/ä", f"{tmp_path.as_uri()}/ab/%E9"):
+        assert write_once(uri, b"first") == uri
+        write_once(uri, b"never written")
+        assert read_uri(uri, 99) == b"first"
+    assert sorted(os.listdir(os.fsencode(tmp_path / "ab"))) == ["ä".encode(), b"\xe9"]
+    with pytest.raises(ImageRefused) as raised:
+        read_uri(f"{tmp_path}/{'x' * 300}", 99)
+    assert (raised.value.status, str(raised.value)) == ("unreadable", "OSError: File name too long")
