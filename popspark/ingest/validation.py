@@ -54,7 +54,7 @@ class Findings:
 def inspect_rows(
     rows: DataFrame, files: Sequence[tuple[str, bool]], image_names: DataFrame | None, n_positions: int = 5
 ) -> Findings:
-    """Findings of parsed rows, after `popspark.ingest.accounting.complete` and `reject_duplicates`.
+    """Findings of parsed rows, after `popspark.ingest.accounting.complete` and `reject_repeated`.
 
     files: of the source, and whether the origin reads them. image_names: image_id of the files that are there.
     """
