@@ -3,8 +3,9 @@
 An origin's file has `FILE`, the pattern of the files that it reads, and `parse(spark, source, options)`, which gives
 a DataFrame with the columns of `popspark.storage.tables.POSTS` that the origin knows (the others become null) and
 
-    file, line   of the row in the export; line counts from 1, in a JSON array objects instead of lines
-    raw          its text
+    file, line   of the row in the export; line counts from 1
+    nth, item    from 0, where several records begin on one line, and where one holds several posts
+    raw          its text, without user names unless they are kept
     reason       null for a post, else why it cannot be one
 
 No row of the export is left out of it. `popspark.ingest.accounting` writes the two tables and checks the sum.
@@ -15,12 +16,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from popspark.runtime.errors import ConfigError, PathError, unknown
+from popspark.ingest.mapping import ColumnMapping, load_mapping
+from popspark.ingest.settings import MAPPED
+from popspark.ingest.times import parse_time
+from popspark.runtime.errors import ConfigError, unknown
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -30,6 +31,7 @@ ORIGINS = {
     "smpd": "popspark.ingest.origins.smpd",
     "x_api": "popspark.ingest.origins.x_api",
     "flickr": "popspark.ingest.origins.flickr",
+    "instagram": "popspark.ingest.origins.instagram",
     "csv": "popspark.ingest.origins.table",
     "parquet": "popspark.ingest.origins.table",
 }
@@ -40,26 +42,41 @@ ORIGINS = {
 class Options:
     """Settings of a whole export.
 
-    collected_at: when it was collected, as ISO 8601, for origins that do not tell; None leaves it unknown.
+    collected_at: when it was collected, in ISO 8601 and UTC, for origins that do not tell; None leaves it unknown.
     keep_user_names: names as they are, instead of their sha256.
     user_name_salt: put before each name that is hashed, so that a list of known names does not undo it.
-    mapping: csv and parquet only; see `popspark.ingest.origins.table`.
+    mapping: csv and parquet only.
     """
 
     collected_at: str | None = None
     keep_user_names: bool = False
     user_name_salt: str = ""
-    mapping: dict[str, Any] | None = None
+    mapping: ColumnMapping | None = None
 
 
-def load_mapping(path: str) -> dict[str, Any]:
-    """The column mapping in a YAML file; raises `PathError` or `ConfigError` where it is none."""
-    if not Path(path).is_file():
-        raise PathError("There is no such column mapping.", where=path)
-    mapping = yaml.safe_load(Path(path).read_text("utf-8"))
-    if not isinstance(mapping, dict):
-        raise ConfigError("A column mapping is `column of posts: column of the export`, a line each.", where=path)
-    return mapping
+def check_options(
+    origin: str,
+    mapping: str | None,
+    collected_at: str | None = None,
+    keep_user_names: bool = False,
+    user_name_salt: str = "",
+) -> Options:
+    """The options of an export, from settings as they are given. mapping: the path of a YAML file.
+
+    Raises `ConfigError` or `PathError` for what cannot be used; needs no session.
+    """
+    if (mapping is not None) != (origin in MAPPED):
+        raise ConfigError(
+            "A column mapping belongs to the origins csv and parquet, which need one.",
+            where=f"origin {origin}",
+            got=f"mapping {'given' if mapping is not None else 'absent'}",
+        )
+    return Options(
+        collected_at=parse_time(collected_at, "collected_at").isoformat() if collected_at is not None else None,
+        keep_user_names=keep_user_names,
+        user_name_salt=user_name_salt,
+        mapping=load_mapping(mapping) if mapping is not None else None,
+    )
 
 
 def _find_origin(origin: str) -> Any:
@@ -76,14 +93,8 @@ def is_read(origin: str, file: str) -> bool:
 def parse_export(spark: SparkSession, origin: str, source: str, options: Options) -> DataFrame:
     """The parsed rows, see above, of the export at `source`, a folder or a file.
 
-    Raises `ConfigError` for an unknown origin, `PathError` where the source does not hold what the origin needs.
+    Raises `ConfigError` for an unknown origin, `PathError` where the source does not hold what the origin needs,
+    `SchemaError` where it lacks columns.
     """
-    module = _find_origin(origin)
-    if (options.mapping is not None) != (origin in ("csv", "parquet")):
-        raise ConfigError(
-            "A column mapping belongs to the origins csv and parquet, which need one.",
-            where=f"origin {origin}",
-            got=f"mapping {'given' if options.mapping is not None else 'absent'}",
-        )
-    parsed: DataFrame = module.parse(spark, source, options)
+    parsed: DataFrame = _find_origin(origin).parse(spark, source, options)
     return parsed

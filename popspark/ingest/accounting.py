@@ -2,106 +2,185 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-from popspark.runtime.errors import AccountingError
+from popspark.ingest.times import name_format
+from popspark.runtime.errors import AccountingError, DataError
 from popspark.storage.tables import POSTS, REJECTS
 from popspark.storage.warehouse import no_rows, read_table, write_table
 
-POSITION = ("file", "line", "item")
-"""Names a parsed row; item counts the posts of one record, where a record holds several."""
+POSITION = ("file", "line", "nth", "item")
+"""Names a parsed row: nth counts the records that begin on a line, item the posts of one record."""
+OF_LABELS = ("labels_do_not_line_up", "label_without_post")
+"""Reasons of rows that were labels, and could never have been posts: they are counted apart."""
+ADVICE = {
+    "backslash_quote": "quotes escaped by a backslash are read with escape: '\\' in the mapping",
+    "wrong_field_count": "another delimiter, or one within a field without quotes? delimiter: and escape: are settings",
+    "rounded_id": "a program rounded the ids, Excel for one: export them again as text",
+}
+N_SAMPLE_CHARS = 120
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Rows of an export: all, those that became posts, and the others by reason."""
+    """Rows of an export: all, those that became posts, and the others by reason; labels apart.
+
+    samples: by reason, the text of one row. n_labelled: posts with a label that the origin ships. n_undecodable: posts
+    with U+FFFD in place of what was no text.
+    """
 
     n_in: int
     n_out: int
     n_rejected: dict[str, int]
+    samples: Mapping[str, str] = field(default_factory=dict)
+    n_labelled: int = 0
+    n_labels_rejected: dict[str, int] = field(default_factory=dict)
+    n_undecodable: int = 0
 
     def __str__(self) -> str:
         rejected = sum(self.n_rejected.values())
         lines = [f"rows in   {self.n_in:>12,}", f"posts     {self.n_out:>12,}", f"rejected  {rejected:>12,}"]
-        lines += [f"  {reason:<30} {n:>12,}" for reason, n in self.n_rejected.items()]
+        for reason, n in self.n_rejected.items():
+            lines.append(f"  {reason:<30} {n:>12,}")
+            lines += [f"    {note}" for note in (self._sample(reason), advise(reason, self.samples)) if note]
+        if self.n_labelled or self.n_labels_rejected:
+            lines.append(f"labels    {self.n_labelled:>12,} of {self.n_out:,}")
+            lines += [f"  {reason:<30} {n:>12,}" for reason, n in self.n_labels_rejected.items()]
+        if self.n_undecodable:
+            lines.append(f"posts with text that could not be decoded {self.n_undecodable:,}: name its encoding?")
         return "\n".join(lines)
+
+    def _sample(self, reason: str) -> str:
+        text = " ".join(self.samples.get(reason, "").split())
+        return f"e.g. {text[:N_SAMPLE_CHARS]}{' ...' if len(text) > N_SAMPLE_CHARS else ''}" if text else ""
+
+
+def advise(reason: str, samples: Mapping[str, str]) -> str:
+    """What may cure rows rejected for that reason, in words, or an empty text."""
+    if reason == "bad_posted_at":
+        return name_format(samples.get(reason, ""))
+    return ADVICE.get(reason, "")
 
 
 def complete(parsed: DataFrame, origin: str, is_simulated: bool) -> DataFrame:
     """All columns of POSTS besides the position, raw and reason; what the origin does not know is null."""
     known = {"origin": F.lit(origin), "is_simulated": F.lit(is_simulated)}
-    item = F.col("item") if "item" in parsed.columns else F.lit(0)
     absent = [
         known.get(name, F.lit(None)).cast(kind).alias(name)
         for name, kind in POSTS.columns.items()
         if name not in parsed.columns
     ]
     given = [name for name in POSTS.columns if name in parsed.columns]
-    rows = parsed.withColumn("item", item).select("file", "line", "item", "raw", "reason", *given, *absent)
+    position = [F.col(name) if name in parsed.columns else F.lit(0).cast("bigint").alias(name) for name in POSITION]
+    rows = parsed.select(*position, "raw", "reason", *given, *absent)
     no_id = F.col("post_id").isNull() | F.col("user_id").isNull()
     reason = F.coalesce("reason", F.when(no_id, F.lit("missing_id")))
-    return rows.withColumn("reason", reason).select("file", "line", "item", "raw", "reason", *POSTS.columns)
+    return rows.withColumn("reason", reason).select(*POSITION, "raw", "reason", *POSTS.columns)
 
 
 def find_repeated(posts: DataFrame) -> DataFrame:
-    """The post_ids that stand in more than one row."""
-    return posts.groupBy("post_id").count().where("count > 1").select("post_id")
+    """post_id and reason of the posts of which not every row can stay: repeated ones, and edited ones."""
+    repeated = posts.groupBy("post_id").count().where("count > 1").select("post_id")
+    earlier = posts.select(F.explode(F.split(F.col("extra")["earlier_post_ids"], " ")).alias("post_id")).distinct()
+    edited = earlier.join(posts.select("post_id").distinct(), "post_id", "left_semi")
+    return edited.withColumn("reason", F.lit("edited")).unionByName(
+        repeated.join(edited, "post_id", "left_anti").withColumn("reason", F.lit("duplicate_post_id"))
+    )
 
 
-def reject_duplicates(rows: DataFrame, repeated: DataFrame) -> DataFrame:
-    """Of the good rows with a `repeated` post_id only the first in the export stays one; the others get a reason."""
-    candidates = rows.where("reason IS NULL").join(repeated, "post_id", "left_semi")
-    firsts = candidates.groupBy("post_id").agg(F.min(F.struct(*POSITION)).alias("first"))
-    is_later = F.col("first").isNotNull() & (F.struct(*POSITION) != F.col("first"))
-    reason = F.coalesce("reason", F.when(is_later, F.lit("duplicate_post_id")))
-    return rows.join(firsts, "post_id", "left").withColumn("reason", reason).drop("first")
+def reject_repeated(rows: DataFrame, repeated: DataFrame) -> DataFrame:
+    """Of the good rows with one post_id the one collected last stays, the first in the export among those of one time;
+    the others, and the earlier versions of an edited post, get a reason. repeated: of `find_repeated`.
+    """
+    found = repeated.withColumnRenamed("reason", "why")
+    newest = -F.coalesce(F.unix_micros("collected_at"), F.lit(-(2**62)))
+    order = F.struct(newest.alias("age"), *POSITION)
+    candidates = rows.where("reason IS NULL").join(found, "post_id").select("post_id", "why", order.alias("order"))
+    firsts = candidates.groupBy("post_id").agg(F.min("order").alias("first"))
+    losers = candidates.join(firsts, "post_id").where("why = 'edited' OR order != first")
+    lost = losers.select(*[F.col("order")[name].alias(name) for name in POSITION], "why")
+    # Computed now: the posts, from which the repeated ids are read, are overwritten next.
+    joined = rows.join(F.broadcast(lost.localCheckpoint()), list(POSITION), "left")
+    return joined.withColumn("reason", F.coalesce("reason", "why")).drop("why")
 
 
 def write_posts(
     spark: SparkSession, parsed: DataFrame, origin: str, is_simulated: bool, posts_path: str, rejects_path: str
 ) -> Counts:
-    """Writes both tables from parsed rows; raises `AccountingError` where what arrived is not what was read.
+    """Writes both tables from parsed rows; raises `DataError` where no row is a post, before it writes anything, and
+    `AccountingError` where what arrived is not what was read.
 
-    A clean export is parsed once. Repeated ids show in the written posts, where finding them costs one column; only if
-    there are any are the posts written again without them. The rejects, where there are any, are one more pass.
+    A clean export is parsed once, after a look for its first post. Repeated ids show in the written posts, where
+    finding them costs one column; only if there are any are the posts written again without them. The rejects, where
+    there are any, are one more pass.
     """
     rows = complete(parsed, origin, is_simulated)
-    n_in, n_rejected = _write_good(rows, posts_path)
-    n_out, n_ids = _count_posts(spark, posts_path)
-    if n_ids < n_out:
-        # Kept, for the posts are overwritten next.
-        repeated = find_repeated(read_table(spark, POSTS, posts_path)).localCheckpoint()
-        rows = reject_duplicates(rows, repeated)
-        n_in, n_rejected = _write_good(rows, posts_path)
-        n_out, _ = _count_posts(spark, posts_path)
+    if rows.where("reason IS NULL").isEmpty():
+        n_rejected, samples = _count_rejects(rows.where("reason IS NOT NULL"))
+        raise DataError(
+            "The export holds no post: no table was written.",
+            where=posts_path,
+            got=f"\n{Counts(sum(n_rejected.values()), 0, n_rejected, samples)}",
+        )
+    seen = _write_good(rows, posts_path)
+    n_out, n_ids, n_edited = _count_posts(spark, posts_path)
+    if n_ids < n_out or n_edited:
+        rows = reject_repeated(rows, find_repeated(read_table(spark, POSTS, posts_path)))
+        seen = _write_good(rows, posts_path)
+        n_out, _, _ = _count_posts(spark, posts_path)
     rejects = no_rows(spark, REJECTS)
-    if n_rejected:
+    if seen["n_rejected"]:
         raw = F.coalesce("raw", F.lit(""))
         rejects = rows.where("reason IS NOT NULL").withColumns({"origin": F.lit(origin), "raw": raw})
     write_table(rejects, REJECTS, rejects_path)
-    written = read_table(spark, REJECTS, rejects_path).groupBy("reason").count().orderBy(F.desc("count"), "reason")
-    counts = Counts(n_in, n_out, {row.reason: row["count"] for row in written.collect()} if n_rejected else {})
+    found, samples = _count_rejects(read_table(spark, REJECTS, rejects_path)) if seen["n_rejected"] else ({}, {})
+    of_labels = {reason: found.pop(reason) for reason in OF_LABELS if reason in found}
+    n_in = seen["n_in"] - sum(of_labels.values())
+    counts = Counts(n_in, n_out, found, samples, seen["n_labelled"], of_labels, seen["n_undecodable"])
     if n_in != n_out + sum(counts.n_rejected.values()):
         raise AccountingError("The rows of the export do not add up.", where=posts_path, got=f"\n{counts}")
     return counts
 
 
-def _count_posts(spark: SparkSession, posts_path: str) -> tuple[int, int]:
-    """Rows, and different ids among them; by hashes, so where two of them agree a few ids may be one too many."""
+def _count_rejects(rejects: DataFrame) -> tuple[dict[str, int], dict[str, str]]:
+    """Rows by reason, the most frequent first, and the text of one of each."""
+    sample = F.min(F.when(F.length("raw") > 0, F.substring("raw", 1, 1000))).alias("sample")
+    counted = rejects.groupBy("reason").agg(F.count(F.lit(1)).alias("n"), sample)
+    found = sorted(counted.collect(), key=lambda row: (-row.n, row.reason))
+    return {row.reason: row.n for row in found}, {row.reason: row.sample or "" for row in found}
+
+
+def _count_posts(spark: SparkSession, posts_path: str) -> tuple[int, int, int]:
+    """Rows, different ids among them, and edited posts; by hashes, so where two of them agree a few ids may be one too
+    many.
+    """
     hashed = F.xxhash64("post_id")  # eight bytes a post to be shuffled
-    found = read_table(spark, POSTS, posts_path).agg(F.count(F.lit(1)), F.count_distinct(hashed)).collect()[0]
-    return found[0], found[1]
+    edited = F.count(F.col("extra")["earlier_post_ids"])
+    found = read_table(spark, POSTS, posts_path).agg(F.count(F.lit(1)), F.count_distinct(hashed), edited).collect()[0]
+    return found[0], found[1], found[2]
 
 
-def _write_good(rows: DataFrame, posts_path: str) -> tuple[int, int]:
-    """Writes the rows without a reason; the numbers of all rows and of those with one, counted on the way."""
+def _count_where(condition: Column) -> Column:
+    return F.count(F.when(condition, F.lit(1)))
+
+
+def _write_good(rows: DataFrame, posts_path: str) -> dict[str, int]:
+    """Writes the rows without a reason; counts of all rows, counted on the way."""
     seen = Observation("ingest")
-    counts = [F.count(F.lit(1)).alias("n_in"), F.count("reason").alias("n_rejected")]
+    is_post = F.col("reason").isNull()
+    is_undecodable = F.coalesce(F.col("extra")["not_utf8_base64"], F.col("extra")["n_replaced_chars"]).isNotNull()
+    counts = [
+        F.count(F.lit(1)).alias("n_in"),
+        F.count("reason").alias("n_rejected"),
+        _count_where(is_post & F.col("popularity").isNotNull()).alias("n_labelled"),
+        _count_where(is_post & is_undecodable).alias("n_undecodable"),
+    ]
     write_table(rows.observe(seen, *counts).where("reason IS NULL"), POSTS, posts_path)
     found = seen.get
     if "n_in" not in found:  # a Connect server may answer before it knows them
         found = rows.agg(*counts).collect()[0].asDict()
-    return found["n_in"], found["n_rejected"]
+    return dict(found)

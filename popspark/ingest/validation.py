@@ -57,7 +57,7 @@ def inspect_rows(
     find_images: Callable[[DataFrame], DataFrame] | None,
     n_positions: int = 5,
 ) -> Findings:
-    """Findings of parsed rows, after `popspark.ingest.accounting.complete` and `reject_duplicates`.
+    """Findings of parsed rows, after `popspark.ingest.accounting.complete` and `reject_repeated`.
 
     files: of the source, and whether the origin reads them. find_images: rows of image_id to those that are there.
     """

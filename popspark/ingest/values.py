@@ -15,9 +15,10 @@ from functools import reduce
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from popspark.ingest import tags as tags_module
+from popspark.ingest.times import EARLIEST, LATEST, TimeFormat, TimeUnit, read_time
+
 ABSENT = ("", "none", "null", "nan", "n/a")
-MILLISECONDS_FROM = 100_000_000_000
-"""Epochs from here on are milliseconds: as seconds it would be the year 5138, as milliseconds it is March 1973."""
 
 
 def known(text: Column) -> Column:
@@ -39,26 +40,40 @@ def _of(text: Column, convert: Callable[[Column], Column]) -> Column:
     return F.get(F.transform(F.array(known(text)), convert), F.lit(0))
 
 
-def count(text: Column) -> Column:
-    """A whole number from 0: `12`, `12.0`, `1,234`, `75.2k`, `3M`, `1.1b`."""
-    return F.coalesce(F.when(text.rlike(r"^\d{1,18}$"), text.try_cast("bigint")), _of(text, _count))
+def count(text: Column, decimal: str = ".") -> Column:
+    """A whole number from 0: `12`, `12.0`, `1,234`, `1 234`, `1'234`, `75.2k`, `3M`, `1.1b`; 12.5 and -1 are none.
+
+    decimal: the decimal sign; with "," 1.234 is 1234.
+    """
+    plain = F.when(text.rlike(r"^\d{1,18}$"), text.try_cast("bigint"))
+    return F.coalesce(plain, _of(text, lambda value: _count(value, decimal)))
 
 
-def _count(value: Column) -> Column:
-    grouped = r"^\d{1,3}(,\d{3})+(\.\d+)?[kmb]?$"
-    digits = F.when(value.rlike(grouped), F.replace(value, F.lit(","), F.lit(""))).otherwise(value)
+def _count(value: Column, decimal: str = ".") -> Column:
+    digits = _ungrouped(value, decimal)
     parts = F.regexp_extract(F.lower(digits), r"^(\d+(?:\.\d+)?)[kmb]?$", 1)
     factor = F.lit(1.0)
     for unit, size in (("k", 1e3), ("m", 1e6), ("b", 1e9)):
         factor = F.when(F.lower(value).endswith(F.lit(unit)), size).otherwise(factor)
-    scaled = F.round(parts.try_cast("double") * factor)
-    exact = F.when(value.rlike(r"^\d{1,18}$"), value).try_cast("bigint")  # of digits between spaces
-    return F.coalesce(exact, F.when(scaled < 9e18, scaled).try_cast("bigint"))
+    scaled = parts.try_cast("double") * factor
+    rounded = F.when(F.abs(scaled - F.round(scaled)) < 1e-6, F.round(scaled))
+    whole = F.regexp_extract(digits, r"^(\d{1,18})(?:\.0+)?$", 1).try_cast("bigint")
+    return F.coalesce(whole, F.when(rounded < 9e18, rounded).try_cast("bigint"))
 
 
-def number(text: Column) -> Column:
-    """A finite double."""
-    value = known(text).try_cast("double")
+def _ungrouped(value: Column, decimal: str) -> Column:
+    """The number without the signs between its thousands, one and the same sign in all, and with a decimal point."""
+    point, comma = (r"\.", ",") if decimal == "." else (",", r"\.")
+    spaces = " '\u2019\u00a0\u2009\u202f"
+    grouped = rf"^\d{{1,3}}(?:([{comma}{spaces}])\d{{3}})(?:\1\d{{3}})*(?:{point}\d+)?[kKmMbB]?$"
+    digits = F.when(value.rlike(grouped), F.regexp_replace(value, f"[{comma}{spaces}]", "")).otherwise(value)
+    return digits if decimal == "." else F.when(~digits.contains("."), F.replace(digits, F.lit(","), F.lit(".")))
+
+
+def number(text: Column, decimal: str | None = None) -> Column:
+    """A finite double. decimal: its decimal sign; only where one is named are thousands told apart."""
+    value = known(text) if decimal is None else _ungrouped(known(text), decimal)
+    value = F.when(value.rlike(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"), value).try_cast("double")
     return F.when(F.abs(value) < float("inf"), value)
 
 
@@ -68,23 +83,45 @@ def flag(text: Column) -> Column:
     return _of(text, lambda value: F.when(F.lower(value).isin(*yes), True).when(F.lower(value).isin(*no), F.lit(False)))
 
 
-def time(text: Column) -> Column:
-    """A timestamp: epoch seconds, epoch milliseconds, or ISO 8601; without an offset it is UTC."""
-    seconds = F.when(text.rlike(r"^\d{5,11}$"), text.try_cast("bigint"))
-    return F.coalesce(F.timestamp_seconds(seconds), _of(text, _time))
+def time(
+    text: Column, time_format: TimeFormat | None = None, unit: TimeUnit | None = None, zone: str | None = None
+) -> Column:
+    """A timestamp, see `popspark.ingest.times`."""
+    general = _of(text, lambda value: read_time(value, time_format, unit, zone))
+    if time_format or unit:
+        return general
+    return F.coalesce(_seconds(text), general)
 
 
-def _time(value: Column) -> Column:
-    epoch = F.when(value.rlike(r"^-?\d{5,15}(\.\d+)?$"), value).try_cast("double")
-    micros = epoch * F.when(F.abs(epoch) >= MILLISECONDS_FROM, 1e3).otherwise(1e6)
-    iso = F.when(value.rlike(r"^\d{4}-\d\d?-\d\d?"), value).try_cast("timestamp")
-    return F.coalesce(F.timestamp_micros(F.round(micros).try_cast("bigint")), iso)
+def _seconds(text: Column) -> Column:
+    seconds = F.when(text.rlike(r"^\d{9,10}$"), text.try_cast("bigint"))
+    is_legal = (seconds >= int(EARLIEST.timestamp())) & (seconds < int(LATEST.timestamp()))
+    return F.timestamp_seconds(F.when(is_legal, seconds))
+
+
+def time_of(setting: str | None) -> Column:
+    """The timestamp that a checked setting names, null without one."""
+    return time(F.lit(setting).cast("string"))
 
 
 def identifier(text: Column) -> Column:
-    """An id as text; a number that went through a float loses its `.0`."""
+    """An id as text; a number that went through a float loses its `.0`, and is null where that has rounded it."""
     value = known(text)
-    return F.when(value.endswith(F.lit(".0")), F.regexp_replace(value, r"^(\d+)\.0$", "$1")).otherwise(value)
+    whole = F.when(value.endswith("0") & value.contains("."), F.regexp_replace(value, r"^(\d+)\.0+$", "$1"))
+    return F.when(~_is_rounded(value), F.coalesce(whole, value))
+
+
+def _is_rounded(value: Column) -> Column:
+    """Whether an id is a float with an exponent, or larger than 2^53, from where on floats leave numbers out."""
+    whole = F.regexp_extract(value, r"^(\d{16,})\.0+$", 1).try_cast("decimal(38,0)")
+    has_exponent = value.rlike(r"^-?\d+(\.\d+[eE]\+?|[eE]\+)\d+$")
+    return F.coalesce(has_exponent | (whole >= 2**53), has_exponent)
+
+
+def id_reasons(*texts: Column) -> tuple[tuple[Column, str], ...]:
+    """Cases for `first_reason`: one of the ids was rounded, `rounded_id`, or is absent, `missing_id`."""
+    rounded = reduce(Column.__or__, [F.coalesce(_is_rounded(known(text)), F.lit(False)) for text in texts])
+    return (rounded, "rounded_id"), (reduce(Column.__or__, [known(text).isNull() for text in texts]), "missing_id")
 
 
 def words(text: Column) -> Column:
@@ -96,6 +133,28 @@ def words(text: Column) -> Column:
 def user_name(text: Column, keep: bool, salt: str) -> Column:
     """The name, or its sha256 in hex behind the salt."""
     return known(text) if keep else F.sha2(F.concat(F.lit(salt), known(text)), 256)
+
+
+NAME_KEYS = ("user_?name", "screen_name", "name", "realname", "ownername", "authorname", "path_?alias", "ownerUsername")
+"""The keys, whatever their case, at which the JSON of an origin has the name of a user."""
+
+
+def without_names(json: Column, keep: bool) -> Column:
+    """The text of a record for `rejects`, also one that is no JSON, with ... in place of each user name unless kept."""
+    keys = "|".join(NAME_KEYS)
+    return json if keep else F.regexp_replace(json, rf'(?i)("(?:{keys})"\s*:\s*)"(?:[^"\\]|\\.)*"?', '$1"..."')
+
+
+def normal_tags(tags: Column) -> Column:
+    """The tags in the form NFC, the first of each; those of ASCII never leave Spark."""
+
+    def normal(found: list[str] | None) -> list[str] | None:
+        """On executors: the same of one post."""
+        return None if found is None else tags_module.normal_tags(found)
+
+    is_plain = F.octet_length(F.array_join(tags, "")) == F.char_length(F.array_join(tags, ""))
+    other = F.udf(normal, "array<string>")(F.when(~is_plain, tags))
+    return F.coalesce(other, F.array_distinct(tags))
 
 
 def is_bad(text: Column, value: Column) -> Column:

@@ -3,7 +3,7 @@
     popspark ingest-posts origin=smpd source=/data/smpd
     popspark ingest-posts origin=csv source=/data/tweets.csv mapping=/data/tweets.yaml
 
-Reads: source: a file or folder of the origin smp_t1, smpd, x_api, flickr, csv or parquet
+Reads: source: a file or folder of the origin smp_t1, smpd, x_api, flickr, instagram, csv or parquet
 Writes: posts, rejects: with posts + rejected = rows in, which is checked and printed
 """
 
@@ -37,16 +37,13 @@ class Config(JobConfig):
 
 
 def main(config: Config) -> None:
-    from popspark.ingest import Options, load_mapping, parse_export
+    from popspark.ingest import check_options, parse_export
     from popspark.ingest.accounting import write_posts
     from popspark.runtime.session import get_session
 
-    spark = get_session("ingest_posts", config.env.spark)
-    options = Options(
-        collected_at=config.collected_at,
-        keep_user_names=config.keep_user_names,
-        user_name_salt=config.user_name_salt,
-        mapping=load_mapping(config.mapping) if config.mapping else None,
+    options = check_options(
+        config.origin, config.mapping, config.collected_at, config.keep_user_names, config.user_name_salt
     )
+    spark = get_session("ingest_posts", config.env.spark)
     parsed = parse_export(spark, config.origin, config.source, options)
     print(write_posts(spark, parsed, config.origin, config.is_simulated, config.posts, config.rejects))

@@ -34,20 +34,20 @@ class Config(JobConfig):
 def main(config: Config) -> None:
     from popspark.images.index import named_images
     from popspark.images.listing import existing_root
-    from popspark.ingest import Options, is_read, load_mapping, parse_export
-    from popspark.ingest.accounting import complete, find_repeated, reject_duplicates
+    from popspark.ingest import check_options, is_read, parse_export
+    from popspark.ingest.accounting import complete, find_repeated, reject_repeated
     from popspark.ingest.readers.records import list_files
     from popspark.ingest.validation import inspect_rows
     from popspark.runtime.session import get_session
 
+    options = check_options(config.origin, config.mapping)
     root = existing_root(config.images_root) if config.images_root else None
     spark = get_session("validate_export", config.env.spark)
-    options = Options(mapping=load_mapping(config.mapping) if config.mapping else None)
     parsed = parse_export(spark, config.origin, config.source, options)
     files = [(file, is_read(config.origin, file)) for file in list_files(spark, config.source)]
     find_images = partial(named_images, root=root) if root else None
     rows = complete(parsed, config.origin, is_simulated=False)
-    rows = reject_duplicates(rows, find_repeated(rows.where("reason IS NULL")))
+    rows = reject_repeated(rows, find_repeated(rows.where("reason IS NULL")))
     found = inspect_rows(rows, files, find_images)
     page = f"{config.origin} export in {config.source}\n\n{found}"
     print(page)

@@ -11,10 +11,11 @@ from pyspark.sql import functions as f
 from popspark.features.extraction import current_features
 from popspark.features.plan import plan_features
 from popspark.features.settings import FeatureSettings
-from popspark.posts.labels import popularity_labels
+from popspark.posts.labels import check_labels, popularity_labels
 from popspark.posts.settings import LabelSettings, SocialMode, SplitSettings
 from popspark.posts.social import count_unknown, social_features
 from popspark.posts.splits import assign_splits
+from popspark.runtime.errors import DataError
 from popspark.storage.examples import (
     ExamplesRecord,
     FamilyRecord,
@@ -42,8 +43,10 @@ def write_examples(
 ) -> ExamplesRecord:
     """Writes examples, and beside it their record, which it returns.
 
-    Raises `LeakError` where the split leaks, before anything is written.
+    Raises `DataError` where no post has a label, before anything is computed, or can be learned from, and `LeakError`
+    where the split leaks, before anything is written.
     """
+    check_labels(posts, label.rule, **label.options)
     planned = plan_features(features)
     rows = join_examples(
         posts,
@@ -56,8 +59,12 @@ def write_examples(
         {family.name: family.version for family in planned},
     ).persist()
     learned = rows.where("status = 'ok'")
-    write_table(learned, EXAMPLES, path)
     counts, label_counts = count_by_status(rows), count_by_status(rows, "label_status")
+    if not counts.get("ok"):
+        raise DataError(
+            "No post can be learned from.", where=path, got=", ".join(f"{s} {n:,}" for s, n in counts.items())
+        )
+    write_table(learned, EXAMPLES, path)
     splits = describe_splits(learned)
     rows.unpersist()
     record = ExamplesRecord(

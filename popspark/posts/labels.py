@@ -4,6 +4,7 @@
 |---|---|---|
 | `flickr_views` | log2(n_views / days) + 1, days = collected_at - posted_at with fraction | min_age_days, zero_views |
 | `twitter` | shares_weight * n_shares + (1 - shares_weight) * n_likes | shares_weight, min_age_days |
+| `count` | log2(n + 1) of the count `column`, or n itself with scale "linear" | column, scale, min_age_days |
 | `given` | popularity, as the origin ships it | |
 
 | status | when | label |
@@ -17,7 +18,8 @@
 | `collected_before_posted` | the age is negative | null |
 | `zero_age` | `flickr_views`: the age is 0, whatever min_age_days is | null |
 | `collected_too_early` | the age is below min_age_days: the count has not settled | null |
-| `missing_label`, `label_not_finite` | `given`: the origin's label is absent, or NaN or infinite | null |
+| `missing_label` | `given`: the origin's label is absent | null |
+| `label_not_finite` | `given`, `count`: it is NaN or infinite | null |
 
 A row has a label exactly where its status is `ok` or `zero_views_as_one`. Where several hold, the status is the first
 of: counts, times, views.
@@ -28,9 +30,12 @@ from __future__ import annotations
 from typing import Any
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as f
 
-from popspark.posts.settings import label_options
+from popspark.posts.settings import LABEL_COLUMNS, label_options
+from popspark.runtime.errors import DataError
 from popspark.runtime.queries import load_sql
+from popspark.storage.warehouse import count_by_status
 
 
 def popularity_labels(posts: DataFrame, rule: str, **options: Any) -> DataFrame:
@@ -42,3 +47,21 @@ def popularity_labels(posts: DataFrame, rule: str, **options: Any) -> DataFrame:
     """
     values = label_options(rule, options)
     return posts.sparkSession.sql(load_sql(__package__, f"labels_{rule}"), args=values, posts=posts)
+
+
+def check_labels(posts: DataFrame, rule: str, **options: Any) -> None:
+    """Raises `DataError` where no post has a label by the rule: it names what is missing, and the counts there are."""
+    labels = popularity_labels(posts, rule, **options)
+    if not labels.where("label IS NOT NULL").isEmpty():
+        return
+    inputs = (*LABEL_COLUMNS, "posted_at", "collected_at")
+    n_known = posts.agg(*[f.count(name).alias(name) for name in inputs]).collect()[0].asDict()
+    absent = [name for name, n in n_known.items() if n == 0]
+    counts = [name for name in LABEL_COLUMNS if n_known[name]]
+    statuses = ", ".join(f"{status} {n:,}" for status, n in count_by_status(labels).items()) or "there is no post"
+    raise DataError(
+        f"No post has a label by the rule {rule}.",
+        where="label.rule",
+        got=f"{statuses}; known of no post: {', '.join(absent) or 'none'}",
+        fix=f"label.rule=count label.options.column={counts[0]}" if counts else "ingest posts with a count",
+    )

@@ -12,7 +12,7 @@ from popspark.runtime.errors import ConfigError, unknown
 SocialMode = Literal["paper", "point_in_time"]
 """What the social values of a post may know: all of the user's posts, as published, or only what was there before."""
 
-LabelRule = Literal["flickr_views", "twitter", "given"]
+LabelRule = Literal["flickr_views", "twitter", "count", "given"]
 """How popularity is made of counts: see `popspark.posts.labels`."""
 
 SplitStrategy = Literal["random", "chronological", "by_user"]
@@ -26,11 +26,15 @@ LABEL_OPTIONS: dict[str, dict[str, Any]] = {
     "flickr_views": {"min_age_days": 1.0, "zero_views": "one"},
     # A sum of counts needs no age, and pages of the X API do not tell when they were collected.
     "twitter": {"shares_weight": 0.7, "min_age_days": 0.0},
+    "count": {"column": "n_likes", "scale": "log2", "min_age_days": 0.0},
     "given": {},
 }
 """Each rule's options and their defaults."""
 
 ZERO_VIEWS = ("one", "drop")
+SCALES = ("log2", "linear")
+LABEL_COLUMNS = ("n_views", "n_likes", "n_shares", "n_comments", "popularity")
+"""Numbers of a post, any of which can be its label."""
 
 
 def label_options(rule: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -52,6 +56,8 @@ def label_options(rule: str, options: dict[str, Any]) -> dict[str, Any]:
     legal = {
         "min_age_days": (lambda v: _is_number(v) and v >= 0, "a number of days, 0 or more"),
         "shares_weight": (lambda v: _is_number(v) and 0 <= v <= 1, "a number from 0 to 1; published: 0.6, 0.7, 0.8"),
+        "column": (lambda v: v in LABEL_COLUMNS, ", ".join(LABEL_COLUMNS)),
+        "scale": (lambda v: v in SCALES, " or ".join(SCALES)),
         "zero_views": (lambda v: v in ZERO_VIEWS, " or ".join(ZERO_VIEWS)),
     }
     for name, value in values.items():
@@ -69,10 +75,11 @@ class LabelSettings(Section):
     """How posts get their popularity labels."""
 
     rule: LabelRule = "flickr_views"
-    """The formula: `flickr_views` for log2(views / day) + 1, `twitter` for a weighted sum of shares and likes, `given`
-    for the label that the origin ships."""
+    """The formula: `flickr_views` for log2(views / day) + 1, `twitter` for a weighted sum of shares and likes, `count`
+    for any one count, `given` for the label that the origin ships."""
     options: dict[str, Any] = {}
-    """Of that rule: `min_age_days` (days, 0 or more), `zero_views` (one or drop), `shares_weight` (0 to 1)."""
+    """Of that rule: `min_age_days` (days, 0 or more), `zero_views` (one or drop), `shares_weight` (0 to 1), `column`
+    (n_likes, n_views, n_shares, n_comments, popularity), `scale` (log2 or linear)."""
 
     @model_validator(mode="after")
     def _check_options(self) -> Self:

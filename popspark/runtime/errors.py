@@ -63,6 +63,12 @@ class SchemaError(PopsparkError):
     exit_code = 65
 
 
+class DataError(PopsparkError):
+    """Raised when nothing of the data given can be used; nothing was published."""
+
+    exit_code = 65
+
+
 class AccountingError(PopsparkError):
     """Raised when rows in and rows out of a step do not add up; nothing was published."""
 

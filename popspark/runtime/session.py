@@ -26,6 +26,7 @@ HAS_ARTIFACTS = Version(pyspark.__version__).major >= 4
 ALWAYS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",  # what every other reader of Parquet expects
+    "spark.sql.legacy.parquet.nanosAsLong": "true",  # pandas writes times in nanoseconds, at which Spark would end
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     # Memory of one batch stays with a Python worker for the next, which needs as much again: glibc's malloc would
     # return it and ask for the same pages anew, a sixth of the time of EfficientNet-Lite0. 256 MiB at the heap's end,

@@ -283,7 +283,7 @@ def test_smpd_whose_values_are_odd(ingest: Any, tmp_path: Path, collected_at: st
         2: {"posted_at": None, "title": None, "n_title_chars": None, "hashtags": None, "n_hashtags": None},
         6: {"title": "zwei é ☀\n", "n_title_chars": 9, "media_type": "i̇mage"},
         7: {"title": "tile", "n_title_chars": 4, "media_type": "video"},
-        9: {"title": "?", "n_title_chars": 1, "hashtags": None, "n_hashtags": None, "media_type": None},
+        9: {"title": "\ufffd", "n_title_chars": 1, "hashtags": None, "n_hashtags": None, "media_type": None},
         10: {"n_user_posts": 75_200, "extra": {**known, "is_pro": "1"}},
         12: {"n_user_posts": None, "extra": {**known, "timezone_id": "CET"}},
         13: {"image_id": None},

@@ -36,7 +36,7 @@ def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
 
 
 def _photos(answers: DataFrame) -> DataFrame:
-    """One row per photo, and per answer without any: file, line, item, raw, raw_base64, fault."""
+    """One row per photo, and per answer without any: file, line, nth, item, raw, raw_base64, n_replaced, fault."""
     listed, single = F.col("page.photos.photo"), F.col("page.photo")
     photos = F.when(listed.isNotNull(), listed).when(single.isNotNull(), F.array(single)).otherwise(F.array("raw"))
     is_none = F.coalesce(single, "page.id").isNull() & listed.isNull()
@@ -45,7 +45,9 @@ def _photos(answers: DataFrame) -> DataFrame:
     return answers.select(
         "file",
         "line",
+        "nth",
         "raw_base64",
+        "n_replaced",
         fault.alias("fault"),
         F.posexplode(F.when(fault.isNotNull(), F.array("raw")).otherwise(photos)).alias("item", "raw"),
     )
@@ -62,13 +64,13 @@ def _posts(photos: DataFrame, options: Options) -> DataFrame:
     photo = F.col("photo")
     owner = F.from_json(photo["owner"], "struct<nsid:string,username:string>")
     is_info = photo["owner"].startswith("{")
-    user_id = values.identifier(F.when(is_info, owner["nsid"]).otherwise(photo["owner"]))
+    owner_id = F.when(is_info, owner["nsid"]).otherwise(photo["owner"])
     name = F.when(is_info, owner["username"]).otherwise(photo["ownername"])
     title, caption = _content(photo["title"]), _content(photo["description"])
     tag_list = F.from_json(photo["tags"], "struct<tag:array<struct<raw:string,_content:string>>>")["tag"]
     from_info = F.transform(tag_list, lambda tag: F.coalesce(tag["_content"], tag["raw"]))
     from_search = F.filter(F.split(photo["tags"], r"\s+"), lambda tag: tag != "")
-    hashtags = F.when(photo["tags"].startswith("{"), from_info).otherwise(from_search)
+    hashtags = values.normal_tags(F.when(photo["tags"].startswith("{"), from_info).otherwise(from_search))
     people = F.from_json(photo["people"], "struct<haspeople:string>")["haspeople"]
     posted = F.coalesce(photo["dates"]["posted"], photo["dateupload"])
     counts = {
@@ -88,7 +90,7 @@ def _posts(photos: DataFrame, options: Options) -> DataFrame:
     reason = F.coalesce(
         "fault",
         values.first_reason(
-            (photo["id"].isNull() | user_id.isNull(), "missing_id"),
+            *values.id_reasons(photo["id"], owner_id),
             (values.is_bad(posted, typed["posted_at"]), "bad_posted_at"),
             *[(values.is_bad(text, typed[name]), f"bad_{name}") for name, text in counts.items()],
             (values.is_bad(people, values.flag(people)), "bad_haspeople"),
@@ -97,13 +99,14 @@ def _posts(photos: DataFrame, options: Options) -> DataFrame:
     return rows.select(
         "file",
         "line",
+        "nth",
         "item",
-        lossless(F.col("raw"), F.col("raw_base64")).alias("raw"),
+        values.without_names(lossless(F.col("raw"), F.col("raw_base64")), options.keep_user_names).alias("raw"),
         reason.alias("reason"),
         values.identifier(photo["id"]).alias("post_id"),
-        user_id.alias("user_id"),
+        values.identifier(owner_id).alias("user_id"),
         *[column.alias(name) for name, column in typed.items()],
-        values.time(F.lit(options.collected_at).cast("string")).alias("collected_at"),
+        values.time_of(options.collected_at).alias("collected_at"),
         title.alias("title"),
         caption.alias("caption"),
         F.char_length(title).cast("bigint").alias("n_title_chars"),
@@ -117,5 +120,6 @@ def _posts(photos: DataFrame, options: Options) -> DataFrame:
         values.extras(
             user_name=values.user_name(name, options.keep_user_names, options.user_name_salt),
             not_utf8_base64=F.col("raw_base64"),
+            n_replaced_chars=F.col("n_replaced"),
         ).alias("extra"),
     )

@@ -92,6 +92,7 @@ def _posts(lines: DataFrame, headers: dict[str, list[str]], options: Options) ->
         (F.col("fault").isNotNull(), "unreadable"),
         (F.size("fields") != len(HEADER), "wrong_field_count"),
         (F.col("raw_base64").isNotNull(), "not_utf8"),
+        *values.id_reasons(text["pid"], text["uid"]),
         *bad,
     )
     return lines.select(
@@ -104,7 +105,7 @@ def _posts(lines: DataFrame, headers: dict[str, list[str]], options: Options) ->
         pid.alias("post_id"),
         uid.alias("user_id"),
         *[column.alias(name) for name, column in typed.items()],
-        values.time(F.lit(options.collected_at).cast("string")).alias("collected_at"),
+        values.time_of(options.collected_at).alias("collected_at"),
         F.concat_ws("/", F.lit("train"), uid, F.concat(pid, F.lit(".jpg"))).alias("image_id"),
         F.lit(1).cast("bigint").alias("n_media"),
         F.lit("photo").alias("media_type"),

@@ -27,6 +27,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -74,6 +75,7 @@ COLUMNS = [f"{role}_{name}" for role, names in TABLES.items() for name in names]
 ALIGNED = "split string, file string, line bigint, raw string, raw_base64 string, fault string, " + ", ".join(
     f"{column} string" for column in COLUMNS
 )
+_HALF = re.compile("[\ud800-\udfff]")
 _DECODER = json.JSONDecoder(parse_int=str, parse_float=str)
 
 
@@ -174,14 +176,17 @@ def _read_fields(record: Record | None, names: Sequence[str]) -> tuple[list[str 
     if not isinstance(found, dict):
         return nothing, "not_json"
     values = {name.lower(): value for name, value in found.items()}
-    return [_as_text(values.get(name.lower())) for name in names], None
+    texts = [_as_text(values.get(name.lower())) for name in names]
+    if "Alltags" in names and (tags := texts[names.index("Alltags")]):
+        texts[names.index("Alltags")] = normalize("NFC", tags)
+    return texts, None
 
 
 def _as_text(value: object) -> str | None:
     if value is None:
         return None
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")  # "\\ud800" alone is no text
+    return text if text.isascii() else _HALF.sub("\ufffd", text)  # "\\ud800" alone is no text
 
 
 def _posts(rows: DataFrame, splits: Mapping[str, Mapping[str, str]], options: Options) -> DataFrame:
@@ -192,7 +197,8 @@ def _posts(rows: DataFrame, splits: Mapping[str, Mapping[str, str]], options: Op
         has_same_uid = values.identifier(F.col(f"{role}_Uid")).eqNullSafe(uid)
         return has(role) & ~(has_same_uid & values.identifier(F.col(f"{role}_Pid")).eqNullSafe(pid))
 
-    uid, pid = values.identifier(F.col(f"{SPINE}_Uid")), values.identifier(F.col(f"{SPINE}_Pid"))
+    ids_of_row = F.col(f"{SPINE}_Uid"), F.col(f"{SPINE}_Pid")
+    uid, pid = map(values.identifier, ids_of_row)
     posted_at, photo_count = values.time(F.col(f"{SPINE}_Postdate")), values.count(F.col("user_photo_count"))
     label, path = values.number(F.col("label_line")), values.known(F.col("img_line"))
     ids = F.concat_ws("/", uid, pid)
@@ -204,7 +210,7 @@ def _posts(rows: DataFrame, splits: Mapping[str, Mapping[str, str]], options: Op
     reason = F.coalesce(
         "fault",
         values.first_reason(
-            (uid.isNull() | pid.isNull(), "missing_id"),
+            *values.id_reasons(*ids_of_row),
             (reduce(Column.__or__, differ), "rows_do_not_line_up"),
             (values.is_bad(F.col(f"{SPINE}_Postdate"), posted_at), "bad_Postdate"),
             (values.is_bad(F.col("user_photo_count"), photo_count), "bad_photo_count"),
@@ -212,18 +218,18 @@ def _posts(rows: DataFrame, splits: Mapping[str, Mapping[str, str]], options: Op
         ),
     )
     title = values.free_text(F.coalesce("text_Title", "text_Tile"))  # the files of 2019 say Tile
-    hashtags = values.words(values.free_text(F.col("text_Alltags")))
+    hashtags = F.array_distinct(values.words(values.free_text(F.col("text_Alltags"))))
     extras = {name: values.known(F.col(column)) for name, column in EXTRAS.items()}
     user_name = values.user_name(F.col("additional_Pathalias"), options.keep_user_names, options.user_name_salt)
     return rows.select(
         "file",
         "line",
-        "raw",
+        values.without_names(F.col("raw"), options.keep_user_names).alias("raw"),
         reason.alias("reason"),
         pid.alias("post_id"),
         uid.alias("user_id"),
         posted_at.alias("posted_at"),
-        values.time(F.lit(options.collected_at).cast("string")).alias("collected_at"),
+        values.time_of(options.collected_at).alias("collected_at"),
         title.alias("title"),
         hashtags.alias("hashtags"),
         F.char_length(title).cast("bigint").alias("n_title_chars"),

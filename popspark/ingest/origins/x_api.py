@@ -3,10 +3,11 @@
 `data` is an array, one object, or absent. An attached photo is found in `includes.media` by its `media_key`; only
 photos have a `url`, and the first one is the image. `__twarc.retrieved_at` is the time of collection. `errors` blocks
 name tweets that the API would not give: each is a reject (`api_error`). A retweet carries the original's counts, so
-it is none of the author's posts: a reject (`retweet`).
+it is none of the author's posts: a reject (`retweet`). A long tweet has its whole text, and the tags of it, in
+`note_tweet`. Of an edited tweet the last version is the post; the earlier ones are rejects (`edited`).
 
 Names: the author's user name goes into `extra` hashed, and mentions are hashed as in every origin, unless they are kept
-on purpose. The text of a tweet stays as it is, with the names in it.
+on purpose; `rejects.raw` has none. The text of a tweet stays as it is, with the names in it.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ USER = "struct<id:string,username:string,public_metrics:struct<tweet_count:strin
 MEDIA = "struct<media_key:string,type:string,url:string>"
 TWARC = "struct<retrieved_at:string>"
 INCLUDES = f"struct<users:array<{USER}>,media:array<{MEDIA}>>"
+ENTITIES = "struct<hashtags:array<struct<tag:string>>,mentions:array<struct<id:string,username:string>>>"
 TWEET = (
     "struct<id:string,author_id:string,text:string,created_at:string,lang:string,"
     f"public_metrics:{METRICS},"
     "attachments:struct<media_keys:array<string>,media:string>,"
-    "entities:struct<hashtags:array<struct<tag:string>>,mentions:array<struct<id:string,username:string>>>,"
+    f"entities:{ENTITIES},note_tweet:struct<text:string,entities:{ENTITIES}>,edit_history_tweet_ids:array<string>,"
     "referenced_tweets:array<struct<type:string,id:string>>,"
     f"author:{USER},__twarc:{TWARC}>"
 )
@@ -43,7 +45,7 @@ def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
 
 
 def _items(pages: DataFrame) -> DataFrame:
-    """One row per tweet, and per error, of each page: file, line, item, raw, includes, retrieved_at, fault.
+    """One row per tweet, and per error, of each page: file, line, nth, item, raw, includes, retrieved_at, fault.
 
     A flattened tweet is a page of itself. A page with neither data nor errors (an empty result) gives no row.
     """
@@ -71,7 +73,9 @@ def _items(pages: DataFrame) -> DataFrame:
     return pages.select(
         "file",
         "line",
+        "nth",
         "raw_base64",
+        "n_replaced",
         F.col("page.includes").alias("includes"),
         F.col("page.__twarc.retrieved_at").alias("retrieved_at"),
         F.posexplode(F.when(is_broken, tagged(failed, fault)).otherwise(entries)).alias("item", "entry"),
@@ -103,20 +107,26 @@ def _posts(items: DataFrame, options: Options) -> DataFrame:
         "n_views": metrics["impression_count"],
         "n_user_posts": author["public_metrics"]["tweet_count"],
     }
-    user_id = values.identifier(F.coalesce(tweet["author_id"], author["id"]))
-    hashtags = F.transform("tweet.entities.hashtags", lambda tag: tag["tag"])
+    author_id = F.coalesce(tweet["author_id"], author["id"])
+    text = F.coalesce(tweet["note_tweet"]["text"], tweet["text"])
+    entities = F.when(tweet["note_tweet"]["text"].isNotNull(), tweet["note_tweet"]["entities"]).otherwise(
+        tweet["entities"]
+    )
+    hashtags = values.normal_tags(F.transform(entities["hashtags"], lambda tag: tag["tag"]))
     mentions = F.transform(
-        "tweet.entities.mentions",
+        entities["mentions"],
         lambda one: values.user_name(one["username"], options.keep_user_names, options.user_name_salt),
     )
+    history = tweet["edit_history_tweet_ids"]
+    earlier = F.slice(history, 1, F.greatest(F.array_position(history, tweet["id"]).cast("int") - 1, F.lit(0)))
     # Entities are absent from a tweet that has none, and from every tweet where the field was not asked for; the text
     # tells which: without a # in it there are no hashtags.
-    no_tags = F.when(~tweet["text"].contains("#"), F.array().cast(STRINGS))
-    no_mentions = F.when(~tweet["text"].contains("@"), F.array().cast(STRINGS))
+    no_tags = F.when(~text.contains("#"), F.array().cast(STRINGS))
+    no_mentions = F.when(~text.contains("@"), F.array().cast(STRINGS))
     reason = F.coalesce(
         "fault",
         values.first_reason(
-            (tweet["id"].isNull() | user_id.isNull(), "missing_id"),
+            *values.id_reasons(tweet["id"], author_id),
             (F.coalesce(is_retweet, F.lit(False)), "retweet"),
             (values.is_bad(tweet["created_at"], posted_at), "bad_created_at"),
             *[(values.is_bad(text, values.count(text)), f"bad_{name}") for name, text in counts.items()],
@@ -125,15 +135,16 @@ def _posts(items: DataFrame, options: Options) -> DataFrame:
     return rows.select(
         "file",
         "line",
+        "nth",
         "item",
-        lossless(F.col("raw"), F.col("raw_base64")).alias("raw"),
+        values.without_names(lossless(F.col("raw"), F.col("raw_base64")), options.keep_user_names).alias("raw"),
         reason.alias("reason"),
         values.identifier(tweet["id"]).alias("post_id"),
-        user_id.alias("user_id"),
+        values.identifier(author_id).alias("user_id"),
         posted_at.alias("posted_at"),
         values.time(retrieved).alias("collected_at"),
-        tweet["text"].alias("caption"),
-        F.char_length(tweet["text"]).cast("bigint").alias("n_caption_chars"),
+        text.alias("caption"),
+        F.char_length(text).cast("bigint").alias("n_caption_chars"),
         F.coalesce(hashtags, no_tags).alias("hashtags"),
         F.array_size(F.coalesce(hashtags, no_tags)).cast("bigint").alias("n_hashtags"),
         F.coalesce(mentions, no_mentions).alias("mentions"),
@@ -146,6 +157,8 @@ def _posts(items: DataFrame, options: Options) -> DataFrame:
             n_quotes=values.count(metrics["quote_count"]),
             user_name=values.user_name(author["username"], options.keep_user_names, options.user_name_salt),
             n_followers=values.count(author["public_metrics"]["followers_count"]),
+            earlier_post_ids=F.when(F.size(earlier) > 0, F.concat_ws(" ", earlier)),
             not_utf8_base64=F.col("raw_base64"),
+            n_replaced_chars=F.col("n_replaced"),
         ).alias("extra"),
     )

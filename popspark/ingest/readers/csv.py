@@ -4,59 +4,95 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator
+from typing import Any
+
+from popspark.ingest.readers.json import MAX_RECORD_CHARS
+
+_SEPARATOR = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 
 
-def iter_csv(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, str, str | None]]:
+def read_header(
+    lines: Lines, delimiter: str, escape: str | None, columns: tuple[str, ...]
+) -> tuple[list[str], str] | None:
+    """The names of the columns, and the delimiter: the one given, or that of a first line `sep=;`, as Excel writes it.
+
+    columns: of a file without a header. None for a file without any text.
+    """
+    for line in lines:
+        if found := _SEPARATOR.fullmatch(line):
+            delimiter = found[1]
+        elif line.strip():
+            lines.put_back()
+            break
+    else:
+        return None
+    if columns:
+        return list(columns), delimiter
+    header: list[str] = next(_reader(lines, delimiter, escape), [])
+    return [name.strip() for name in header], delimiter
+
+
+def iter_csv(
+    lines: Iterable[str], delimiter: str, escape: str | None = None, columns: tuple[str, ...] = ()
+) -> Iterator[tuple[int, str, str | None]]:
     """(line, text, fault) of each row below the header; text is a JSON object {"row": the text, "values": {...}}.
 
-    A quoted field may hold newlines. A row whose number of fields is not the header's is a fault, and so is one
-    over several lines whose quotes do not close: only its first line is the fault, reading goes on with the next.
+    lines: each with its end. A quoted field may hold ends of lines. A row whose number of fields is not the header's is
+    a fault, and so is one over several lines whose quotes do not close: only its first line is the fault, reading goes
+    on with the next. Without an escape, a quote that would need one is a fault of its own, `backslash_quote`.
     """
-    source = _Lines(lines)
-    header = next(csv.reader(source, delimiter=delimiter), None)
-    if header is None:
+    source = Lines(lines)
+    found = read_header(source, delimiter, escape, columns)
+    if found is None:
         return
+    header, delimiter = found
     while True:
         first = source.number + 1
         source.taken.clear()
+        fault = "wrong_field_count"
         try:
-            row = next(csv.reader(source, delimiter=delimiter), None)
+            row = next(_reader(source, delimiter, escape), None)
         except csv.Error:
-            row = []
+            row, fault = [], "field_too_long"
         if row is None and not source.taken:
             return
-        if row is not None and len(row) == len(header) and not _is_open(source.taken, delimiter):
-            text = "".join(source.taken).rstrip("\r\n")
+        text = "".join(source.taken)
+        is_odd = len(source.taken) > 1 or (escape is None and '\\"' in text)
+        if row is not None and len(row) == len(header) and not (is_odd and _is_broken(source.taken, delimiter, escape)):
             values = dict(zip(header, row, strict=True))
-            yield first, json.dumps({"row": text, "values": values}, ensure_ascii=False), None
+            yield first, json.dumps({"row": text.rstrip("\r\n"), "values": values}, ensure_ascii=False), None
             continue
         bad = source.keep_first()
         if bad.strip():
-            yield first, bad.rstrip("\r\n"), "wrong_field_count"
+            yield first, bad.rstrip("\r\n"), "backslash_quote" if escape is None and '\\"' in bad else fault
 
 
-def _is_open(taken: list[str], delimiter: str) -> bool:
-    """Whether the quotes of a row over several lines do not close as they must: then it is no row."""
-    if len(taken) == 1:
-        return False  # a stray quote within one line is only text
+def _reader(lines: Iterable[str], delimiter: str, escape: str | None, strict: bool = False) -> Any:
+    csv.field_size_limit(MAX_RECORD_CHARS)
+    return csv.reader(lines, delimiter=delimiter, escapechar=escape, strict=strict)
+
+
+def _is_broken(taken: list[str], delimiter: str, escape: str | None) -> bool:
+    """Whether the quotes of a row do not open and close as they must; within one line a stray quote is only text."""
     try:
-        list(csv.reader(taken, delimiter=delimiter, strict=True))
+        list(_reader(taken, delimiter, escape, strict=True))
     except csv.Error:
         return True
     return False
 
 
-class _Lines:
-    """Lines, each with its newline, that can be put back."""
+class Lines:
+    """Lines, each with its end, that can be put back."""
 
     def __init__(self, lines: Iterable[str]) -> None:
-        self._fresh = (line + "\n" for line in lines)
+        self._fresh = iter(lines)
         self._again: list[str] = []
         self.taken: list[str] = []
         self.number = 0
 
-    def __iter__(self) -> _Lines:
+    def __iter__(self) -> Lines:
         return self
 
     def __next__(self) -> str:
@@ -64,6 +100,11 @@ class _Lines:
         self.taken.append(line)
         self.number += 1
         return line
+
+    def put_back(self) -> None:
+        """The last line taken is the next one again."""
+        self._again.append(self.taken.pop())
+        self.number -= 1
 
     def keep_first(self) -> str:
         """The first line taken; the others are put back."""

@@ -1,4 +1,8 @@
-"""Exports of an API as JSON: pages or single answers, in documents, in arrays, or one a line."""
+"""Exports of an API as JSON: pages or single answers, in documents, in arrays, or one a line.
+
+A line that holds more than one object, or one and something else, falls into its records as a document does. Half of a
+pair that JSON writes as `\\ud83d` alone is U+FFFD, which Java would make a question mark; `n_replaced` counts them.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,21 @@ from functools import reduce
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from popspark.ingest.readers.json import iter_json
 from popspark.ingest.readers.records import Layout, is_container, list_files, read_lines, stream_records
 from popspark.runtime.errors import PathError
 
 FILE = r"\.(json|jsonl|ndjson|txt)(\.gz)?$"
 LINES = (".jsonl", ".ndjson")
+_HALF = (
+    r"(?<!\\)((?:\\\\)*)(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    r"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+)
+"""The escape of a high surrogate without a low one behind it, or of a low one without a high one before it."""
 
 
 def read_pages(spark: SparkSession, source: str, schema: str) -> DataFrame:
-    """Records, see `popspark.ingest.readers.records`, with a column `page`: the record parsed by `schema`.
+    """Records, see `popspark.ingest.readers.records`, with `page`, the record parsed by `schema`, and `n_replaced`.
 
     A record that is no JSON has the fault `not_json`. Raises `PathError` where the source holds no JSON.
     """
@@ -25,13 +35,45 @@ def read_pages(spark: SparkSession, source: str, schema: str) -> DataFrame:
         raise PathError("There is no JSON here.", where=source, legal=".json, .jsonl, .ndjson, .txt, gzip, or a zip")
     lines = [file for file in files if file.lower().endswith(LINES)]
     documents = [file for file in files if file not in lines]
-    found = [read_lines(spark, lines)] if lines else []
+    found = [_split_lines(read_lines(spark, lines))] if lines else []
     found += [stream_records(spark, documents, Layout("json"))] if documents else []
     options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_corrupt"}
-    page = F.from_json("raw", f"{schema}, _corrupt string", options)
+    records = reduce(DataFrame.unionByName, found)
+    has_surrogates = F.col("raw").contains("\\ud") | F.col("raw").contains("\\uD")
+    whole = F.when(has_surrogates, F.regexp_replace("raw", _HALF, r"$1\\ufffd")).otherwise(F.col("raw"))
+    n_replaced = F.when(has_surrogates, F.regexp_count("raw", F.lit(_HALF)))
+    page = F.from_json("whole", f"{schema}, _corrupt string", options)
     is_corrupt = F.col("page._corrupt").isNotNull()
     return (
-        reduce(DataFrame.unionByName, found)
+        records.withColumns({"whole": whole, "n_replaced": F.nullif(n_replaced, F.lit(0))})
         .withColumn("page", page)
         .withColumn("fault", F.coalesce("fault", F.when(is_corrupt, F.lit("not_json"))))
+        .drop("raw")
+        .withColumnRenamed("whole", "raw")
     )
+
+
+def _split_lines(lines: DataFrame) -> DataFrame:
+    """The records of lines: most are one object, which Spark sees; only the others go through Python."""
+
+    def split(raw: str | None) -> list[tuple[int, str, str | None]] | None:
+        """On executors: (nth, raw, fault) of what a line holds."""
+        return None if raw is None else split_line(raw)
+
+    of_line = F.udf(split, "array<struct<nth: bigint, raw: string, fault: string>>")
+    raw = F.col("raw")
+    is_one = raw.startswith("{") & raw.endswith("}") & (F.json_array_length(F.concat(F.lit("["), raw, F.lit("]"))) == 1)
+    one = F.array(F.struct(F.lit(0).cast("bigint").alias("nth"), raw, F.col("fault")))
+    is_other = F.col("fault").isNull() & ~F.coalesce(is_one, F.lit(False))
+    found = lines.withColumn("records", of_line(F.when(is_other, raw)))
+    return found.select("file", "line", "raw_base64", F.explode(F.coalesce("records", one)).alias("record")).select(
+        "file", "line", "record.nth", "record.raw", "raw_base64", "record.fault"
+    )
+
+
+def split_line(raw: str) -> list[tuple[int, str, str | None]]:
+    """(nth, raw, fault) of the objects in a line; what is none, or does not end in it, is `not_json`."""
+    found = [(text, fault and "not_json") for _, text, fault in iter_json(iter([raw])) if text]
+    if not any(text.startswith("{") for text, _ in found):
+        found = [(raw, "not_json")]
+    return [(nth, text, fault) for nth, (text, fault) in enumerate(found)]

@@ -1,9 +1,10 @@
-"""Files to records: (file, line, raw, raw_base64, fault), read on executors and never whole in memory.
+"""Files to records: (file, line, nth, raw, raw_base64, fault), read on executors and never whole in memory.
 
     file        its path; within a zip container path/of.zip!/name
-    line        from 1: of the line, or of the object in a JSON array; exact, also where many tasks read one file
+    line        from 1, of the line where it begins; exact, also where many tasks read one file
+    nth         from 0, among the records that begin on that line
     raw         text; bytes that are not UTF-8 are U+FFFD in it
-    raw_base64  the bytes, where they are not UTF-8, so that nothing is lost
+    raw_base64  the bytes, where they are not of the encoding, so that nothing is lost
     fault       null, or why this is not a record, e.g. truncated_json
 
 Nothing of a file is dropped but empty lines, hidden entries and `__MACOSX` entries of a zip: a container that ends too
@@ -17,25 +18,29 @@ from __future__ import annotations
 import base64
 import codecs
 import gzip
+import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple, cast
-from urllib.parse import unquote
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from popspark.ingest.readers.csv import iter_csv
+from popspark.ingest.mapping import BOMS
+from popspark.ingest.readers.csv import Lines, iter_csv, read_header
 from popspark.ingest.readers.json import MAX_RECORD_CHARS, iter_json, iter_json_rows
-from popspark.runtime.errors import PathError
+from popspark.runtime.errors import ConfigError, PathError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SCHEMA = "file string, line bigint, raw string, raw_base64 string, fault string"
+SCHEMA = "file string, line bigint, nth bigint, raw string, raw_base64 string, fault string"
 CHUNK_BYTES = 1 << 20
+_LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)")
+_CONTAINER = re.compile(r"\.(zip|gz|bz2|xz|7z|rar|tar|tgz)$")
 BATCH_ROWS = 512
 
 
@@ -46,10 +51,14 @@ class Layout:
     kind: `lines`; `json`, a sequence of JSON values or an array of them, each element a record, see `iter_json`;
         `json_rows`, a table of objects, counted in rows instead of lines, see `iter_json_rows`; `csv`, each row below
         the header a record, see `iter_csv`.
+    delimiter, escape, columns: of CSV, see `iter_csv`. encoding: of a text that does not begin with a byte order mark.
     """
 
     kind: Literal["lines", "json", "json_rows", "csv"]
     delimiter: str = ","
+    escape: str | None = None
+    columns: tuple[str, ...] = ()
+    encoding: str = "utf-8"
 
 
 class Record(NamedTuple):
@@ -57,6 +66,7 @@ class Record(NamedTuple):
 
     file: str
     line: int
+    nth: int
     raw: str
     raw_base64: str | None
     fault: str | None
@@ -70,19 +80,39 @@ def lossless(raw: Column, raw_base64: Column) -> Column:
 def list_files(spark: SparkSession, source: str) -> list[str]:
     """The paths of the files at or below `source`, sorted, without hidden ones and those of `__MACOSX`.
 
-    Raises `PathError` where there is none.
+    Raises `PathError` where there is none, `ConfigError` where Java cannot name one in the locale of this process.
     """
+    here = Path(source.removeprefix("file://").removeprefix("file:"))
     try:
-        files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(source)
+        pattern = as_pattern(source) if here.exists() else source
+        files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(pattern)
         found = [row.path for row in files.select("path").collect()]
     except Exception as error:  # Spark's own class differs between classic and Connect
         if "PATH_NOT_FOUND" not in str(error):
             raise
         found = []
+    names = {path.rsplit("/", 1)[-1] for path in found}
+    local = (
+        [path.name for path in here.rglob("*") if path.is_file()] if here.is_dir() else [here.name][: here.is_file()]
+    )
+    unnamed = [name for name in local if not name.isascii() and name not in names and name[0] not in "._"]
+    if unnamed:
+        raise ConfigError(
+            "Java cannot read the name of a file in this locale.",
+            where=source,
+            got=ascii(unnamed[0]),
+            legal="a locale of UTF-8, for names that are not ASCII; names that are UTF-8",
+            fix="LC_ALL=C.UTF-8",
+        )
     kept = sorted(path for path in found if "/__MACOSX/" not in path)
     if not kept:
         raise PathError("There is no file to read.", where=source)
     return kept
+
+
+def as_pattern(path: str) -> str:
+    """The path as Spark takes it, which reads brackets, stars and question marks as a pattern."""
+    return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)
 
 
 def is_container(path: str) -> bool:
@@ -109,7 +139,7 @@ def _read_plain_lines(spark: SparkSession, files: Sequence[str]) -> DataFrame:
     Within a partition monotonically_increasing_id counts the lines in the order of the file, so a first pass that
     only counts (first id and length of each block) is enough: no sort, no shuffle of the text.
     """
-    text = spark.read.option("lineSep", "\n").text(list(files))
+    text = spark.read.option("lineSep", "\n").text([as_pattern(file) for file in files])
     rows = text.select(
         F.col("_metadata.file_path").alias("file"),
         F.col("_metadata.file_block_start").alias("block"),
@@ -133,6 +163,7 @@ def _read_plain_lines(spark: SparkSession, files: Sequence[str]) -> DataFrame:
     records = rows.join(F.broadcast(offsets), ["file", "block"]).select(
         "file",
         line.alias("line"),
+        F.lit(0).cast("bigint").alias("nth"),
         F.make_valid_utf8("bytes").alias("raw"),
         F.when(~F.is_valid_utf8("bytes"), encoded).alias("raw_base64"),
         F.lit(None).cast("string").alias("fault"),
@@ -182,13 +213,24 @@ def iter_records(path: str, layout: Layout) -> Iterator[Record]:
     """The records of one file, in order; plain Python, runs on executors."""
     for name, stream, fault in _open_members(path):
         if stream is None:
-            yield Record(name, 0, "", None, fault)
+            yield Record(name, 0, 0, "", None, fault)
             continue
-        text = _Text(stream)
+        text = _Text(stream, layout.encoding)
+        last, nth = 0, 0
         for line, raw, fault in _split(text, layout):
-            yield _as_record(name, line, raw, fault)
+            last, nth = line, nth + 1 if line == last else 0
+            yield _as_record(name, line, nth, raw, fault)
         if text.fault:
-            yield Record(name, 0, "", None, text.fault)
+            yield Record(name, 0, nth + 1 if last == 0 else 0, "", None, text.fault)
+
+
+def iter_headers(path: str, layout: Layout) -> Iterator[tuple[str, list[str] | None, str | None]]:
+    """(name, columns, first line) of each CSV table in a file, columns None where it has no text; on executors."""
+    for name, stream, _ in _open_members(path):
+        if stream is not None:
+            lines = Lines(_Text(stream, layout.encoding).lines_with_ends())
+            found = read_header(lines, layout.delimiter, layout.escape, layout.columns)
+            yield name, found and found[0], "".join(lines.taken).rstrip("\r\n")
 
 
 def _split(text: _Text, layout: Layout) -> Iterator[tuple[int, str, str | None]]:
@@ -198,54 +240,68 @@ def _split(text: _Text, layout: Layout) -> Iterator[tuple[int, str, str | None]]
     if layout.kind == "json_rows":
         return iter_json_rows(iter(text))
     if layout.kind == "csv":
-        return iter_csv(text.lines(), layout.delimiter)
+        return iter_csv(text.lines_with_ends(), layout.delimiter, layout.escape, layout.columns)
     lines = ((number, line.rstrip("\r"), None) for number, line in enumerate(text.lines(), start=1))
     return (line for line in lines if line[1].strip(" "))
 
 
 def _open_members(path: str) -> Iterator[tuple[str, IO[bytes] | None, str | None]]:
     """(name, stream, fault) of each file in `path`: of a zip container its entries, else the file itself."""
-    lower = path.lower()
-    local = unquote(path.removeprefix("file://").removeprefix("file:")) if path.startswith("file:") else path
-    if lower.endswith(".zip"):
-        try:
-            with zipfile.ZipFile(local) as container:
-                for info in container.infolist():
-                    base = info.filename.rsplit("/", 1)[-1]
-                    if info.is_dir() or "__MACOSX" in info.filename.split("/") or base.startswith("."):
-                        continue
-                    with container.open(info) as stream:
-                        yield f"{path}!/{info.filename}", stream, None
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-            yield path, None, f"bad_container: {error}"
-    elif lower.endswith(".gz"):
-        with gzip.open(local) as unpacked:
-            yield path, cast(IO[bytes], unpacked), None
-    else:
+    local = path.removeprefix("file://").removeprefix("file:")
+    try:
         with open(local, "rb") as stream:
-            yield path, stream, None
+            if path.lower().endswith(".zip"):
+                yield from _open_entries(path, stream)
+            elif path.lower().endswith(".gz"):
+                with gzip.open(stream) as unpacked:
+                    yield path, cast(IO[bytes], unpacked), None
+            else:
+                yield path, stream, None
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        yield path, None, f"bad_container: {error}"
+    except OSError as error:
+        yield path, None, f"unreadable: {error.strerror or error}"
+
+
+def _open_entries(path: str, stream: IO[bytes]) -> Iterator[tuple[str, IO[bytes] | None, str | None]]:
+    with zipfile.ZipFile(stream) as container:
+        for info in container.infolist():
+            base = info.filename.rsplit("/", 1)[-1]
+            if info.is_dir() or "__MACOSX" in info.filename.split("/") or base.startswith("."):
+                continue
+            name = f"{path}!/{info.filename}"
+            if inner := _CONTAINER.search(base.lower()):
+                yield name, None, f"bad_container: {inner[0]} within a zip, unpack it first"
+                continue
+            with container.open(info) as entry:
+                yield name, entry, None
 
 
 class _Text:
     """The text of a stream in chunks, read once; `fault` says why it ended early, where it did.
 
-    Bytes that are not UTF-8 are lone surrogates in it (surrogateescape).
+    A byte order mark is obeyed. Bytes that are not of the encoding are lone surrogates in it (surrogateescape), U+FFFD
+    where it has more than one byte a unit.
     """
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: IO[bytes], encoding: str = "utf-8") -> None:
         self._stream = stream
+        self._encoding = encoding
         self.fault: str | None = None
 
     def __iter__(self) -> Iterator[str]:
-        decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
-        is_first, is_over = True, False
-        while not is_over:
+        raw = self._read()
+        while raw and len(raw) < 4 and (more := self._read()):
+            raw += more
+        encoding = next((name for mark, name in BOMS.items() if raw.startswith(mark)), self._encoding)
+        errors = "replace" if encoding.startswith(("utf-16", "utf-32", "utf_16", "utf_32")) else "surrogateescape"
+        decode = codecs.getincrementaldecoder(encoding)(errors).decode
+        while raw:
+            if text := decode(raw):
+                yield text
             raw = self._read()
-            is_over = not raw
-            if text := decode(raw, final=is_over):
-                text, is_first = text.removeprefix("\ufeff") if is_first else text, False
-                if text:
-                    yield text
+        if text := decode(b"", final=True):
+            yield text
 
     def _read(self) -> bytes:
         try:
@@ -253,6 +309,29 @@ class _Text:
         except (EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
             self.fault = f"bad_container: {error}"
             return b""
+
+    def lines_with_ends(self) -> Iterator[str]:
+        """The lines, each with the end that it has: \\n, \\r\\n or \\r; one of over `MAX_RECORD_CHARS` is cut."""
+        pieces, n_held = list[str](), 0
+        for chunk in self:
+            pieces.append(chunk)
+            n_held += len(chunk)
+            has_end = "\n" in chunk or "\r" in chunk or (len(pieces) > 1 and pieces[-2][-1] == "\r")
+            if not has_end and n_held <= MAX_RECORD_CHARS:
+                continue
+            held, pos = "".join(pieces), 0
+            for line in _LINE.finditer(held):
+                if line.end() == len(held) and held[-1] == "\r":
+                    break  # its \n may be the first of the next chunk
+                yield line[0]
+                pos = line.end()
+            held = held[pos:]
+            if len(held) > MAX_RECORD_CHARS:
+                yield held
+                held = ""
+            pieces, n_held = [held] if held else [], len(held)
+        if pieces:
+            yield "".join(pieces)
 
     def lines(self) -> Iterator[str]:
         """The lines without their newlines; one of over `MAX_RECORD_CHARS` is cut."""
@@ -267,10 +346,10 @@ class _Text:
             yield held
 
 
-def _as_record(file: str, line: int, text: str, fault: str | None) -> Record:
+def _as_record(file: str, line: int, nth: int, text: str, fault: str | None) -> Record:
     """The record of text that was decoded with surrogateescape."""
     if text.isascii():
-        return Record(file, line, text, None, fault)
+        return Record(file, line, nth, text, None, fault)
     raw = text.encode("utf-8", "surrogateescape")
     valid = raw.decode("utf-8", "replace")
-    return Record(file, line, valid, None if valid == text else base64.b64encode(raw).decode("ascii"), fault)
+    return Record(file, line, nth, valid, None if valid == text else base64.b64encode(raw).decode("ascii"), fault)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from popspark.ingest import values
+from popspark.ingest.times import parse_format, read_time
 
 ABSENT = [None, "", "  ", "None", "null", "NaN", "n/a"]
 WHEN = datetime(2013, 3, 15, 20, 51, 9)
@@ -30,13 +31,22 @@ CASES: list[tuple[Callable[[Column], Column], dict[str, Any], list[str]]] = [
             "75.2k": 75200,
             "75.2K": 75200,
             "1,234.5k": 1234500,
+            "1 234": 1234,
+            "1\u202f234": 1234,
+            "1\u00a0234\u00a0567": 1234567,
+            "1'234": 1234,
+            "1\u2019234": 1234,
+            "12.00": 12,
             "3M": 3000000,
             "1.1b": 1100000000,
             "999999999999999999": 999999999999999999,
         },
-        ["-1", "many", "12 views", "1,23", "1.2.3", "k", "1e3", "99999999999999999999", "0x10"],
+        [
+            *("-1", "many", "12 views", "1,23", "1.2.3", "k", "1e3", "99999999999999999999", "0x10"),
+            *("1.234", "12.5", "1 23", "1'23", "1,234'567", "1.23456k", "1.234.567", "9.9e18b"),
+        ],
     ),
-    (values.number, {"1.5": 1.5, "-2": -2.0, "1e3": 1000.0}, ["inf", "-Infinity", "1,5", "x"]),
+    (values.number, {"1.5": 1.5, "-2": -2.0, "1e3": 1000.0}, ["inf", "-Infinity", "1,5", "x", "1d", "0x1p3", "1,234"]),
     (
         values.flag,
         {"1": True, "0": False, "1.0": True, "true": True, "False": False, "YES": True, "no": False},
@@ -53,9 +63,31 @@ CASES: list[tuple[Callable[[Column], Column], dict[str, Any], list[str]]] = [
             "2013-03-15 20:51:09": WHEN,
             "2013-03-15T20:51:09.000Z": WHEN,
             "2013-03-15": datetime(2013, 3, 15),
-            "0000012345": datetime(1970, 1, 1, 3, 25, 45),
+            "20130315": datetime(2013, 3, 15),
+            "20130315205109": WHEN,
+            "20130315T205109Z": WHEN,
+            "2013-03-15T20:51Z": WHEN.replace(second=0),
+            "2013-3-15 20:51": WHEN.replace(second=0),
+            "2013-03-15T20:51:09z": WHEN,
+            "2013-03-15T22:51:09+0200": WHEN,
+            "2013-03-15T22:51:09+02": WHEN,
+            "2013-03-15 20:51:09 UTC": WHEN,
+            "2013-03-15T20:51:09.123456789Z": WHEN.replace(microsecond=123456),
+            "1363380669000000": WHEN,
+            "1363380669123456789": WHEN.replace(microsecond=123456),
+            "1363380669.0": WHEN,
+            "1363380669000.5": WHEN.replace(microsecond=500),
+            "Fri Mar 15 20:51:09 +0000 2013": WHEN,
+            "Fri, 15 Mar 2013 21:51:09 +0100": WHEN,
+            "1990-01-01": datetime(1990, 1, 1),
+            "2099-12-31T23:59:59Z": datetime(2099, 12, 31, 23, 59, 59),
         },
-        ["yesterday", "2013", "2013-13-45", "15.03.2013", "12", "99999999999999999999"],
+        [
+            *("yesterday", "2013", "2013-13-45", "15.03.2013", "12", "99999999999999999999", "2013-03", "2013-02-29"),
+            *("0", "-86400", "45413", "99999", "0000012345", "10000000000", "20131345", "19891231", "03/04/2013"),
+            *("2013-03-15 20:51:09 EST", "2013-03-15 20:51:09 IST", "2013-03-15T24:00:00Z", "2013-03-15T25:00:00Z"),
+            *("0001-01-01", "1899-12-31", "1970-01-01", "1989-12-31T23:59:59Z", "2100-01-01", "9999-12-31"),
+        ],
     ),
 ]
 
@@ -94,7 +126,9 @@ ODD = [
 
 
 @pytest.mark.parametrize(
-    ("convert", "general"), [(values.count, values._count), (values.time, values._time)], ids=["count", "time"]
+    ("convert", "general"),
+    [(values.count, lambda value: values._count(value)), (values.time, lambda value: read_time(value))],
+    ids=["count", "time"],
 )
 def test_the_plain_form_is_read_as_the_general_way_reads_it(
     spark: SparkSession, convert: Callable[[Column], Column], general: Callable[[Column], Column]
@@ -102,6 +136,75 @@ def test_the_plain_form_is_read_as_the_general_way_reads_it(
     rows = spark.createDataFrame([(text,) for text in ODD], "text string")
     found = rows.select("text", convert(F.col("text")), values._of(F.col("text"), general)).collect()
     assert [(text, plain) for text, plain, _ in found] == [(text, slow) for text, _, slow in found]
+
+
+SETTINGS = {
+    "spark.sql.session.timeZone": "Asia/Tokyo",
+    "spark.sql.timestampType": "TIMESTAMP_NTZ",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.legacy.timeParserPolicy": "LEGACY",
+}
+TIMES = {
+    "dd.MM.yyyy HH:mm": ("13.05.2024 22:40", "32.05.2024 22:40"),
+    "M/d/yy h:mm a": ("5/13/24 10:40 PM", "5/13/24 13:40 PM"),
+    "d MMM yyyy, HH:mm:ss": ("13 May 2024, 22:40:00", "13 Mai 2024, 22:40:00"),
+    "yyyy-MM-dd'T'HH:mmXXX": ("2024-05-14T07:40+09:00", "2024-05-14T07:40"),
+    "yyyyMMddHHmm": ("202405132240", "20240513"),
+}
+
+
+@pytest.fixture(params=SETTINGS)
+def _setting(request: pytest.FixtureRequest, spark: SparkSession) -> Iterator[None]:
+    before = spark.conf.get(request.param)
+    spark.conf.set(request.param, SETTINGS[request.param])
+    yield
+    spark.conf.set(request.param, str(before))
+
+
+@pytest.mark.usefixtures("_setting")
+def test_times_do_not_depend_on_the_session(spark: SparkSession) -> None:
+    """Every way to write one moment, in one row: micros since 1970 are the same under each setting."""
+    micros = 1715640000000000
+    plain = [
+        "1715640000",
+        "2024-05-13T22:40:00",
+        "2024-05-13 22:40Z",
+        "2024-05-14T07:40:00.000+09:00",
+        "20240513224000",
+    ]
+    read = [values.time(F.lit(text)) for text in plain]
+    read += [values.time(F.lit(text), parse_format(form)) for form, (text, _) in TIMES.items()]
+    read += [values.time(F.lit("2024-05-14 07:40"), zone="Asia/Tokyo")]
+    read += [values.time(F.lit("14.05.2024 00:40"), parse_format("dd.MM.yyyy HH:mm"), zone="Europe/Berlin")]
+    units = {"seconds": 1, "milliseconds": 1000, "microseconds": 10**6, "nanoseconds": 10**9}
+    read += [values.time(F.lit(str(1715640000 * n)), unit=unit) for unit, n in units.items()]  # type: ignore[arg-type]
+    read += [values.time(F.lit(str(45425 + (22 * 60 + 40) / 1440)), unit="excel_days")]
+    found = spark.range(1).select(*[F.unix_micros(time) for time in read]).collect()[0]
+    assert list(found) == [micros] * len(read)
+    bad = [values.time(F.lit(text), parse_format(form)) for form, (_, text) in TIMES.items()]
+    bad += [values.time(F.lit(text), unit="seconds") for text in ("-1", "0", "2024-05-13", "1e9", "9" * 19)]
+    assert list(spark.range(1).select(*[F.unix_micros(time) for time in bad]).collect()[0]) == [None] * len(bad)
+
+
+def test_numbers_with_a_decimal_comma(spark: SparkSession) -> None:
+    texts = ["1.234", "12,5", "1.234,5", "7", "1,5k", "1.2.3", "1,2,3"]
+    rows = spark.createDataFrame([(text,) for text in texts], "text string")
+    found = rows.select(values.count(F.col("text"), ","), values.number(F.col("text"), ",")).collect()
+    expected = [(1234, 1234.0), (None, 12.5), (None, 1234.5), (7, 7.0), (1500, None), (None, None), (None, None)]
+    assert [tuple(row) for row in found] == expected
+
+
+def test_ids_that_went_through_a_float(spark: SparkSession) -> None:
+    kept = {"458398.0": "458398", "12.00": "12", "9007199254740991.0": "9007199254740991", "7e5": "7e5", "a.0": "a.0"}
+    rounded = ["1.25018E+18", "1.294030472427835e+18", "1.0E7", "9E+17", "9007199254740993.0", "1294030472427830000.0"]
+    rows = spark.createDataFrame([(text,) for text in (*kept, *rounded, "", None)], "text string")
+    reason = values.first_reason(*values.id_reasons(F.col("text")))
+    found = [tuple(row) for row in rows.select(values.identifier(F.col("text")), reason).collect()]
+    assert found == [
+        *[(value, None) for value in kept.values()],
+        *[(None, "rounded_id")] * 6,
+        *[(None, "missing_id")] * 2,
+    ]
 
 
 def test_words(spark: SparkSession) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as f
 
-from popspark.posts.labels import popularity_labels
-from popspark.runtime.errors import ConfigError
+from popspark.posts.labels import check_labels, popularity_labels
+from popspark.runtime.errors import ConfigError, DataError
 from popspark.storage.warehouse import count_by_status
 
 POSTED = datetime(2016, 3, 1)
@@ -112,13 +113,37 @@ def test_given_is_taken_as_it_is(spark: SparkSession) -> None:
     ]
 
 
+def test_any_one_count(spark: SparkSession) -> None:
+    rows = posts(spark, n_likes=[7, 0, None, -1, 7, 7], age_days=[None, 1, 1, 1, -1, 1])
+    statuses = ["ok", "ok", "missing_counts", "negative_counts", "collected_before_posted", "ok"]
+    for scale, of_seven in (("log2", 3.0), ("linear", 7.0)):
+        found = labels(popularity_labels(rows, "count", column="n_likes", scale=scale))
+        assert found == list(zip([of_seven, 0.0, None, None, None, of_seven], statuses, strict=True))
+    early = popularity_labels(rows, "count", min_age_days=2)
+    assert [status for _, status in labels(early)][0::5] == ["missing_times", "collected_too_early"]
+    other = popularity_labels(posts(spark, popularity=[1.5, nan, inf]), "count", column="popularity", scale="linear")
+    assert labels(other) == [(1.5, "ok"), (None, "label_not_finite"), (None, "label_not_finite")]
+
+
+def test_posts_without_any_label_are_an_error_that_names_the_count(spark: SparkSession) -> None:
+    rows = posts(spark, n_likes=[5, None], age_days=[None, None]).withColumn("n_comments", f.lit(None).cast("long"))
+    with pytest.raises(DataError) as caught:
+        check_labels(rows, "flickr_views")
+    assert str(caught.value) == (
+        "No post has a label by the rule flickr_views.\n  where: label.rule\n"
+        "  got: missing_counts 2; known of no post: n_views, n_shares, n_comments, popularity, collected_at\n"
+        "  fix: label.rule=count label.options.column=n_likes"
+    )
+    check_labels(rows, "count")
+
+
 @pytest.mark.parametrize(
     ("rule", "options", "message"),
     [
         (
             "tweeter",
             {},
-            "Unknown label rule.\n  where: rule\n  got: 'tweeter'\n  legal: flickr_views, twitter, given\n"
+            "Unknown label rule.\n  where: rule\n  got: 'tweeter'\n  legal: flickr_views, twitter, count, given\n"
             "  fix: Did you mean 'twitter'?",
         ),
         (
@@ -132,6 +157,12 @@ def test_given_is_taken_as_it_is(spark: SparkSession) -> None:
             {"shares_weight": 70},
             "Illegal shares_weight.\n  where: label rule twitter\n  got: 70\n"
             "  legal: a number from 0 to 1; published: 0.6, 0.7, 0.8",
+        ),
+        (
+            "count",
+            {"column": "n_user_posts"},
+            "Illegal column.\n  where: label rule count\n  got: 'n_user_posts'\n"
+            "  legal: n_views, n_likes, n_shares, n_comments, popularity",
         ),
         (
             "flickr_views",

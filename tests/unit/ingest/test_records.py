@@ -18,7 +18,7 @@ JSON, ROWS, LINES, CSV = Layout("json"), Layout("json_rows"), Layout("lines"), L
 
 
 def read(path: Path, layout: Layout) -> list[tuple[int, str, str | None]]:
-    return [(line, raw, fault) for _, line, raw, _, fault in iter_records(str(path), layout)]
+    return [(line, raw, fault) for _, line, _, raw, _, fault in iter_records(str(path), layout)]
 
 
 def write(path: Path, content: str | bytes) -> Path:
@@ -101,7 +101,7 @@ def test_a_table_by_columns_gives_its_rows(tmp_path: Path) -> None:
 
 def test_bytes_of_a_table_by_columns_are_kept(tmp_path: Path) -> None:
     path = write(tmp_path / "a.json", b'{"Uid": {"0": "caf\xe9"}}')
-    ((_, row, raw, encoded, fault),) = iter_records(str(path), ROWS)
+    ((_, row, _, raw, encoded, fault),) = iter_records(str(path), ROWS)
     assert (row, raw, fault) == (1, '{"Uid": "caf\ufffd"}', None)
     assert base64.b64decode(str(encoded)) == b'{"Uid": "caf\xe9"}'
 
@@ -129,7 +129,7 @@ def test_csv_rows(tmp_path: Path) -> None:
 
 def test_bytes_that_are_not_utf8_are_kept(tmp_path: Path) -> None:
     raw = b'{"a": "caf\xe9"}'
-    ((_, line, text, encoded, fault),) = iter_records(str(write(tmp_path / "a.json", raw)), JSON)
+    ((_, line, _, text, encoded, fault),) = iter_records(str(write(tmp_path / "a.json", raw)), JSON)
     assert (line, text, fault) == (1, '{"a": "caf\ufffd"}', None)
     assert base64.b64decode(str(encoded)) == raw
 
@@ -144,7 +144,7 @@ def test_zip_entries_without_macos_and_hidden_ones(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as container:
         for name in ("x/train_data.txt", "__MACOSX/x/._train_data.txt", "x/.DS_Store"):
             container.writestr(name, "one\ntwo\n")
-    assert [(name, line, raw) for name, line, raw, _, _ in iter_records(str(path), LINES)] == [
+    assert [(name, line, raw) for name, line, _, raw, _, _ in iter_records(str(path), LINES)] == [
         (f"{path}!/x/train_data.txt", 1, "one"),
         (f"{path}!/x/train_data.txt", 2, "two"),
     ]
@@ -163,3 +163,58 @@ def test_a_cut_zip_is_a_reject(tmp_path: Path) -> None:
     assert read(write(tmp_path / "a.zip", b"PK\x03\x04cut"), LINES) == [
         (0, "", "bad_container: File is not a zip file")
     ]
+
+
+CSV_TEXT = 'id;text\r\n1;"zwei\r\nZeilen é ☀"\r\n2;""\r\n'
+
+
+def rows(path: Path, layout: Layout = Layout("csv", ";")) -> list[dict[str, str]]:  # noqa: B008  # it is frozen
+    return [json.loads(raw)["values"] for _, raw, fault in read(path, layout) if not fault]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\r"])
+@pytest.mark.parametrize("first", ["", "sep=;\n", "\n \n"])
+def test_csv_of_each_mark_and_line_end(tmp_path: Path, encoding: str, end: str, first: str) -> None:
+    path = write(tmp_path / "a.csv", (first + CSV_TEXT).replace("\r\n", "\n").replace("\n", end).encode(encoding))
+    expected = [{"id": "1", "text": f"zwei{end}Zeilen é ☀"}, {"id": "2", "text": ""}]
+    assert rows(path, Layout("csv", "," if first.startswith("sep") else ";")) == expected
+    assert [line for line, _, _ in read(path, Layout("csv", ";"))] == [n + first.count("\n") for n in (2, 4)]
+
+
+def test_csv_of_an_encoding_without_a_mark(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", CSV_TEXT.replace("☀", "€").encode("cp1252"))
+    assert rows(path, Layout("csv", ";", encoding="cp1252"))[0]["text"] == "zwei\r\nZeilen é €"
+    assert [bool(encoded) for _, _, _, _, encoded, _ in iter_records(str(path), Layout("csv", ";"))] == [True, False]
+
+
+def test_csv_whose_quotes_have_a_backslash(tmp_path: Path) -> None:
+    text = 'id text\n1 "plain"\n2 "\\"Two words\\" in quotes"\n3 "a \\"b\\""\n4 C:\\x\n'
+    path = write(tmp_path / "a.csv", text)
+    assert [(line, fault) for line, _, fault in read(path, Layout("csv", " "))] == [
+        *((2, None), (3, "backslash_quote"), (4, "backslash_quote"), (5, None)),
+    ]
+    found = [row["text"] for row in rows(path, Layout("csv", " ", escape="\\"))]
+    assert found == ["plain", '"Two words" in quotes', 'a "b"', "C:x"]
+
+
+def test_csv_without_a_header_and_with_a_long_field(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", f"1,{'x' * 140_000}\n2,b\n")
+    layout = Layout("csv", columns=("id", "text"))
+    assert [len(row["text"]) for row in rows(path, layout)] == [140_000, 1]
+    assert list(records.iter_headers(str(path), layout)) == [(str(path), ["id", "text"], "")]
+
+
+def test_two_records_on_a_line_are_told_apart(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.json", '[{"a": 1}, {"a": 1},\n{"a": 1}]')
+    assert [(line, nth) for _, line, nth, _, _, _ in iter_records(str(path), JSON)] == [(1, 0), (1, 1), (2, 0)]
+
+
+def test_a_zip_within_a_zip_and_a_file_that_is_not_there_say_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as container:
+        container.writestr("inner.ZIP", "PK")
+        container.writestr("a.csv", "id\n1\n")
+    assert read(path, CSV)[0] == (0, "", "bad_container: .zip within a zip, unpack it first")
+    assert rows(path) == [{"id": "1"}]
+    assert read(tmp_path / "b.csv", CSV) == [(0, "", "unreadable: No such file or directory")]

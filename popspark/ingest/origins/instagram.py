@@ -1,0 +1,166 @@
+"""Instagram: what Meta lets its users download, and what scrapers write of profiles and posts, as JSON.
+
+| file | has | a post is |
+|---|---|---|
+| Meta's download, `posts_1.json` | no ids | `{"media": [{"uri", "creation_timestamp", "title"}], "title"}` |
+| a scraper's post | ids, counts | `{"id", "ownerId", "caption", "timestamp", "likesCount", "displayUrl"}`, ... |
+| a scraper's profile | user values once | `{"id", "postsCount", "latestPosts": [posts as above]}` |
+
+A download holds the posts of one user, who is `self`; the id of a post is the uri of its first picture. Meta writes the
+bytes of UTF-8 as characters of Latin-1 (`caf\\u00c3\\u00a9`): such texts are repaired. Hashtags stand in the caption.
+A file that is no list of posts, as most of a download are not, gives rejects (`not_a_post`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from popspark.ingest import Options, values
+from popspark.ingest.readers.pages import FILE
+from popspark.ingest.readers.records import Layout, Record, is_container, iter_records, list_files, lossless, to_batches
+from popspark.ingest.tags import find_tags
+from popspark.runtime.errors import PathError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["FILE", "parse"]
+
+TEXTS = ("post_id", "user_id", "user_name", "posted", "caption", "n_likes", "n_comments", "n_views", "n_user_posts")
+COLUMNS = (*TEXTS, "hashtags", "image_id", "n_media", "media_type")
+ROWS = "file string, line bigint, nth bigint, item bigint, raw string, raw_base64 string, fault string, " + ", ".join(
+    f"{name} string" for name in COLUMNS
+)
+OWNER = "self"
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
+    """Parsed rows, see `popspark.ingest`."""
+    files = [file for file in list_files(spark, source) if is_container(file) or re.search(FILE, file.lower())]
+    if not files:
+        raise PathError("There is no JSON here.", where=source, legal=".json, .jsonl, gzip, or a zip")
+
+    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """On executors: the rows of the files that the batches name."""
+        for batch in batches:
+            for file in batch.column(0).to_pylist():
+                rows = (row for record in iter_records(file, Layout("json")) for row in iter_rows(record))
+                yield from to_batches(rows, ROWS)
+
+    tasks = spark.createDataFrame([(file,) for file in files], "file string").repartition(len(files), "file")
+    return _posts(tasks.mapInArrow(read, ROWS), options)
+
+
+def iter_rows(record: Record) -> Iterator[tuple[Any, ...]]:
+    """Rows of `ROWS`: the posts of a record, or the record itself with a fault; on executors."""
+    place = (record.file, record.line, record.nth)
+    found, fault = [dict[str, Any]()], record.fault
+    if fault is None:
+        document = json.loads(record.raw)
+        found = list(_find_posts(document))
+        if not found:
+            found, fault = [{}], None if document in ({}, []) else "not_a_post"
+    for item, post in enumerate(found):
+        texts = [_as_text(post.get(name)) for name in COLUMNS]
+        raw = record.raw if len(found) == 1 else json.dumps(post, ensure_ascii=False)
+        yield *place, item, _HALF.sub("\ufffd", raw), record.raw_base64, fault, *texts
+
+
+def _find_posts(document: Any) -> Iterator[dict[str, Any]]:
+    if not isinstance(document, dict):
+        return
+    if isinstance(listed := document.get("latestPosts", document.get("posts")), list):
+        owner = {"ownerId": document.get("id"), "ownerUsername": document.get("username")}
+        for post in listed:
+            if isinstance(post, dict):
+                yield {**_of_scraper({**owner, **post}), "n_user_posts": document.get("postsCount")}
+    elif isinstance(media := document.get("media"), list) and media and all(isinstance(one, dict) for one in media):
+        yield _of_meta(document, media)
+    elif "ownerId" in document or "shortCode" in document:
+        yield _of_scraper(document)
+
+
+def _of_meta(post: Mapping[str, Any], media: list[dict[str, Any]]) -> dict[str, Any]:
+    caption = repair(post.get("title") or media[0].get("title") or "")
+    uris = [str(one.get("uri", "")) for one in media]
+    pictures = [uri for uri in uris if not uri.lower().endswith((".mp4", ".mov"))]
+    return {
+        "post_id": uris[0],
+        "user_id": OWNER,
+        "posted": post.get("creation_timestamp") or media[0].get("creation_timestamp"),
+        "caption": caption,
+        "hashtags": find_tags(caption),
+        "image_id": pictures[0] if pictures else None,
+        "n_media": len(media),
+        "media_type": "photo" if pictures else "video",
+    }
+
+
+def _of_scraper(post: Mapping[str, Any]) -> dict[str, Any]:
+    caption = post.get("caption")
+    children = post.get("images") or post.get("childPosts") or []
+    return {
+        "post_id": post.get("id") or post.get("shortCode"),
+        "user_id": post.get("ownerId"),
+        "user_name": post.get("ownerUsername"),
+        "posted": post.get("timestamp"),
+        "caption": caption,
+        "hashtags": find_tags(caption if isinstance(caption, str) else None),
+        "n_likes": None if post.get("likesCount") == -1 else post.get("likesCount"),  # -1: the user hides it
+        "n_comments": post.get("commentsCount"),
+        "n_views": post.get("videoViewCount"),
+        "image_id": post.get("displayUrl"),
+        "n_media": max(1, len(children)),
+        "media_type": "video" if post.get("type") == "Video" else "photo",
+    }
+
+
+def repair(text: str) -> str:
+    """The text, where its characters are the bytes of UTF-8, as UTF-8."""
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
+
+
+def _as_text(value: Any) -> str | None:
+    if value is None:
+        return None
+    return _HALF.sub("\ufffd", value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def _posts(rows: DataFrame, options: Options) -> DataFrame:
+    counts = ("n_likes", "n_comments", "n_views", "n_user_posts", "n_media")
+    posted_at = values.time(F.col("posted"))
+    hashtags = F.from_json("hashtags", "array<string>")
+    reason = F.coalesce(
+        "fault",
+        values.first_reason(
+            *values.id_reasons(F.col("post_id"), F.col("user_id")),
+            (values.is_bad(F.col("posted"), posted_at), "bad_posted_at"),
+            *[(values.is_bad(F.col(name), values.count(F.col(name))), f"bad_{name}") for name in counts],
+        ),
+    )
+    user_name = values.user_name(F.col("user_name"), options.keep_user_names, options.user_name_salt)
+    return rows.select(
+        *("file", "line", "nth", "item"),
+        values.without_names(lossless(F.col("raw"), F.col("raw_base64")), options.keep_user_names).alias("raw"),
+        reason.alias("reason"),
+        *[values.identifier(F.col(name)).alias(name) for name in ("post_id", "user_id")],
+        posted_at.alias("posted_at"),
+        values.time_of(options.collected_at).alias("collected_at"),
+        "caption",
+        F.char_length("caption").cast("bigint").alias("n_caption_chars"),
+        hashtags.alias("hashtags"),
+        F.array_size(hashtags).cast("bigint").alias("n_hashtags"),
+        *[values.count(F.col(name)).alias(name) for name in counts],
+        *("image_id", "media_type"),
+        values.extras(user_name=user_name, not_utf8_base64=F.col("raw_base64")).alias("extra"),
+    )

@@ -1,0 +1,136 @@
+"""Exports with one kind of fault each, through the one command: no post is lost, doubled or altered without a word."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from pyspark.sql import SparkSession
+
+from popspark.jobs.ingest_posts import Config, main
+from popspark.runtime.config import load_config
+from popspark.runtime.errors import DataError, SchemaError
+from popspark.storage.tables import POSTS, REJECTS
+from popspark.storage.warehouse import read_table
+
+
+def ingest(spark: SparkSession, folder: Path, *settings: str) -> tuple[dict[str, Any], list[Any]]:
+    """Posts by id, and rejects, of the export in folder/src."""
+    main(load_config(Config, [f"env.warehouse={folder}", f"source={folder}/src", *settings]))
+    posts = read_table(spark, POSTS, f"{folder}/posts").collect()
+    rejects = read_table(spark, REJECTS, f"{folder}/rejects").orderBy("file", "line").collect()
+    assert len({post.post_id for post in posts}) == len(posts)
+    return {post.post_id: post for post in posts}, rejects
+
+
+def tweet(post_id: str, text: str = "t", **more: Any) -> dict[str, Any]:
+    return {"id": post_id, "author_id": "9", "text": text, "created_at": "2024-05-01T10:00:00.000Z", **more}
+
+
+def page(*tweets: dict[str, Any], at: str) -> dict[str, Any]:
+    return {"data": list(tweets), "meta": {}, "__twarc": {"retrieved_at": at}}
+
+
+def test_tweets_collected_twice_edited_long_and_glued(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "src").mkdir()
+    june, july = "2024-06-01T00:00:00Z", "2024-07-01T00:00:00Z"
+    note = {"text": "long #more @bob", "entities": {"hashtags": [{"tag": "more"}], "mentions": [{"username": "bob"}]}}
+    pages = [
+        page(tweet("1", "new"), tweet("4", "v2", edit_history_tweet_ids=["3", "4"]), at=july),
+        page(tweet("1", "old"), tweet("1", "old"), tweet("3", "v1", edit_history_tweet_ids=["3"]), at=june),
+        page(tweet("5", "lon", note_tweet=note, entities={"hashtags": []}), at=june),
+    ]
+    (tmp_path / "src/a.json").write_text(json.dumps(pages))
+    glued = json.dumps(tweet("6")) + json.dumps(tweet("7", author={"username": "ann"}, created_at="?")) + " junk"
+    (tmp_path / "src/b.jsonl").write_text(f"{glued}\n{json.dumps(tweet('8', 'half ' + chr(0xD83D)))}\n")
+    posts, rejects = ingest(spark, tmp_path, "origin=x_api")
+    assert {i: post.caption for i, post in posts.items()} == {
+        "1": "new",
+        "4": "v2",
+        "5": "long #more @bob",
+        "6": "t",
+        "8": "half \ufffd",
+    }
+    assert (posts["5"].hashtags, posts["5"].n_caption_chars, len(posts["5"].mentions)) == (["more"], 15, 1)
+    assert sorted((row.line, row.reason) for row in rejects) == [
+        *[(1, "bad_created_at"), (1, "duplicate_post_id"), (1, "duplicate_post_id"), (1, "edited"), (1, "not_json")],
+    ]
+    assert not any("ann" in row.raw for row in rejects)
+    printed = capsys.readouterr().out
+    assert printed.startswith("rows in             10\nposts                5\nrejected             5\n")
+    assert "posts with text that could not be decoded 1" in printed
+
+
+def test_a_csv_that_holds_no_post_leaves_the_old_table(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    mapping = tmp_path / "m.yaml"
+    mapping.write_text("post_id: id\nuser_name: who\nposted_at: at\nn_likes: likes\n")
+    export, settings = tmp_path / "src/a.csv", ("origin=csv", f"mapping={mapping}")
+    export.write_text("id,who,at,likes\n1,ann,2024-05-01,1 234\n2,clear,2024-05-01,1.5\n3,clear,2024-05-01\n")
+    (tmp_path / "src/notes.txt").write_text("not a table\n")
+    posts, rejects = ingest(spark, tmp_path, *settings)
+    assert posts["1"].n_likes == 1234
+    assert [(row.line, row.reason) for row in rejects] == [(3, "bad_n_likes"), (4, "wrong_field_count")]
+    assert not any("clear" in row.raw for row in rejects)
+    for text, hint in (
+        ("id,who,at,likes\n", "rows in              0"),
+        ("id,who,at,likes\n1.5E+18,ann,2024-05-01,1\n", "export them again as text"),
+        ("id,who,at,likes\n1,ann,01.05.2024 10:15,1\n", "format: 'dd.MM.yyyy HH:mm'"),
+    ):
+        export.write_text(text)
+        with pytest.raises(DataError, match="The export holds no post: no table was written") as caught:
+            ingest(spark, tmp_path, *settings)
+        assert hint in str(caught.value)
+    assert read_table(spark, POSTS, f"{tmp_path}/posts").count() == 1
+    export.write_text("id;who;at;likes\n1;ann;2024-05-01;1\n")
+    with pytest.raises(SchemaError, match=r'a\.csv(?s:.*)fix: delimiter: ";"'):
+        ingest(spark, tmp_path, *settings)
+    export.write_text("id,who,at,likes,at\n1,ann,2024-05-01,1,2024-05-02\n")
+    with pytest.raises(SchemaError, match=r"Two columns of the export have one name(?s:.*)got: at"):
+        ingest(spark, tmp_path, *settings)
+
+
+def test_parquet_files_that_differ_from_day_to_day(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    days = [pd.Timestamp("2024-05-01T10:00:00.123456789"), pd.NaT]
+    whole = pd.DataFrame({"id": [1, 2], "who": ["a", "b"], "at": days, "n": [30_000_000, 4]})
+    broken = pd.DataFrame({"id": [3.0, 1.3e18], "who": ["a", "b"], "at": ["2024-05-01"] * 2, "n": [30_000_000.0, None]})
+    absent = pd.DataFrame({"id": ["5"], "who": ["a"], "at": [None], "n": [None]})
+    for name, day in (("[1]", whole), ("2", broken), ("3", absent), ("4", whole[:0])):
+        day.to_parquet(tmp_path / f"src/{name}.parquet", index=False)
+    mapping = tmp_path / "m.yaml"
+    mapping.write_text("post_id: id\nuser_id: who\nposted_at: at\nn_likes: n\nmedia_type: {value: photo}\n")
+    before = spark.conf.get("spark.sql.session.timeZone")
+    spark.conf.set("spark.sql.session.timeZone", "Asia/Tokyo")
+    try:
+        posts, rejects = ingest(spark, tmp_path, "origin=parquet", f"mapping={mapping}")
+    finally:
+        spark.conf.set("spark.sql.session.timeZone", str(before))
+    assert {i: (p.posted_at and p.posted_at.timestamp(), p.n_likes, p.media_type) for i, p in posts.items()} == {
+        "1": (datetime.fromisoformat("2024-05-01T10:00:00.123456Z").timestamp(), 30_000_000, "photo"),
+        "2": (None, 4, "photo"),
+        "3": (datetime.fromisoformat("2024-05-01T00:00:00Z").timestamp(), 30_000_000, "photo"),
+        "5": (None, None, "photo"),
+    }
+    assert [(row.line, row.reason) for row in rejects] == [(2, "rounded_id")]
+    absent[["id", "who"]].to_parquet(tmp_path / "src/5.parquet", index=False)
+    with pytest.raises(SchemaError, match=r"5\.parquet(?s:.*)got: at, n"):
+        ingest(spark, tmp_path, "origin=parquet", f"mapping={mapping}")
+
+
+def test_instagram(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    post = {"id": "1", "caption": "#b", "likesCount": 5, "timestamp": "2024-05-01T08:00:00.000Z", "displayUrl": "u"}
+    late = {**post, "id": "2", "timestamp": "May"}
+    (tmp_path / "src/p.json").write_text(json.dumps([{"id": "7", "username": "ann", "latestPosts": [post, late]}, {}]))
+    posts, rejects = ingest(spark, tmp_path, "origin=instagram", "collected_at=2024-06-01")
+    assert (posts["1"].user_id, posts["1"].n_likes, posts["1"].hashtags, posts["1"].image_id) == ("7", 5, ["b"], "u")
+    assert posts["1"].collected_at - posts["1"].posted_at == datetime(2024, 6, 1) - datetime(2024, 5, 1, 8)
+    assert [row.reason for row in rejects] == ["bad_posted_at", "missing_id"]
+    assert not any("ann" in row.raw for row in rejects)

@@ -1,0 +1,69 @@
+"""Instagram's JSON to rows: Meta's own download, scrapers' posts and profiles, and what is none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from popspark.ingest.origins.instagram import COLUMNS, iter_rows, repair
+from popspark.ingest.readers.records import Layout, iter_records
+
+
+def posts(path: Path, document: Any) -> list[dict[str, Any]]:
+    path.write_text(json.dumps(document))
+    rows = [row for record in iter_records(str(path), Layout("json")) for row in iter_rows(record)]
+    return [dict(zip(("fault", *COLUMNS), row[6:], strict=True)) for row in rows]
+
+
+def has(found: dict[str, Any], **expected: Any) -> None:
+    assert {name: found[name] for name in expected} == expected
+
+
+def test_metas_download(tmp_path: Path) -> None:
+    first = {"uri": "media/a.mp4", "creation_timestamp": 1714550400}
+    second = {
+        "uri": "media/b.jpg",
+        "creation_timestamp": 1714550401,
+        "title": "gr\u00c3\u00bcn \u00f0\u009f\u0098\u008d",
+    }
+    title = "r\u00c3\u00a9ponse #un#deux"
+    found = posts(tmp_path / "p.json", [{"media": [first, second], "title": title}, {"media": [second]}])
+    has(found[0], fault=None, post_id="media/a.mp4", user_id="self", posted="1714550400", image_id="media/b.jpg")
+    has(found[0], caption="réponse #un#deux", hashtags='["un", "deux"]', n_media="2", media_type="photo", n_likes=None)
+    has(found[1], post_id="media/b.jpg", caption="grün 😍", posted="1714550401")
+
+
+def test_a_scrapers_profile_and_posts(tmp_path: Path) -> None:
+    post = {"id": "1", "caption": "a #b", "likesCount": 5, "timestamp": "2024-05-01T08:00:00.000Z", "displayUrl": "u"}
+    profile = {"id": "7", "username": "ann", "postsCount": 40, "latestPosts": [post, {**post, "id": "2"}]}
+    hidden = {**post, "id": "3", "ownerId": "8", "likesCount": -1, "caption": None}
+    found = posts(tmp_path / "p.json", [profile, hidden])
+    assert [(one["post_id"], one["user_id"], one["n_user_posts"], one["n_likes"]) for one in found] == [
+        *(("1", "7", "40", "5"), ("2", "7", "40", "5"), ("3", "8", None, None)),
+    ]
+    has(found[0], user_name="ann", hashtags='["b"]', image_id="u", posted="2024-05-01T08:00:00.000Z")
+    has(found[2], caption=None, hashtags=None)
+
+
+@pytest.mark.parametrize("document", [{"profile_user": []}, {"media": []}, {"media": ["x"]}, [[1]], [3]])
+def test_what_is_no_post_says_so(tmp_path: Path, document: Any) -> None:
+    assert [one["fault"] for one in posts(tmp_path / "p.json", document)] == ["not_a_post"]
+
+
+def test_the_handed_download(shared_data: Path, tmp_path: Path) -> None:
+    path = shared_data / "cases/instagram_own_export/posts_1.json"
+    if not path.is_file():
+        pytest.skip("../shared/data/cases is absent")
+    (found,) = posts(tmp_path / "p.json", json.loads(path.read_text()))
+    has(found, fault=None, image_id="media/posts/202405/a.jpg", posted="1714550400")
+    has(found, caption="café 😍 #lisbon#travel", hashtags='["lisbon", "travel"]')
+
+
+@pytest.mark.parametrize(
+    ("text", "repaired"), [("caf\u00c3\u00a9", "café"), ("café", "café"), ("日", "日"), ("a", "a")]
+)
+def test_utf8_written_as_latin1_is_repaired(text: str, repaired: str) -> None:
+    assert repair(text) == repaired

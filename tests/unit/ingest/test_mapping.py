@@ -1,0 +1,142 @@
+"""Column mappings, formats of times and tags, all checked without a session."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from popspark.ingest import check_options
+from popspark.ingest.mapping import Field, load_mapping
+from popspark.ingest.readers.pages import split_line
+from popspark.ingest.tags import find_tags, split_tags
+from popspark.ingest.times import ISO, name_format, parse_format
+from popspark.runtime.errors import ConfigError
+
+IDS = "post_id: id\nuser_id: who\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_a_mapping_of_any_unicode_encoding(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "m.yaml"
+    path.write_bytes((IDS + "title: Übersicht\nextra: [a, 1]\n").encode(encoding))
+    mapping = load_mapping(str(path))
+    assert mapping.fields["title"] == Field(column="Übersicht")
+    assert mapping.wanted == ("id", "who", "Übersicht", "a", "1")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("post_id: id\n  user: [\n", "This column mapping is not YAML."),
+        ("[1, 2]", "A column mapping is `column of posts: column of the export`, a line each."),
+        ("", "A column mapping is `column of posts: column of the export`, a line each."),
+        (IDS + 'delimiter: "||"', "The delimiter is one character."),
+        (IDS + "delimiter: 1", "The delimiter is one character."),
+        (IDS + 'escape: "\\""', "The escape is one character."),
+        (IDS + 'delimiter: "|"\nescape: "|"', "Delimiter and escape are the same."),
+        (IDS + "encoding: latin-99", "There is no such encoding."),
+        (IDS + "encoding: base64", "There is no such encoding."),
+        (IDS + "columns: id", "columns is a list of columns."),
+        (IDS + "extra: [[id]]", "extra is a list of columns."),
+        (IDS + "title:", "This names no column of the export."),
+        (IDS + "title: {column: a, value: b}", "This needs one of column and value."),
+        (IDS + "title: {}", "This needs one of column and value."),
+        (IDS + "title: {column: a, format: yyyy}", "Unknown setting of title."),
+        (IDS + "posted_at: {column: a, format: dd.MM}", "This format of times cannot be used."),
+        (IDS + "posted_at: {column: a, format: dd.MM.yyyy dd}", "This format of times cannot be used."),
+        (IDS + "posted_at: {column: a, format: yyyy-MM-dd QQ}", "This format of times cannot be used."),
+        (IDS + "posted_at: {column: a, unit: days}", "Unknown unit of times."),
+        (IDS + "posted_at: {column: a, unit: seconds, format: d.M.yyyy}", "A text has a format, a number a unit."),
+        (IDS + "posted_at: {column: a, zone: Middle/Earth}", "There is no such time zone."),
+        (IDS + "n_views: {column: a, decimal: ';'}", "Unknown decimal sign."),
+        ("post_id: {value: 1}\nuser_id: who", "All posts would have one post_id."),
+        ("post_id: id", "The column mapping must name post_id and one of user_id and user_name."),
+        (IDS + "likes: a", "The column mapping names what is no column of the posts table."),
+    ],
+)
+def test_a_mapping_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "m.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="^" + re.escape(message)):
+        check_options("csv", str(path))
+
+
+@pytest.mark.parametrize("text", ["13/07/2020", "", "yesterday", "0001-01-01", "2020-13-01"])
+def test_collected_at_that_is_no_time(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_options("smpd", None, collected_at=text)
+    assert str(caught.value) == (
+        f"This is no time.\n  where: collected_at\n  got: {text!r}\n"
+        "  legal: ISO 8601, from 1990-01-01 to before 2100-01-01\n  fix: 2024-05-01T10:15:00Z"
+    )
+
+
+def test_collected_at_is_utc() -> None:
+    assert check_options("smpd", None, collected_at="2020-07-13").collected_at == "2020-07-13T00:00:00+00:00"
+    assert (
+        check_options("smpd", None, collected_at="2020-07-13T02:00+02:00").collected_at == "2020-07-13T00:00:00+00:00"
+    )
+
+
+def test_formats_are_regular_expressions() -> None:
+    form = parse_format("dd.MM.yyyy 'um' H:mm")
+    assert form.groups == {"day": 1, "month": 2, "year": 3, "hour": 4, "minute": 5}
+    assert re.fullmatch(form.regex, "01.05.2024 um 7:15")
+    assert not re.fullmatch(form.regex, "01x05.2024 um 7:15")
+    assert re.fullmatch(ISO.regex, "2024-05-01T10:15Z")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ('p0,ann,"01.05.2024 10:15",12', "format: 'dd.MM.yyyy HH:mm'"),
+        ("p0,01/05/2024 10:15:00", "format: 'dd/MM/yyyy HH:mm:ss' or format: 'MM/dd/yyyy HH:mm:ss'"),
+        ("p0,13/05/24", "format: 'dd/MM/yy'"),
+        ("p0,05/13/24", "format: 'MM/dd/yy'"),
+        ("p0,1899-12-31T10:00", "a time is read from 1990-01-01 to before 2100-01-01"),
+        ("p0,45413", "format, unit or zone in the mapping say more"),
+    ],
+)
+def test_the_format_seen_is_named(text: str, hint: str) -> None:
+    assert hint in name_format(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "tags"),
+    [
+        ("#sea#sun#sea", ["sea", "sun"]),
+        ("＃海 ＃空", ["海", "空"]),
+        ("#u\u0308ber #\u00fcber", ["\u00fcber"]),
+        ("海、空；山｜川 | lake,hill;dale", ["海", "空", "山", "川", "lake", "hill", "dale"]),
+        ('["a", "b c", "#d"]', ["a", "b c", "d"]),
+        ("['a', 'b c']", ["a", "b c"]),
+        ("[not a list", ["[not", "a", "list"]),
+        ("#", []),
+        ("", []),
+        (None, None),
+    ],
+)
+def test_tags(text: str | None, tags: list[str] | None) -> None:
+    assert split_tags(text) == tags
+
+
+def test_tags_in_a_caption() -> None:
+    assert find_tags("café 😍 #lisbon#travel, (#ok) ＃海。a#b #") == ["lisbon", "travel", "ok", "海", "b"]
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ('{"a": 1}{"b": 2}', [('{"a": 1}', None), ('{"b": 2}', None)]),
+        ('{"a": 1}, {"b": 2},', [('{"a": 1}', None), ('{"b": 2}', None)]),
+        ('[{"a": 1}, {"b": 2}]', [('{"a": 1}', None), ('{"b": 2}', None)]),
+        ('{"a": 1} oops {"b', [('{"a": 1}', None), ('oops {"b', "not_json")]),
+        ('{"a": ', [('{"a":', "not_json")]),
+        ("[", [("[", "not_json")]),
+    ],
+)
+def test_no_byte_of_a_line_is_outside_the_count(line: str, found: list[tuple[str, str | None]]) -> None:
+    assert [(text.strip(), fault) for _, text, fault in split_line(line)] == found
+    assert [nth for nth, _, _ in split_line(line)] == list(range(len(found)))
