@@ -28,6 +28,8 @@ class Config(JobConfig):
     """A file to write the page to; it is printed in any case."""
     mapping: str | None = None
     """A YAML file that says which column is what; for csv and parquet."""
+    collected_at: str | None = None
+    """When the export was collected (ISO 8601), where it does not tell."""
 
 
 def main(config: Config) -> None:
@@ -38,7 +40,7 @@ def main(config: Config) -> None:
     from popspark.ingest.validation import inspect_rows
     from popspark.runtime.session import get_session
 
-    options = check_options(config.origin, config.mapping)
+    options = check_options(config.origin, config.mapping, config.collected_at)
     spark = get_session("validate_export", config.env.spark)
     parsed = parse_export(spark, config.origin, config.source, options)
     files = [(file, is_read(config.origin, file)) for file in list_files(spark, config.source)]
