@@ -22,8 +22,8 @@ from typing import Any
 from table import Row, finish
 from timing import best_seconds
 
-from popspark.ingest import Options, parse_export
 from popspark.ingest.accounting import write_posts
+from popspark.ingest.exports import Options, parse_export
 from popspark.posts.social import social_features
 from popspark.runtime.session import get_session
 from popspark.storage.tables import POSTS, SOCIAL_FEATURES

@@ -16,6 +16,13 @@ from popspark.storage.tables import POSTS
 
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.99, 1.0)
 COUNTS = tuple(n for n, kind in POSTS.columns.items() if isinstance(kind, t.LongType | t.DoubleType))
+LABEL_INPUTS = {
+    "flickr_views": ("n_views", "posted_at", "collected_at"),
+    "twitter": ("n_shares", "n_likes"),
+    **{f"count of {name}": (name,) for name in ("n_views", "n_likes", "n_shares", "n_comments")},
+    "given": ("popularity",),
+}
+"""What each label rule must know of a post."""
 NOT_FIELDS = ("post_id", "user_id", "origin", "is_simulated", "extra")
 
 
@@ -32,7 +39,8 @@ class Rejection:
 class Findings:
     """n_rows: all. The rest but `rejections` is of the rows that can be posts.
 
-    n_known: by column. quantiles: by count, at `QUANTILES`, None where the count is not known at all.
+    n_known: by column. n_undecodable: texts with U+FFFD in place of what was no text. n_early: collected before posted.
+    quantiles: by count, at `QUANTILES`, None where the count is not known at all.
     n_images_found: of `n_known["image_id"]`, how many files are there; None where nobody looked.
     """
 
@@ -46,6 +54,8 @@ class Findings:
     quantiles: dict[str, list[float] | None]
     rejections: list[Rejection]
     n_images_found: int | None
+    n_undecodable: int
+    n_early: int
 
     def __str__(self) -> str:
         return "\n".join(_page(self))
@@ -70,6 +80,8 @@ def inspect_rows(
         F.count_distinct("user_id").alias("n_users"),
         F.min("posted_at").alias("first"),
         F.max("posted_at").alias("last"),
+        F.count(F.coalesce(F.col("extra")["not_utf8_base64"], F.col("extra")["n_replaced_chars"])).alias("undecodable"),
+        F.count_if(F.col("collected_at") < F.col("posted_at")).alias("early"),
         *known.values(),
         *spread.values(),
     ).collect()[0]
@@ -98,6 +110,8 @@ def inspect_rows(
         quantiles={name: of_posts[f"spread_{name}"] for name in COUNTS},
         rejections=sorted(rejections, key=lambda one: (-one.n, one.reason)),
         n_images_found=n_images,
+        n_undecodable=of_posts["undecodable"],
+        n_early=of_posts["early"],
     )
 
 
@@ -120,6 +134,8 @@ def _page(found: Findings) -> list[str]:
         f"  {'can be posts':<28}{_share(found.n_posts, found.n_rows)}",
         f"  {'refused':<28}{_share(n_rejected, found.n_rows)}",
         f"  {'users':<28}{found.n_users:>12,}",
+        f"  {'with undecodable text':<28}{_share(found.n_undecodable, found.n_posts)}",
+        f"  {'collected before posted':<28}{_share(found.n_early, found.n_posts)}",
         f"  posted from {found.first_posted_at or 'unknown'} to {found.last_posted_at or 'unknown'} (UTC)",
     ]
     if found.rejections:
@@ -138,6 +154,12 @@ def _page(found: Findings) -> list[str]:
         f"Counts{'':<24}{''.join(f'{name:>12}' for name in ('least', '25%', 'median', '75%', '99%', 'most'))}",
     ]
     lines += [f"  {name:<28}{_cells(values)}" for name, values in found.quantiles.items() if values]
+    lines += ["", "Labels"]
+    for rule, inputs in LABEL_INPUTS.items():
+        lacking = [name for name in inputs if not found.n_known[name]]
+        most = min(found.n_known[name] for name in inputs)
+        verdict = f"none, missing: {', '.join(lacking)}" if lacking else f"at most {most:,}"
+        lines.append(f"  {rule:<28}{verdict}")
     lines += ["", "Images"]
     n_named = found.n_known["image_id"]
     lines.append(f"  {'named by a post':<28}{_share(n_named, found.n_posts)}")

@@ -37,8 +37,8 @@ class Config(JobConfig):
 
 
 def main(config: Config) -> None:
-    from popspark.ingest import check_options, parse_export
     from popspark.ingest.accounting import write_posts
+    from popspark.ingest.exports import check_options, parse_export
     from popspark.runtime.session import get_session
 
     options = check_options(

@@ -29,18 +29,20 @@ class Config(JobConfig):
     """A file to write the page to; it is printed in any case."""
     mapping: str | None = None
     """A YAML file that says which column is what; for csv and parquet."""
+    collected_at: str | None = None
+    """When the export was collected (ISO 8601), where it does not tell."""
 
 
 def main(config: Config) -> None:
     from popspark.images.index import named_images
     from popspark.images.listing import existing_root
-    from popspark.ingest import check_options, is_read, parse_export
     from popspark.ingest.accounting import complete, find_repeated, reject_repeated
+    from popspark.ingest.exports import check_options, is_read, parse_export
     from popspark.ingest.readers.records import list_files
     from popspark.ingest.validation import inspect_rows
     from popspark.runtime.session import get_session
 
-    options = check_options(config.origin, config.mapping)
+    options = check_options(config.origin, config.mapping, config.collected_at)
     root = existing_root(config.images_root) if config.images_root else None
     spark = get_session("validate_export", config.env.spark)
     parsed = parse_export(spark, config.origin, config.source, options)

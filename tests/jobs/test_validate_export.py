@@ -49,6 +49,12 @@ def test_the_page_of_smp_t1(spark: SparkSession, tmp_path: Path, capsys: pytest.
         "n_comments 1 25.0%",
         "popularity 1 25.0%",
         "n_title_chars 0 0 3 5 34 34",
+        "with undecodable text 0 0.0%",
+        "collected before posted 0 0.0%",
+        "flickr_views none, missing: n_views, collected_at",
+        "twitter none, missing: n_shares, n_likes",
+        "count of n_comments at most 3",
+        "given at most 3",
         "named by a post 4 100.0%",
         "there, of those 1 25.0%",
     ]

@@ -13,7 +13,8 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from popspark.ingest import Options, values
+from popspark.ingest import values
+from popspark.ingest.exports import Options
 from popspark.ingest.readers.pages import FILE, read_pages
 from popspark.ingest.readers.records import lossless
 
@@ -31,7 +32,7 @@ URLS = ("url_l", "url_c", "url_z", "url_m", "url_o")
 
 
 def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
-    """Parsed rows, see `popspark.ingest`."""
+    """Parsed rows, see `popspark.ingest.exports`."""
     return _posts(_photos(read_pages(spark, source, ANSWER)), options)
 
 

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from popspark.ingest import Options, values
+from popspark.ingest import values
+from popspark.ingest.exports import Options
 from popspark.ingest.readers.pages import FILE
 from popspark.ingest.readers.records import Layout, Record, is_container, iter_records, list_files, lossless, to_batches
 from popspark.ingest.tags import find_tags
@@ -42,7 +43,7 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 
 def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
-    """Parsed rows, see `popspark.ingest`."""
+    """Parsed rows, see `popspark.ingest.exports`."""
     files = [file for file in list_files(spark, source) if is_container(file) or re.search(FILE, file.lower())]
     if not files:
         raise PathError("There is no JSON here.", where=source, legal=".json, .jsonl, gzip, or a zip")

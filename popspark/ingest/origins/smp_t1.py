@@ -15,7 +15,8 @@ import re
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from popspark.ingest import Options, values
+from popspark.ingest import values
+from popspark.ingest.exports import Options
 from popspark.ingest.readers.records import list_files, lossless, read_lines
 from popspark.runtime.errors import PathError
 
@@ -27,7 +28,7 @@ FILE = r"(train|test)[^/]*(data|label)[^/]*\.txt(\.gz)?$"
 
 
 def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
-    """Parsed rows, see `popspark.ingest`."""
+    """Parsed rows, see `popspark.ingest.exports`."""
     files = [f for f in list_files(spark, source) if f.endswith(".zip") or re.search(FILE, f)]
     if not files:
         raise PathError(

@@ -32,7 +32,8 @@ from unicodedata import normalize
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from popspark.ingest import Options, values
+from popspark.ingest import values
+from popspark.ingest.exports import Options
 from popspark.ingest.readers.records import Layout, Record, iter_records, list_files, to_batches
 from popspark.runtime.errors import PathError
 
@@ -80,7 +81,7 @@ _DECODER = json.JSONDecoder(parse_int=str, parse_float=str)
 
 
 def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
-    """Parsed rows, see `popspark.ingest`."""
+    """Parsed rows, see `popspark.ingest.exports`."""
     splits: dict[str, dict[str, str]] = {}
     for file in list_files(spark, source):
         if found := re.search(FILE, file):

@@ -40,7 +40,8 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as t
 
-from popspark.ingest import Options, values
+from popspark.ingest import values
+from popspark.ingest.exports import Options
 from popspark.ingest.mapping import ColumnMapping, Field
 from popspark.ingest.readers.records import (
     Layout,
@@ -67,7 +68,9 @@ _LOG = logging.getLogger(__name__)
 
 
 def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
-    """Parsed rows, see `popspark.ingest`. Raises `ConfigError` without a mapping, `SchemaError` where a file does not
+    """Parsed rows, see `popspark.ingest.exports`.
+
+    Raises `ConfigError` without a mapping, `SchemaError` where a file does not
     have its columns, or one of them twice.
     """
     mapping = options.mapping

@@ -15,7 +15,8 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from popspark.ingest import Options, values
+from popspark.ingest import values
+from popspark.ingest.exports import Options
 from popspark.ingest.readers.pages import FILE, read_pages
 from popspark.ingest.readers.records import lossless
 
@@ -40,7 +41,7 @@ STRINGS, MEDIA_LIST = "array<string>", f"array<{MEDIA}>"
 
 
 def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
-    """Parsed rows, see `popspark.ingest`."""
+    """Parsed rows, see `popspark.ingest.exports`."""
     return _posts(_items(read_pages(spark, source, PAGE)), options)
 
 

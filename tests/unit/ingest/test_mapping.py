@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from popspark.ingest import check_options
+from popspark.ingest.exports import check_options
 from popspark.ingest.mapping import Field, load_mapping
 from popspark.ingest.readers.pages import split_line
 from popspark.ingest.tags import find_tags, split_tags
