@@ -14,6 +14,7 @@ EXIT_CODES = {  # sysexits.h, as the os module has it where the platform does
     "ConfigError": os.EX_CONFIG,
     "PathError": os.EX_NOINPUT,
     "SchemaError": os.EX_DATAERR,
+    "DataError": os.EX_DATAERR,
     "AccountingError": os.EX_DATAERR,
     "RefusalError": 79,
     "LockError": os.EX_TEMPFAIL,
