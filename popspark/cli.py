@@ -7,10 +7,11 @@ at once, and a misspelt setting ends before Spark starts.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 import click
 from click.shell_completion import CompletionItem
@@ -53,6 +54,8 @@ def _type_name(annotation: Any) -> str:
     origin = get_origin(annotation)
     if origin is Literal:
         return "|".join(map(str, arguments))
+    if origin is Annotated:
+        return _type_name(arguments[0])
     if origin in (list, tuple):
         return f"list of {_type_name(arguments[0])}"
     if origin is dict:
@@ -168,6 +171,8 @@ def main(job: str | None = None) -> None:
 
     It returns when a job is done: Databricks takes even SystemExit(0) for a failure.
     """
+    if sys.stderr is None:  # closed by who started this: the exit code is still the job's own
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     arguments = [job, *sys.argv[1:]] if job else sys.argv[1:]
     try:
         code = popspark.main(arguments, prog_name="popspark", standalone_mode=False)

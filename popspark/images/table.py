@@ -28,12 +28,18 @@ def read_images(spark: SparkSession, path: str) -> DataFrame:
     Such a table makes this session's reads of Parquet small. Raises as `read_table`.
     """
     try:
+        blobs = read_table(spark, IMAGE_BLOBS, path)
+    except SchemaError:
         return read_table(spark, IMAGES, path)
-    except SchemaError as error:
-        try:
-            blobs = read_table(spark, IMAGE_BLOBS, path)
-        except SchemaError:
-            raise error from None
+    repeated = blobs.groupBy("image_id").count().where("count > 1 AND image_id IS NOT NULL").limit(1).collect()
+    if repeated:
+        raise SchemaError(
+            "An image_id stands more than once.",
+            where=path,
+            got=f"{repeated[0]['image_id']}, {repeated[0]['count']} times",
+            legal="one row an image",
+            fix="keep one of them, as by dropDuplicates(['image_id']) in a view or copy of the table",
+        )
     spark.conf.set("spark.sql.parquet.columnarReaderBatchSize", str(BLOBS_AT_ONCE))
     return blobs
 

@@ -44,7 +44,7 @@ def main(config: Config) -> None:
     if (config.source is None) == (config.posts is None) or (config.posts is not None and config.root is None):
         raise ConfigError(
             "Set either source, or posts with root.",
-            where="conf/ingest_images.yaml",
+            where="source, posts, root",
             got=f"source={config.source}, posts={config.posts}, root={config.root}",
         )
     files = find_files(config.source, config.follow_links) if config.source is not None else None

@@ -30,10 +30,11 @@ def run_job(
     """Calls `main` with the settings of job `name` (`score_posts`) and returns the exit code.
 
     0 when done, the error's own for a `PopsparkError` (its message on stderr), and 1 with a traceback for anything
-    nobody foresaw. When told to end (SIGTERM) the process leaves with 143, after locks are given back.
+    nobody foresaw. When told to end (SIGTERM, Ctrl-C) the process leaves with 143 or 130, after locks are given back.
     `popspark.runtime.errors` has the table of codes. preset, env: as `--config` and `--env` give them.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     is_json = False
     try:
         config = load_config(

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -130,16 +130,47 @@ def _load_file(file: Traversable) -> Any:
     return values
 
 
-def _parse_overrides(overrides: Sequence[str]) -> Any:
+def _is_text(model: type[BaseModel], path: Sequence[str]) -> bool:
+    """Whether the setting of that name holds text: a string, or one of a list of strings; null or not."""
+    annotation: Any = model
+    for key in path:
+        section = section_of(annotation)
+        if section is not None and key in section.model_fields:
+            annotation = section.model_fields[key].annotation
+        elif get_origin(annotation) is dict:
+            annotation = get_args(annotation)[1]
+        else:
+            return False
+    kinds = {annotation} if get_origin(annotation) is None else set(get_args(annotation))
+    return all(kind is str or kind is type(None) or isinstance(kind, str) for kind in kinds)
+
+
+def _parse_override(override: str, model: type[BaseModel]) -> Any:
+    """A value is YAML, but text without quotes is taken as it stands: a folder may be called `2024_01` or `Pics #1`."""
+    key, _, value = override.partition("=")
+    path = key.split(".")
+    is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    if is_quoted or not _is_text(model, path):
+        return OmegaConf.from_dotlist([override])
+    nested: Any = None if value in ("", "null") else value
+    for name in reversed(path):
+        nested = {name: nested}
+    return OmegaConf.create(nested)
+
+
+def _parse_overrides(overrides: Sequence[str], model: type[BaseModel]) -> list[Any]:
     malformed = [o for o in overrides if not o.partition("=")[0] or "=" not in o]
     if malformed:
         raise ConfigError("An override must be key=value.", where="command line", got=", ".join(malformed))
-    try:
-        return OmegaConf.from_dotlist(list(overrides))
-    except (YAMLError, OmegaConfBaseException) as error:
-        raise ConfigError(
-            "The value of an override is not YAML.", where="command line", got=" ".join(overrides), fix="quote it"
-        ) from error
+    parsed = []
+    for override in overrides:
+        try:
+            parsed.append(_parse_override(override, model))
+        except (YAMLError, OmegaConfBaseException) as error:
+            raise ConfigError(
+                "The value of an override is not YAML.", where="command line", got=override, fix="quote it"
+            ) from error
+    return parsed
 
 
 def section_of(annotation: Any) -> type[BaseModel] | None:
@@ -209,7 +240,7 @@ def load_config(
         layers.append(OmegaConf.create({"env": _load_file(env)}))
     if preset:
         layers.append(_load_file(preset))
-    layers.append(_parse_overrides(overrides))
+    layers += _parse_overrides(overrides, model)
     try:
         values = OmegaConf.to_container(OmegaConf.merge(*layers), resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:

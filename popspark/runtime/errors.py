@@ -16,7 +16,7 @@ Exit codes follow sysexits.h, so that a scheduler can tell a typo from a fault t
 | 75 | another run holds the table | yes |
 | 78 | the configuration | no |
 | 79 | more rows refused than `max_refused_share` | after a look at the reasons |
-| 143 | ended by SIGTERM | yes |
+| 130, 143 | ended by Ctrl-C, by SIGTERM | yes |
 
 In no case but 0 has anything been published, or half of anything. Messages are without secrets.
 """

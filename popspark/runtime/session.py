@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -57,6 +58,7 @@ def get_session(app_name: str, options: Mapping[str, Any]) -> SparkSession:
     """
     os.environ.setdefault("PYSPARK_PYTHON", str(options.get("spark.pyspark.python", sys.executable)))
     options = {**ALWAYS, **options}
+    interrupted = signal.getsignal(signal.SIGINT)
     if _starts_spark(options):
         options = {**_alone(), **options}
         _start_quietly(app_name, options)
@@ -64,6 +66,8 @@ def get_session(app_name: str, options: Mapping[str, Any]) -> SparkSession:
     for key, value in options.items():
         builder = builder.config(key, str(value))
     spark = builder.getOrCreate()
+    if interrupted != signal.default_int_handler and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, interrupted)  # a job's own again, and not PySpark's, after which the job goes on
     ship_package(spark)
     return spark
 

@@ -12,8 +12,9 @@ from pyspark.sql import functions as f
 from popspark.images import decode as codecs
 from popspark.images.index import count_respelt, index_images, list_images, named_images
 from popspark.images.limits import Limits
-from popspark.runtime.errors import PathError
-from popspark.storage.tables import IMAGES
+from popspark.images.table import read_images
+from popspark.runtime.errors import PathError, SchemaError
+from popspark.storage.tables import IMAGE_BLOBS, IMAGES
 from tests.spark.features.test_extraction import jpeg
 
 
@@ -152,3 +153,13 @@ def test_what_is_listed_but_not_read_is_a_row(spark: SparkSession, folder: Path)
     assert [images[i]["status"] for i in ("caf%E9.jpg", "_DSC0001.jpg")] == ["ok", "ok"]
     followed = index_images(*list_images(spark, str(folder), follow_links=True), Limits(), follow_links=True)
     assert {row["image_id"]: row["status"] for row in followed.collect()}["link.jpg"] == "ok"
+
+
+def test_a_table_of_bytes_has_each_image_once(spark: SparkSession, tmp_path: Path) -> None:
+    columns = IMAGE_BLOBS.schema
+    rows = [("a", None, 1, None, None, None, "ok", None, b"x"), ("b", None, 1, None, None, None, "ok", None, b"y")]
+    spark.createDataFrame(rows, columns).write.parquet(str(tmp_path / "once"))
+    assert "content" in read_images(spark, str(tmp_path / "once")).columns
+    spark.createDataFrame([*rows, rows[0]], columns).write.parquet(str(tmp_path / "twice"))
+    with pytest.raises(SchemaError, match=r"An image_id stands more than once(?s:.*)got: a, 2 times"):
+        read_images(spark, str(tmp_path / "twice"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ JOB = '''"""Counts things, 100 % of them.
 """
 
 import sys
+import time
 
 from popspark import cli
 from popspark.runtime.config import JobConfig
@@ -32,6 +34,9 @@ class Config(JobConfig):
 def main(config):
     if config.fate == "refused":
         raise BundleError("The bundle is broken.", where=config.things)
+    if config.fate == "slow":
+        print("started", flush=True)
+        time.sleep(60)
     if config.fate == "unforeseen":
         raise ZeroDivisionError("by zero")
     print(config.things)
@@ -144,6 +149,27 @@ def test_log_lines_as_json_carry_the_run_and_no_secrets(job: Path) -> None:
         "exit_code": 65,
     }
     assert line["message"].endswith("BundleError: The bundle is broken.\n  where: s3a://***@bucket/things")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_job_that_is_told_to_end_ends_without_a_traceback(job: Path, number: int, code: int) -> None:
+    command = [sys.executable, str(job), "fate=slow"]
+    environment = {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "started\n"
+        running.send_signal(number)
+        _, stderr = running.communicate(timeout=30)
+    assert (running.returncode, stderr) == (code, "")
+
+
+def test_the_code_is_the_error_s_where_nobody_listens(job: Path) -> None:
+    ended = subprocess.run(
+        ["sh", "-c", '"$0" "$1" fate=refused 2>&-', sys.executable, str(job)], env={"PYTHONPATH": str(ROOT)}, timeout=60
+    )
+    assert ended.returncode == 65
 
 
 def test_json_keeps_the_traceback_of_what_nobody_foresaw_in_one_line(job: Path) -> None:

@@ -25,6 +25,7 @@ class Config(JobConfig):
     version: str = "1"
     model: Model = Model()
     other: Model | None = None
+    weights: dict[str, str] = {}
 
 
 @pytest.fixture
@@ -73,6 +74,17 @@ def test_a_number_may_stand_for_a_string(folder: Path, text: str, value: str) ->
     assert load(folder, f"version={text}").version == value
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["2024_01", "0123", "1e3", "12:30", "Pics #1", "[2024] pics", "*x", "&x", "trip: rome", "on", "~", "@x", "a b"],
+)
+def test_text_is_taken_as_it_stands(folder: Path, text: str) -> None:
+    """And not as the number, list, comment or anchor that it would be in YAML."""
+    assert load(folder, f"posts={text}").posts == text
+    assert load(folder, "posts='a #b'").posts == "a #b"
+    assert load(folder, f"weights.x={text}").weights == {"x": text}
+
+
 def test_a_config_is_frozen(folder: Path) -> None:
     config = load(folder)
     with pytest.raises(ValidationError, match="Instance is frozen"):
@@ -90,14 +102,14 @@ def test_all_faults_are_told_at_once(folder: Path) -> None:
         "       model.layers = 'many': Input should be a valid integer, unable to parse string as an integer\n"
         "       model.kind = 'gbdt': Input should be 'cnn' or 'svr'\n"
         "       unknown key model.kindd; legal keys: layers, kind. Did you mean 'kind'?\n"
-        "       unknown key pots; legal keys: env, run_id, posts, version, model, other. Did you mean 'posts'?"
+        "       unknown key pots; legal keys: env, run_id, posts, version, model, other, weights. Did you mean 'posts'?"
     )
 
 
 @pytest.mark.parametrize(
     ("override", "got"),
     [
-        ("colour=red", "unknown key colour; legal keys: env, run_id, posts, version, model, other."),
+        ("colour=red", "unknown key colour; legal keys: env, run_id, posts, version, model, other, weights."),
         (
             "env.wharehouse=x",
             "unknown key env.wharehouse; legal keys: warehouse, spark, log_format. Did you mean 'warehouse'?",
@@ -137,7 +149,7 @@ def test_a_malformed_override(folder: Path, override: str) -> None:
     )
 
 
-@pytest.mark.parametrize("override", ["model={layers: 2", "posts=[a", "posts=${env.warehouse"])
+@pytest.mark.parametrize("override", ["model={layers: 2", "model.layers=[a", "posts=${env.warehouse"])
 def test_an_override_whose_value_is_not_yaml(folder: Path, override: str) -> None:
     assert refusal(folder, override) == (
         f"The value of an override is not YAML.\n  where: command line\n  got: {override}\n  fix: quote it"
