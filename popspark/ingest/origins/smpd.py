@@ -194,9 +194,13 @@ def _posts(rows: DataFrame, splits: Mapping[str, Mapping[str, str]], options: Op
     def has(role: str) -> Column:
         return F.col("split").isin([split for split, files in splits.items() if role in files])
 
+    def same(role: str, name: str, spine: Column) -> Column:
+        """As it stands, which is quickly seen, or else as an identifier."""
+        text = F.col(f"{role}_{name}")
+        return text.eqNullSafe(F.col(f"{SPINE}_{name}")) | values.identifier(text).eqNullSafe(spine)
+
     def differs(role: str) -> Column:
-        has_same_uid = values.identifier(F.col(f"{role}_Uid")).eqNullSafe(uid)
-        return has(role) & ~(has_same_uid & values.identifier(F.col(f"{role}_Pid")).eqNullSafe(pid))
+        return has(role) & ~(same(role, "Uid", uid) & same(role, "Pid", pid))
 
     ids_of_row = F.col(f"{SPINE}_Uid"), F.col(f"{SPINE}_Pid")
     uid, pid = map(values.identifier, ids_of_row)
