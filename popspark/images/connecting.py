@@ -98,25 +98,23 @@ class Connections:
         self.budget = Budget(politeness.total_timeout_s)
         connections = self
 
-        class Plain(HTTPConnection):
-            response_class = _FinalAnswer
+        class Watched:
+            """What is added to a connection of urllib3, whatever its scheme."""
+
+            response_class: Any = _FinalAnswer
 
             def _new_conn(self) -> socket.socket:
                 return connections._connect(self)
 
             def request(self, *args: Any, **options: Any) -> None:
                 connections._watch(self)
-                super().request(*args, **options)
+                super().request(*args, **options)  # type: ignore[misc]
 
-        class Encrypted(HTTPSConnection):
-            response_class = _FinalAnswer
+        class Plain(Watched, HTTPConnection):
+            pass
 
-            def _new_conn(self) -> socket.socket:
-                return connections._connect(self)
-
-            def request(self, *args: Any, **options: Any) -> None:
-                connections._watch(self)
-                super().request(*args, **options)
+        class Encrypted(Watched, HTTPSConnection):
+            pass
 
         class PlainPool(HTTPConnectionPool):
             ConnectionCls = Plain
@@ -131,11 +129,11 @@ class Connections:
         """The answer to GET, its body yet to be read, redirects not followed; raises what urllib3 does."""
         return self._pool.request("GET", url, headers=headers, preload_content=False, redirect=False)
 
-    def _watch(self, connection: HTTPConnection) -> None:
+    def _watch(self, connection: Any) -> None:
         if connection.sock is not None:  # kept from an earlier request
             self.budget.watch(connection.sock)
 
-    def _connect(self, connection: HTTPConnection) -> socket.socket:
+    def _connect(self, connection: Any) -> socket.socket:
         host, port = connection._dns_host, connection.port
         try:
             addresses = self._resolve(host, port)

@@ -20,21 +20,13 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
+from popspark.images.junk import junk_kind
 from popspark.images.references import OBJECT_STORES, local_path, open_store, split_uri
 from popspark.runtime.errors import PathError
 
-JUNK_FOLDERS = frozenset(
-    ("@eadir", "__macosx", "#recycle", "@recycle", "@recently-snapshot", "$recycle.bin", "system volume information")
-)
-JUNK_FILES = frozenset(("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "picasa.ini", "icon\r"))
-SIDECARS = (".aae", ".xmp", ".thm", ".pp3", ".dop")
-"""What was done to a photograph, beside it."""
-VIDEOS = (".mov", ".mp4", ".m4v", ".avi", ".3gp", ".mts", ".m2ts", ".mkv", ".webm", ".wmv", ".mpg", ".mpeg")
-JUNK_SUFFIXES = frozenset((*SIDECARS, *VIDEOS))
 LINKS = "link to a folder that is listed anyway"
 
 
@@ -61,19 +53,6 @@ class Files:
         """The line that says what was left out; empty where nothing was."""
         kinds = ", ".join(f"{n:,} {kind}" for kind, n in sorted(self.left_out.items()))
         return f"Left out, as no photographs: {kinds}" if kinds else ""
-
-
-def junk_kind(name: str) -> str | None:
-    """What a file or folder is called that is no photograph by its name; None of any other."""
-    folded = name.casefold()
-    if name.startswith("."):
-        return "hidden"
-    if folded in JUNK_FOLDERS:
-        return f"in {name}"
-    if folded in JUNK_FILES:
-        return name.rstrip()
-    suffix = PurePosixPath(folded).suffix
-    return suffix if suffix in JUNK_SUFFIXES else None
 
 
 def as_text(path: bytes) -> str:

@@ -26,7 +26,8 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from popspark.images.decode import ImageRefused
-from popspark.images.listing import as_text, is_inside, junk_kind, local_source, outside, to_bytes, uri_of
+from popspark.images.junk import junk_kind
+from popspark.images.listing import as_text, is_inside, local_source, outside, to_bytes, uri_of
 from popspark.images.references import OBJECT_STORES, open_store, split_uri
 
 FOLDERS_KEPT = 64

@@ -15,12 +15,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import lzma
-import os
 import tempfile
 import zipfile
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,15 +27,12 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import save
 
+from popspark.models.files import check_sha256, open_bundle
 from popspark.models.manifest import FORMAT, Manifest, read_manifest
 from popspark.models.tensors import check_reference, check_tensors, network_shapes, read_tensors, reduction_shapes
 from popspark.runtime.errors import BundleError, PathError
 
 N_QUANTILES = 1001
-MAX_ZIP_BYTES = 2 << 30  # unpacked: a zip of zeros must not fill the memory
-BROKEN = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
-"""What reading raises for a zip that is broken, encrypted, or packed in a way that zipfile does not know; lzma's own
-error is one more."""
 Floats = npt.NDArray[Any]
 
 
@@ -190,10 +184,10 @@ def find_trunk(bundle: Bundle) -> tuple[str, Path, str] | None:
         return None
     family, name, sha256 = (str(bundle.manifest["trunk"][key]) for key in ("family", "file", "sha256"))
     path = bundle.source
-    content = _open(path)(name)
+    content = open_bundle(path)(name)
     if content is None:
         raise BundleError("The bundle's trunk is missing.", where=str(path), legal=name, fix="copy the bundle again")
-    _check_sha256(name, content, sha256, str(path))
+    check_sha256(name, content, sha256, str(path))
     parameters = read_tensors(content, name, str(path))
     check_tensors(parameters, {key: values.shape for key, values in parameters.items()}, name, str(path))
     if path.is_dir():
@@ -205,62 +199,12 @@ def find_trunk(bundle: Bundle) -> tuple[str, Path, str] | None:
 
 def zip_bundle(bundle: Bundle) -> bytes:
     """A loaded bundle as one file, the same bytes for the same bundle, to be sent to the workers; without its trunk."""
-    read = _open(bundle.source)
+    read = open_bundle(bundle.source)
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         for name in sorted([*bundle.manifest["files"], "manifest.json"]):
             archive.writestr(zipfile.ZipInfo(name), read(name) or b"")
     return stream.getvalue()
-
-
-def _open(path: Path) -> Callable[[str], bytes | None]:
-    """The content of a file of the bundle by its plain name; None where there is no such file."""
-
-    def read_file(name: str) -> bytes | None:
-        file = path / name
-        if not file.is_file():
-            return None
-        _check_size(file.stat().st_size, str(file))
-        return file.read_bytes()
-
-    def read_zipped(name: str) -> bytes | None:
-        with zipfile.ZipFile(path) as archive:
-            _check_size(sum(entry.file_size for entry in archive.infolist()), str(path))
-            return archive.read(name) if name in archive.namelist() else None
-
-    if not os.path.exists(path):  # which says no of a name that is too long, too
-        raise PathError("There is no bundle.", where=str(path), legal="a bundle's folder, or a zip of one")
-
-    def read(name: str) -> bytes | None:
-        try:
-            return read_file(name) if path.is_dir() else read_zipped(name)
-        except (*BROKEN, lzma.LZMAError) as error:
-            raise BundleError(
-                "The bundle cannot be read.",
-                where=f"{path}: {name}",
-                got=f"{type(error).__name__}: {error}"[:300],
-                legal="a bundle's folder, or a zip of one, without a password",
-                fix="copy it again, whole",
-            ) from error
-
-    return read
-
-
-def _check_size(n_bytes: int, where: str) -> None:
-    if n_bytes > MAX_ZIP_BYTES:
-        raise BundleError("This is too large for a bundle.", where=where, got=n_bytes, legal=f"<= {MAX_ZIP_BYTES}")
-
-
-def _check_sha256(name: str, content: bytes | None, expected: str, where: str) -> None:
-    found = "no such file" if content is None else hashlib.sha256(content).hexdigest()
-    if found != expected:
-        raise BundleError(
-            f"{name} is not the file that this bundle was released with.",
-            where=where,
-            got=f"sha256 {found}",
-            legal=f"sha256 {expected}",
-            fix="copy the bundle again; an altered bundle needs a manifest of its own",
-        )
 
 
 def load_bundle(path: Path) -> Bundle:
@@ -269,7 +213,7 @@ def load_bundle(path: Path) -> Bundle:
     No file is opened whose name is not a plain one, and nothing is taken but finite numbers in the shapes that the
     manifest gives.
     """
-    read = _open(path)
+    read = open_bundle(path)
     written = read("manifest.json")
     if written is None:
         raise BundleError(
@@ -281,7 +225,7 @@ def load_bundle(path: Path) -> Bundle:
     contents: dict[str, bytes] = {}
     for name, expected in checked.files.items():
         content = read(name)
-        _check_sha256(name, content, expected, str(path))
+        check_sha256(name, content, expected, str(path))
         contents[name] = content or b""
     network, parts, reference = (
         read_tensors(contents[name], name, str(path)) if name in contents else {}

@@ -16,31 +16,24 @@ record, and so must be on a path that the executors can open.
 from __future__ import annotations
 
 import base64
-import codecs
-import gzip
 import re
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from popspark.ingest.mapping import BOMS
 from popspark.ingest.readers.csv import Lines, iter_csv, read_header
-from popspark.ingest.readers.json import MAX_RECORD_CHARS, iter_json, iter_json_rows
+from popspark.ingest.readers.json import iter_json, iter_json_rows
+from popspark.ingest.readers.texts import Text, open_members
 from popspark.runtime.errors import ConfigError, PathError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 SCHEMA = "file string, line bigint, nth bigint, raw string, raw_base64 string, fault string"
-CHUNK_BYTES = 1 << 20
-_LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)")
-_CONTAINER = re.compile(r"\.(zip|gz|bz2|xz|7z|rar|tar|tgz)$")
 BATCH_ROWS = 512
 
 
@@ -211,11 +204,11 @@ def to_batches(rows: Iterable[Sequence[Any]], schema: str) -> Iterator[pa.Record
 
 def iter_records(path: str, layout: Layout) -> Iterator[Record]:
     """The records of one file, in order; plain Python, runs on executors."""
-    for name, stream, fault in _open_members(path):
+    for name, stream, fault in open_members(path):
         if stream is None:
             yield Record(name, 0, 0, "", None, fault)
             continue
-        text = _Text(stream, layout.encoding)
+        text = Text(stream, layout.encoding)
         last, nth = 0, 0
         for line, raw, fault in _split(text, layout):
             last, nth = line, nth + 1 if line == last else 0
@@ -226,14 +219,14 @@ def iter_records(path: str, layout: Layout) -> Iterator[Record]:
 
 def iter_headers(path: str, layout: Layout) -> Iterator[tuple[str, list[str] | None, str | None]]:
     """(name, columns, first line) of each CSV table in a file, columns None where it has no text; on executors."""
-    for name, stream, _ in _open_members(path):
+    for name, stream, _ in open_members(path):
         if stream is not None:
-            lines = Lines(_Text(stream, layout.encoding).lines_with_ends())
+            lines = Lines(Text(stream, layout.encoding).lines_with_ends())
             found = read_header(lines, layout.delimiter, layout.escape, layout.columns)
             yield name, found and found[0], "".join(lines.taken).rstrip("\r\n")
 
 
-def _split(text: _Text, layout: Layout) -> Iterator[tuple[int, str, str | None]]:
+def _split(text: Text, layout: Layout) -> Iterator[tuple[int, str, str | None]]:
     """(line, raw, fault) of the records of a text."""
     if layout.kind == "json":
         return iter_json(iter(text))
@@ -243,107 +236,6 @@ def _split(text: _Text, layout: Layout) -> Iterator[tuple[int, str, str | None]]
         return iter_csv(text.lines_with_ends(), layout.delimiter, layout.escape, layout.columns)
     lines = ((number, line.rstrip("\r"), None) for number, line in enumerate(text.lines(), start=1))
     return (line for line in lines if line[1].strip(" "))
-
-
-def _open_members(path: str) -> Iterator[tuple[str, IO[bytes] | None, str | None]]:
-    """(name, stream, fault) of each file in `path`: of a zip container its entries, else the file itself."""
-    local = path.removeprefix("file://").removeprefix("file:")
-    try:
-        with open(local, "rb") as stream:
-            if path.lower().endswith(".zip"):
-                yield from _open_entries(path, stream)
-            elif path.lower().endswith(".gz"):
-                with gzip.open(stream) as unpacked:
-                    yield path, cast(IO[bytes], unpacked), None
-            else:
-                yield path, stream, None
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        yield path, None, f"bad_container: {error}"
-    except OSError as error:
-        yield path, None, f"unreadable: {error.strerror or error}"
-
-
-def _open_entries(path: str, stream: IO[bytes]) -> Iterator[tuple[str, IO[bytes] | None, str | None]]:
-    with zipfile.ZipFile(stream) as container:
-        for info in container.infolist():
-            base = info.filename.rsplit("/", 1)[-1]
-            if info.is_dir() or "__MACOSX" in info.filename.split("/") or base.startswith("."):
-                continue
-            name = f"{path}!/{info.filename}"
-            if inner := _CONTAINER.search(base.lower()):
-                yield name, None, f"bad_container: {inner[0]} within a zip, unpack it first"
-                continue
-            with container.open(info) as entry:
-                yield name, entry, None
-
-
-class _Text:
-    """The text of a stream in chunks, read once; `fault` says why it ended early, where it did.
-
-    A byte order mark is obeyed. Bytes that are not of the encoding are lone surrogates in it (surrogateescape), U+FFFD
-    where it has more than one byte a unit.
-    """
-
-    def __init__(self, stream: IO[bytes], encoding: str = "utf-8") -> None:
-        self._stream = stream
-        self._encoding = encoding
-        self.fault: str | None = None
-
-    def __iter__(self) -> Iterator[str]:
-        raw = self._read()
-        while raw and len(raw) < 4 and (more := self._read()):
-            raw += more
-        encoding = next((name for mark, name in BOMS.items() if raw.startswith(mark)), self._encoding)
-        errors = "replace" if encoding.startswith(("utf-16", "utf-32", "utf_16", "utf_32")) else "surrogateescape"
-        decode = codecs.getincrementaldecoder(encoding)(errors).decode
-        while raw:
-            if text := decode(raw):
-                yield text
-            raw = self._read()
-        if text := decode(b"", final=True):
-            yield text
-
-    def _read(self) -> bytes:
-        try:
-            return self._stream.read(CHUNK_BYTES)
-        except (EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
-            self.fault = f"bad_container: {error}"
-            return b""
-
-    def lines_with_ends(self) -> Iterator[str]:
-        """The lines, each with the end that it has: \\n, \\r\\n or \\r; one of over `MAX_RECORD_CHARS` is cut."""
-        pieces, n_held = list[str](), 0
-        for chunk in self:
-            pieces.append(chunk)
-            n_held += len(chunk)
-            has_end = "\n" in chunk or "\r" in chunk or (len(pieces) > 1 and pieces[-2][-1] == "\r")
-            if not has_end and n_held <= MAX_RECORD_CHARS:
-                continue
-            held, pos = "".join(pieces), 0
-            for line in _LINE.finditer(held):
-                if line.end() == len(held) and held[-1] == "\r":
-                    break  # its \n may be the first of the next chunk
-                yield line[0]
-                pos = line.end()
-            held = held[pos:]
-            if len(held) > MAX_RECORD_CHARS:
-                yield held
-                held = ""
-            pieces, n_held = [held] if held else [], len(held)
-        if pieces:
-            yield "".join(pieces)
-
-    def lines(self) -> Iterator[str]:
-        """The lines without their newlines; one of over `MAX_RECORD_CHARS` is cut."""
-        held = ""
-        for chunk in self:
-            *whole, held = (held + chunk).split("\n")
-            yield from whole
-            if len(held) > MAX_RECORD_CHARS:
-                yield held
-                held = ""
-        if held:
-            yield held
 
 
 def _as_record(file: str, line: int, nth: int, text: str, fault: str | None) -> Record:

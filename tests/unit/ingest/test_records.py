@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from popspark.ingest.readers import json as json_reader
-from popspark.ingest.readers import records
+from popspark.ingest.readers import records, texts
 from popspark.ingest.readers.records import Layout, iter_records
 
 JSON, ROWS, LINES, CSV = Layout("json"), Layout("json_rows"), Layout("lines"), Layout("csv")
@@ -29,7 +29,7 @@ def write(path: Path, content: str | bytes) -> Path:
 @pytest.fixture(params=[7, 1 << 20])
 def _chunk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks that cut every record, and chunks that hold every file."""
-    monkeypatch.setattr(records, "CHUNK_BYTES", request.param)
+    monkeypatch.setattr(texts, "CHUNK_BYTES", request.param)
     monkeypatch.setattr(json_reader, "RESYNC_CHARS", max(request.param, 64))
 
 

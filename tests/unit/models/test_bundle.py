@@ -203,7 +203,7 @@ def test_a_name_that_would_lead_elsewhere_as_a_file(folder: Path, key: str, valu
 
 
 def test_a_zip_that_would_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("popspark.models.bundle.MAX_ZIP_BYTES", 1_000_000)
+    monkeypatch.setattr("popspark.models.files.MAX_ZIP_BYTES", 1_000_000)
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("manifest.json", bytes(2_000_000))
     assert (tmp_path / "bomb.zip").stat().st_size < 10_000
