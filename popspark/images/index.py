@@ -20,7 +20,6 @@ from popspark.storage.tables import IMAGES
 
 BYTES_PER_TASK, FILES_PER_TASK, MIN_TASKS = 256 << 20, 2000, 16
 """Of files that a task reads: what is lost with it takes a minute or two. Fewer files are spread over all cores."""
-ARROW_TYPES = {"bigint": pa.int64(), "int": pa.int32(), "string": pa.string()}
 LISTED = {"image_id": "string", "uri": "string", "n_bytes": "bigint", "status": "string", "error": "string"}
 """Columns of a listing."""
 
@@ -92,7 +91,7 @@ def index_images(paths: DataFrame, root: str, limits: Limits, follow_links: bool
     ids = paths.select(*columns).where("image_id IS NOT NULL").dropDuplicates(["image_id"])
     n_ids, n_bytes = ids.agg(f.count("*"), f.coalesce(f.sum("n_bytes"), f.lit(0))).collect()[0]
     n_tasks = max(-(-n_ids // FILES_PER_TASK), -(-n_bytes // BYTES_PER_TASK), min(n_ids, MIN_TASKS), 1)
-    schema = pa.schema([(name, ARROW_TYPES[kind.simpleString()]) for name, kind in IMAGES.columns.items()])
+    schema = IMAGES.arrow_schema
 
     def index(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Rows of images, one a file; on executors."""

@@ -19,7 +19,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
-from pyspark.sql.pandas.types import to_arrow_type
 
 import popspark
 from popspark.runtime.config import ScheduledConfig
@@ -33,8 +32,7 @@ from popspark.storage.tables import RUNS
 LOG = logging.getLogger(__name__)
 PACKAGES = ("pyspark", "pyarrow", "numpy", "pandas", "torch", "opencv-python-headless", "pillow")
 
-SCHEMA = pa.schema({name: to_arrow_type(kind) for name, kind in RUNS.columns.items()})
-"""`popspark.storage.tables.RUNS`, as pyarrow writes it."""
+SCHEMA = RUNS.arrow_schema
 
 
 def installed_versions() -> dict[str, str]:

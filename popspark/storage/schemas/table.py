@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pyspark.sql import types as t
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 STRING, LONG, INT, DOUBLE = t.StringType(), t.LongType(), t.IntegerType(), t.DoubleType()
 TIMESTAMP, BOOLEAN, BINARY = t.TimestampType(), t.BooleanType(), t.BinaryType()
@@ -34,3 +38,31 @@ class Table:
     def schema(self) -> t.StructType:
         never_null = {*self.key, *self.required}
         return t.StructType([t.StructField(name, kind, name not in never_null) for name, kind in self.columns.items()])
+
+    @property
+    def arrow_schema(self) -> pa.Schema:
+        """The columns as pyarrow writes them; times are microseconds in UTC."""
+        import pyarrow as pa
+
+        return pa.schema([(name, _arrow_type(kind)) for name, kind in self.columns.items()])
+
+
+def _arrow_type(kind: t.DataType) -> pa.DataType:
+    # Not PySpark's own, which is internal and asks for other arguments from version to version.
+    import pyarrow as pa
+
+    if isinstance(kind, t.ArrayType):
+        return pa.list_(_arrow_type(kind.elementType))
+    if isinstance(kind, t.MapType):
+        return pa.map_(_arrow_type(kind.keyType), _arrow_type(kind.valueType))
+    plain = {
+        "string": pa.string(),
+        "bigint": pa.int64(),
+        "int": pa.int32(),
+        "double": pa.float64(),
+        "float": pa.float32(),
+        "boolean": pa.bool_(),
+        "binary": pa.binary(),
+        "timestamp": pa.timestamp("us", "UTC"),
+    }
+    return plain[kind.simpleString()]
