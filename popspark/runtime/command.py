@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from typing import TypeVar
@@ -33,6 +34,8 @@ def run_job(
     nobody foresaw. When told to end (SIGTERM, Ctrl-C) the process leaves with 143 or 130, after locks are given back.
     `popspark.runtime.errors` has the table of codes. preset, env: as `--config` and `--env` give them.
     """
+    # Of every call, where pandas 3 is installed; `make test-matrix` runs the tests of scoring with both.
+    warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     is_json = False
