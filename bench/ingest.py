@@ -1,6 +1,6 @@
 """Ingest of an SMPD-shaped export and the social values of its posts: growth in time and memory against the rows.
 
-    PYTHONPATH=. python bench/ingest.py --sizes 100000 1000000 --json bench/results/ingest.json
+    python -m bench.ingest --sizes 100000 1000000
 
 Growth is the time of the larger export over that of the smaller, against the ratio of their rows. Times are the
 shortest of three runs after a first one, in which the JVM still compiles. Memory is the peak of the Python workers,
@@ -19,9 +19,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from table import Row, finish
-from timing import best_seconds
-
+from bench.table import Row, finish
+from bench.timing import best_seconds
 from popspark.ingest.accounting import write_posts
 from popspark.ingest.exports import Options, parse_export
 from popspark.posts.social import social_features

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -171,13 +172,16 @@ def main(job: str | None = None) -> None:
 
     It returns when a job is done: Databricks takes even SystemExit(0) for a failure.
     """
-    if sys.stderr is None:  # closed by who started this: the exit code is still the job's own
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who started this: the exit code is still the job's own
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     arguments = [job, *sys.argv[1:]] if job else sys.argv[1:]
     try:
         code = popspark.main(arguments, prog_name="popspark", standalone_mode=False)
     except click.exceptions.Exit as ended:
         code = ended.exit_code
+    except click.Abort:  # Ctrl-C before the job began
+        code = 128 + signal.SIGINT
     except click.ClickException as error:
         error.show()
         code = error.exit_code

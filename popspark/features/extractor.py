@@ -102,10 +102,7 @@ class Extractor:
         depth = 2 * self._batch_size
         with ThreadPoolExecutor(READERS) as readers:
             read = ((one, readers.submit(one.read, self._limits)) for one in images)
-            prepared = map_ahead(
-                read, self._prepare, self._n_threads, depth, lambda item: item[0].n_bytes or 0, BYTES_AHEAD
-            )
-            yield from self._finish(prepared)
+            yield from self._finish(map_ahead(read, self._prepare, self._n_threads, depth, _n_bytes, BYTES_AHEAD))
 
     def _finish(self, prepared: Iterator[Extracted]) -> Iterator[Extracted]:
         while batch := list(islice(prepared, self._batch_size)):

@@ -20,6 +20,7 @@ from popspark.features.stored_files import Mask, sha_key
 from popspark.models.bundle import Bundle
 from popspark.models.predictor import Predictor
 from popspark.models.shipping import load_shipped
+from popspark.runtime.session import shuffle_partitions
 
 Projections = npt.NDArray[np.float64]
 PROJECTION_ROWS = "image_id string, sha256 string, family_index int, projection binary, status string, error string"
@@ -85,9 +86,10 @@ def gather_projections(projections: DataFrame, bundle: Bundle) -> DataFrame:
     versions = [f"{family} {version}" for family, version in bundle.feature_versions.items()]
     # Brought together before they are grouped: as a rule an image has one row, so grouping ahead of the shuffle would
     # sort in vain; and on the keys of the join with the inputs, which then needs no shuffle of its own. The number of
-    # partitions is given, for Spark would choose it by their bytes, and what a forward pass takes is time.
-    n_tasks = int(str(projections.sparkSession.conf.get("spark.sql.shuffle.partitions")))
-    together = projections.withColumn("sha256", sha_key()).repartition(n_tasks, "image_id", "sha256")
+    # partitions is given where there is one, for Spark would choose it by their bytes, and a forward pass takes time.
+    n_tasks, keys = shuffle_partitions(projections.sparkSession), ("image_id", "sha256")
+    keyed = projections.withColumn("sha256", sha_key())
+    together = keyed.repartition(n_tasks, *keys) if n_tasks else keyed.repartition(*keys)
     found = f.struct("status", "error", "projection")
     grouped = together.groupBy("image_id", "sha256").agg(
         f.max(f.when(f.col("family_index").isNull(), f.col("projection"))).alias("whole"),

@@ -49,6 +49,7 @@ class Config(JobConfig):
 def main(config: Config) -> None:
     from popspark.images.table import read_images
     from popspark.runtime.session import get_session
+    from popspark.storage.places import snapshot
     from popspark.storage.tables import IMAGE_FEATURES, POSTS
     from popspark.storage.warehouse import read_table
     from popspark.study.gathering import gather_facts
@@ -70,6 +71,7 @@ def main(config: Config) -> None:
             label=config.label,
             seed=config.seed,
             group_by=config.group_by,
+            versions=[snapshot(path) for path in (config.posts, config.images, config.image_features)],
             tell=print,
         )
     )

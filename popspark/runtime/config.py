@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -131,7 +132,7 @@ def _load_file(file: Traversable) -> Any:
 
 
 def _is_text(model: type[BaseModel], path: Sequence[str]) -> bool:
-    """Whether the setting of that name holds text: a string, or one of a list of strings; null or not."""
+    """Whether the setting of that name holds one text: any, or one of a closed list; null or not."""
     annotation: Any = model
     for key in path:
         section = section_of(annotation)
@@ -141,7 +142,8 @@ def _is_text(model: type[BaseModel], path: Sequence[str]) -> bool:
             annotation = get_args(annotation)[1]
         else:
             return False
-    kinds = {annotation} if get_origin(annotation) is None else set(get_args(annotation))
+    is_one_of = get_origin(annotation) in (Literal, Union, UnionType)
+    kinds = set(get_args(annotation)) if is_one_of else {annotation}
     return all(kind is str or kind is type(None) or isinstance(kind, str) for kind in kinds)
 
 

@@ -24,8 +24,9 @@ STDERR = 2
 HAS_ARTIFACTS = Version(pyspark.__version__).major >= 4
 """And bounds an Arrow batch by its bytes; Spark 3.5 does neither on a classic session."""
 
+ZONE = {"spark.sql.session.timeZone": "UTC"}
+"""Of every session, whatever else is asked for: days, months and hours of posts are those of UTC."""
 ALWAYS = {
-    "spark.sql.session.timeZone": "UTC",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",  # what every other reader of Parquet expects
     "spark.sql.legacy.parquet.nanosAsLong": "true",  # pandas writes times in nanoseconds, at which Spark would end
     "spark.sql.execution.arrow.pyspark.enabled": "true",
@@ -53,11 +54,12 @@ STARTED_ELSEWHERE = (
 def get_session(app_name: str, options: Mapping[str, Any]) -> SparkSession:
     """A session with popspark importable on its workers, classic or Connect as the environment says.
 
-    options: by Spark's full names; those given to spark-submit win over `ALWAYS`, `options` win over both. Workers run
+    options: by Spark's full names; those given to spark-submit win over `ALWAYS`, `options` win over both, and `ZONE`
+    over all. Workers run
     this process's Python unless PYSPARK_PYTHON or spark.pyspark.python says otherwise.
     """
     os.environ.setdefault("PYSPARK_PYTHON", str(options.get("spark.pyspark.python", sys.executable)))
-    options = {**ALWAYS, **options}
+    options = {**ALWAYS, **options, **ZONE}
     interrupted = signal.getsignal(signal.SIGINT)
     if _starts_spark(options):
         options = {**_alone(), **options}
@@ -145,5 +147,10 @@ def spread(rows: DataFrame, n_tasks: int, *columns: str) -> DataFrame:
     Spark drops a repartition by the very number of its setting, and then merges tasks that are small in bytes: all of
     them into one. So that number is left out.
     """
-    default = str(rows.sparkSession.conf.get("spark.sql.shuffle.partitions"))  # a number, or auto
-    return rows.repartition(n_tasks + (str(n_tasks) == default), *columns)
+    return rows.repartition(n_tasks + (n_tasks == shuffle_partitions(rows.sparkSession)), *columns)
+
+
+def shuffle_partitions(spark: SparkSession) -> int | None:
+    """The session's number of tasks after a shuffle; None where Databricks chooses it, `auto`."""
+    number = str(spark.conf.get("spark.sql.shuffle.partitions"))
+    return int(number) if number.isdigit() else None

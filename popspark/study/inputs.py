@@ -30,9 +30,12 @@ def build_cells(
     label: LabelSettings,
     seed: int,
     group_by: SplitGroup | None,
+    versions: Sequence[str | None],
     tell: Callable[[str], None],
 ) -> Iterator[Cell]:
     """Writes examples into `folder`, as far as they are not there for the same files and settings.
+
+    versions: of the three tables, as `popspark.storage.places.snapshot` gives them: files may change under their names.
 
     A combination that leaks is a cell that says why it is refused.
     """
@@ -40,7 +43,9 @@ def build_cells(
     for strategy in STRATEGIES:
         for mode in MODES:
             split = SplitSettings(strategy=strategy, seed=seed, group_by=group_by)
-            key = key_of(files, features.model_dump(mode="json"), label.model_dump(), split.model_dump(), mode)
+            key = key_of(
+                files, list(versions), features.model_dump(mode="json"), label.model_dump(), split.model_dump(), mode
+            )
             path = folder / f"{strategy}-{mode}-{key}"
             try:
                 if not ExamplesRecord.path_beside(path).is_file():
@@ -73,4 +78,4 @@ def read_shown_images(
     ids = [row.image_id for row in chosen.values()]
     small = thumbnails(images.where(images.image_id.isin(ids)), DEFAULT_LIMITS)
     shown = ((row.post_id, small.get(row.image_id)) for row in chosen.values())
-    return [{"post_id": post_id, "picture": picture} for post_id, picture in shown if picture]
+    return [{"post_id": post_id, "image": image} for post_id, image in shown if image]
