@@ -22,41 +22,43 @@ from popspark.runtime.errors import closest
 
 JOBS = {
     "Scores": {
-        "score-posts": "Score posts with a bundle; night after night, only what is new or changed.",
-        "rank-album": "Put a folder of photographs in a ranker's order.",
+        "score-posts": "Predict how popular posts are with a trained model; only what is new or changed.",
+        "rank-album": "Put the photographs of a folder in the order in which a ranker would post them.",
     },
     "Your data": {
-        "validate-export": "Say on a page what an export holds, before it is ingested.",
-        "ingest-posts": "Read an export into the posts table; what cannot be a post, into rejects.",
-        "ingest-images": "Index image files: the images table says where they are; nothing is copied.",
+        "validate-export": "Print what an export of posts holds, before it is ingested.",
+        "ingest-posts": "Read an export (X, Flickr, Instagram, SMP, CSV, Parquet) into the table posts.",
+        "ingest-images": "List image files in the table images: where each is, and whether it can be read.",
         "fetch-images": "Download the images that posts name by URL.",
-        "extract-features": "Compute the features of images that are not there yet.",
+        "extract-features": "Turn each image into lists of numbers (features) that models learn from.",
     },
     "VSCNN": {
-        "build-examples": "Join features, social values, labels and splits to examples.",
-        "train-vscnn": "Train a CNN on examples and release it as a bundle.",
-        "run-study": "Fit every model of the VSCNN paper: its tables and figures for your posts.",
+        "build-examples": "Make the table that a VSCNN model is trained on.",
+        "train-vscnn": "Train the VSCNN paper's network, which predicts a post's popularity.",
+        "run-study": "Fit every model of the VSCNN paper on your posts: its tables and figures for them.",
     },
     "Intrinsic popularity": {
-        "generate-pairs": "Find pairs of posts that differ in popularity and in little else.",
-        "build-pair-examples": "Bring pairs and their images together, for training.",
-        "train-ranker": "Train a siamese ranker on pairs and release it as a bundle.",
+        "generate-pairs": "Find pairs of posts of one user that differ in popularity and in little but the picture.",
+        "build-pair-examples": "Join the pairs with small copies of their pictures, for train-ranker.",
+        "train-ranker": "Train a model that says which of two pictures would do better: a ranker.",
     },
     "Trying it out": {
-        "simulate-posts": "Make posts with known effects.",
+        "simulate-posts": "Make a posts table with made-up users, texts and counts, whose true effects are known.",
     },
 }
 """The jobs by what a user wants; `score-posts` is `popspark.jobs.score_posts`."""
 
 
 def _type_name(annotation: Any) -> str:
-    """A setting's type as a person reads it: `int`, `a|b`, `list of str`, `str or null`."""
+    """A setting's type as a person reads it: `int`, `a|b`, `list of str`, `str, then int`, `str or null`."""
     arguments = get_args(annotation)
     origin = get_origin(annotation)
     if origin is Literal:
         return "|".join(map(str, arguments))
     if origin is Annotated:
         return _type_name(arguments[0])
+    if origin is tuple and Ellipsis not in arguments:
+        return ", then ".join(map(_type_name, arguments))
     if origin in (list, tuple):
         return f"list of {_type_name(arguments[0])}"
     if origin is dict:
@@ -161,7 +163,7 @@ class _Jobs(click.Group):
 )
 @click.version_option(__version__)
 def popspark() -> None:
-    """Scores the popularity of image posts in batches on Spark, and trains the models that do it.
+    """Predicts how popular posts with a picture are, a table at a time, on Spark, and trains the models for it.
 
     popspark JOB --help lists a job's settings. Tables are folders below env.warehouse unless they are named.
     """

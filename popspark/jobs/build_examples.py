@@ -1,4 +1,5 @@
-"""Joins features, social values, labels and splits into examples, the training table.
+"""Makes the table that a VSCNN model is trained on: a row a post with its picture's features, 34 values of user,
+text and time, its popularity (label), and train, valid or test.
 
     popspark build-examples
     popspark build-examples split.strategy=chronological social_mode=point_in_time label.rule=given
@@ -26,7 +27,7 @@ class Config(JobConfig):
     examples: str = "${env.warehouse}/examples"
     """The table to write."""
     features: FeatureSettings = FeatureSettings()
-    """As they were extracted."""
+    """The same as for extract-features."""
     social_mode: SocialMode = "point_in_time"
     """paper: averages over all of a user's posts, as published; they know the labels of the test split."""
     label: LabelSettings = LabelSettings()

@@ -1,4 +1,4 @@
-"""Joins pairs with their photographs, made small: the table that a ranker is trained on.
+"""Joins the pairs of generate-pairs with small copies of their pictures, for train-ranker.
 
     popspark build-pair-examples
     popspark build-pair-examples limits.train=20000
@@ -34,9 +34,9 @@ class Config(JobConfig):
     limits: PairLimits = PairLimits()
     """Pairs by split, at most."""
     seed: int = 0
-    """Of every draw."""
+    """Seed of every random draw."""
     image_limits: Limits = Limits()
-    """Of what is decoded."""
+    """Limits of the files that are decoded."""
 
 
 def main(config: Config) -> None:

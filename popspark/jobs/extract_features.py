@@ -1,4 +1,4 @@
-"""Computes the visual features of images, each image decoded once, and only what is not there yet.
+"""Turns each image into lists of numbers (features) that models learn from; only what is not there yet is computed.
 
     popspark extract-features
     popspark extract-features features.families='[color, vgg19]' features.weights.vgg19=/weights/vgg19.pth
@@ -36,7 +36,7 @@ class Config(ScheduledConfig):
     features: FeatureSettings = FeatureSettings()
     """What is computed, and how."""
     limits: Limits = Limits()
-    """Of what is decoded."""
+    """Limits of the files that are decoded."""
 
 
 def main(config: Config) -> None:

@@ -1,10 +1,11 @@
-"""Downloads the images that posts name by URL; a run that was stopped goes on where it was.
+"""Downloads the images that posts name by URL. A run that was stopped goes on where it was.
 
     popspark fetch-images
     popspark fetch-images politeness.requests_per_second=2 retry=true
 
-Reads: posts: the http and https addresses in column image_id; downloads, where there are some
-Writes: downloads: every answer, appended round by round; images: of each URL the last copy, or why there is none
+Reads: the http and https addresses in column image_id of posts; downloads, where there are some.
+Writes: downloads, every answer, appended round by round; images, anew: of each URL the last copy, or why there is none;
+and the image files, in `store`.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Config(JobConfig):
     politeness: Politeness = Politeness()
     """How hosts are asked."""
     limits: Limits = Limits()
-    """Of what is decoded."""
+    """Limits of the files that are taken."""
 
 
 def main(config: Config) -> None:

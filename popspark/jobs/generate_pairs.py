@@ -1,4 +1,4 @@
-"""Pairs posts of one user that differ in popularity and in little else but the picture.
+"""Finds pairs of posts of one user, one more popular than the other, that differ in little but the picture.
 
     popspark generate-pairs
     popspark generate-pairs preset=ding rules.min_probability=0.9 rules.max_pairs_per_user=1000

@@ -1,12 +1,14 @@
-"""Indexes image files: where each is, its sha256 and size, and whether it can be read. Nothing is copied.
+"""Lists image files in the table images: where each is, its sha256 and size, and whether it can be read.
+
+Nothing is copied. Run it again after adding files.
 
     popspark ingest-images source=path/to/photographs
     popspark ingest-images source='photos/2024-*/*.jpg' images=warehouse/images
     popspark ingest-images posts=warehouse/posts root=path/to/photographs
 
 Reads: a folder or glob (`source`), or the paths in column image_id of a posts table (`posts`), below `root`.
-Writes: images, references to the files; every file has a row, refused ones with their status. Hidden files, videos and
-what NAS and phones put beside photographs are counted and left out.
+Writes: images, anew: references to the files; every file has a row, refused ones with their status. Hidden files,
+videos and what NAS and phones put beside photographs are counted and left out.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ class Config(JobConfig):
     follow_links: bool = False
     """Whether links that lead out of the folder are read."""
     limits: Limits = Limits()
-    """Of what is decoded."""
+    """Limits of the files that are read."""
 
 
 def main(config: Config) -> None:

@@ -1,10 +1,12 @@
-"""An export of posts to the posts table, and what cannot be a post to the rejects table.
+"""Reads an export (X, Flickr, Instagram, SMP, CSV, Parquet) into the table posts; rows that cannot be posts go to
+rejects.
 
     popspark ingest-posts origin=smpd source=/data/smpd
     popspark ingest-posts origin=csv source=/data/tweets.csv mapping=/data/tweets.yaml
 
-Reads: source: a file or folder of the origin smp_t1, smpd, x_api, flickr, instagram, csv or parquet
-Writes: posts, rejects: with posts + rejected = rows in, which is checked and printed
+Reads: source, a file or folder.
+Writes: posts and rejects, both anew: give all files of the export at once. Posts + rejected = rows in, which is checked
+and printed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Puts the photographs of a folder in order: which of these to post. No Spark.
+"""Puts the photographs of a folder in the order in which a ranker would post them. No Spark.
 
     popspark rank-album source=~/Pictures/2024 bundle=models/mine
     popspark rank-album source='trip/*.jpg' bundle=models/mine album=trip/order
@@ -34,9 +34,10 @@ class Config(JobConfig):
     batch_size: PositiveInt = 16
     """Images a forward pass, at most."""
     weights: dict[str, str] = {}
-    """Of deep families by name: imagenet, where none is named; the path of a .pth or .safetensors file; or random."""
+    """Weights of deep families, by family: imagenet (where none is named), the path of a .pth or .safetensors file, or
+    random."""
     limits: Limits = Limits()
-    """Of what is decoded."""
+    """Limits of the files that are decoded."""
 
 
 def main(config: Config) -> None:

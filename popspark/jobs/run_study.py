@@ -1,11 +1,12 @@
-"""Runs the VSCNN study: tables I, II, IV to VII and figures 6 to 11 of the paper, for the posts given.
+"""Fits every model of the VSCNN paper on your posts and writes the paper's tables and figures for them.
 
     popspark run-study
     popspark run-study --config sample
     popspark run-study posts=smp_t1/posts images=smp_t1/images label.rule=given features.families='[vgg19, gist]'
 
 Reads: posts, images, image_features; on a file system that the driver can open, since the models are fitted there.
-Writes: `report`: study.html, a CSV of each table, a PNG of each figure; and `work`, from which a killed study goes on.
+Writes: `report`: study.html with tables I, II, IV to VII and figures 6 to 11, a CSV of each table, a PNG of each
+figure; and `work`, from which a killed study goes on.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ class Config(JobConfig):
     report: str = "${env.warehouse}/study_report"
     """The folder to write."""
     features: FeatureSettings = FeatureSettings(families=("color", "lbp", "gist", "aesthetic", "vgg19"))
-    """As they were extracted; by default the paper's."""
+    """The same as for extract-features; by default the paper's."""
     label: LabelSettings = LabelSettings()
     """How popular a post was."""
     seed: int = 0
-    """Of the splits."""
+    """Seed of every random draw of the splits."""
     group_by: SplitGroup | None = "sha256"
     """Posts of one image stay in one split; null: they may not."""
     main: tuple[SplitStrategy, SocialMode] = ("random", "paper")

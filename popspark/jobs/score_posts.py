@@ -1,8 +1,10 @@
-"""Scores posts with a bundle: the main job. It takes what is new or changed, so it can run every night.
+"""Predicts how popular posts are with a trained model (a bundle: a folder or zip): a row a post into `scores`.
+
+Only what is new or changed is scored, so it can run every night.
 
     popspark score-posts bundle=models/demo-vscnn
-    popspark score-posts posts=s3a://lake/posts images=s3a://lake/images scores=s3a://lake/scores
-    popspark score-posts update.mode=full update.posted_from=2024-03-01
+    popspark score-posts bundle=models/mine posts=s3a://lake/posts images=s3a://lake/images scores=s3a://lake/scores
+    popspark score-posts bundle=models/mine update.mode=full update.posted_from=2024-03-01
 
 Reads: images; posts (null: each image is a post of which nothing else is known); image_features where that names
 a table, whose gaps are computed on the way; and scores, as far as they are there.
@@ -48,9 +50,10 @@ class Config(ScheduledConfig):
     batch_size: PositiveInt = 16
     """Images a forward pass, at most."""
     weights: dict[str, str] = {}
-    """Of deep families by name: imagenet, where none is named; the path of a .pth or .safetensors file; or random."""
+    """Weights of deep families, by family: imagenet (where none is named), the path of a .pth or .safetensors file, or
+    random."""
     limits: Limits = Limits()
-    """Of what is decoded."""
+    """Limits of the files that are decoded."""
 
 
 def main(config: Config) -> None:

@@ -1,4 +1,4 @@
-"""Makes posts whose counts are simulated from stated effects, over given images or over none.
+"""Makes a posts table with made-up users, texts and counts, whose true effects are known.
 
     popspark simulate-posts
     popspark simulate-posts --config smpd

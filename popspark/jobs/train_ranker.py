@@ -1,4 +1,4 @@
-"""Trains a ranker on the driver from the pair_examples table and releases it as a bundle.
+"""Trains a model that says which of two pictures would do better (a ranker), on the driver, and writes it as a bundle.
 
     popspark train-ranker
     popspark train-ranker --config cpu bundle=models/mine name=mine version=1
@@ -29,9 +29,9 @@ class Config(JobConfig):
     report: str = "${env.warehouse}/ranker_report.html"
     """The page to write."""
     name: str = "ranker"
-    """Of the bundle."""
+    """The bundle's name."""
     version: str = "1"
-    """Of the bundle."""
+    """The bundle's version."""
     ranker: RankerSettings = RankerSettings()
     """What is fitted."""
 

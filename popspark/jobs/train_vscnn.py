@@ -1,4 +1,4 @@
-"""Trains VSCNN on the driver from the examples table and releases it as a bundle.
+"""Trains the VSCNN paper's network, which predicts a post's popularity, on the driver; writes a bundle.
 
     popspark train-vscnn
     popspark train-vscnn model.architecture=vcnn model.fit.n_epochs=20 bundle=models/mine name=mine version=1
@@ -26,9 +26,9 @@ class Config(JobConfig):
     bundle: str = "${env.warehouse}/models/vscnn"
     """The folder to write."""
     name: str = "vscnn"
-    """Of the bundle."""
+    """The bundle's name."""
     version: str = "1"
-    """Of the bundle."""
+    """The bundle's version."""
     model: CnnSettings = CnnSettings()
     """What is fitted."""
 

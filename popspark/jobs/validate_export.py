@@ -1,10 +1,10 @@
-"""Says on a page what an export holds, before it is ingested.
+"""Prints what an export of posts holds, before it is ingested.
 
     popspark validate-export origin=smpd source=/data/smpd
     popspark validate-export origin=smp_t1 source=/data/t1 images_root=/data/t1/images page=t1.txt
 
-Reads: source: as for ingest_posts; images_root: the folder that the paths of images are relative to
-Writes: page, where one is named; the same is printed
+Reads: source, as for ingest-posts; images_root, the folder that the paths of images are relative to.
+Writes: page, where one is named; the same is printed.
 """
 
 from __future__ import annotations
