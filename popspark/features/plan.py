@@ -9,9 +9,10 @@ from typing import Any
 
 from popspark.features.family import Calculate, Family
 from popspark.features.registry import REGISTRY, get_family
-from popspark.features.settings import Device, FeatureSettings
+from popspark.features.settings import FeatureSettings
 from popspark.images import decode as codecs
 from popspark.models.bundle import Bundle, find_trunk
+from popspark.networks.devices import Device
 from popspark.runtime.config import validate_section
 from popspark.runtime.errors import BundleError, ConfigError
 
@@ -92,7 +93,7 @@ def check_features(bundle: Bundle, planned: tuple[PlannedFamily, ...]) -> None:
                 got=dims[family.name],
                 legal=family.family.dim,
             )
-    if {"social", "fused"} & set(bundle.reductions) and "social" not in bundle.manifest:
+    if bundle.needs_social and "social" not in bundle.manifest:
         raise BundleError("A bundle that does not say how its social values are made.", where=str(bundle.path))
 
 

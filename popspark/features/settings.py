@@ -7,10 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from popspark.features.registry import FamilyName
+from popspark.networks.devices import Device
 from popspark.runtime.config import Section
-
-Device = Literal["auto", "cpu", "cuda"]
-"""`auto`: a GPU where the task has one."""
 
 BATCH_SIZE = 16
 """Images per forward pass, unless a setting says otherwise."""

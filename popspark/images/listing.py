@@ -49,6 +49,10 @@ class Files:
     entries: list[Entry]
     left_out: Counter[str]
 
+    def path_of(self, entry: Entry) -> str:
+        """Where an entry is, for people."""
+        return f"{as_text(to_bytes(self.root)).rstrip('/')}/{entry.image_id}"
+
     def __str__(self) -> str:
         """The line that says what was left out; empty where nothing was."""
         kinds = ", ".join(f"{n:,} {kind}" for kind, n in sorted(self.left_out.items()))
@@ -122,7 +126,7 @@ def find_files(source: str, follow_links: bool = False) -> Files:
     files = Files(root, list(_told_apart(entries)), left_out)
     if not entries:
         legal = "a folder or a glob with images in it"
-        raise PathError("There is nothing to ingest.", where=source, got=str(files) or None, legal=legal)
+        raise PathError("There are no photographs.", where=source, got=str(files) or None, legal=legal)
     return files
 
 

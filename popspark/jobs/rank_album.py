@@ -13,8 +13,8 @@ from pathlib import Path
 
 from pydantic import PositiveInt
 
-from popspark.features.settings import Device
 from popspark.images.limits import Limits
+from popspark.networks.devices import Device
 from popspark.runtime.config import JobConfig
 
 N_IMAGES, N_PRINTED = 500, 20
@@ -42,31 +42,29 @@ class Config(JobConfig):
 
 def main(config: Config) -> None:
     from popspark.features.plan import plan_bundle
-    from popspark.images.decode import decode
+    from popspark.images.listing import as_text, find_files, to_bytes
     from popspark.models.bundle import load_bundle
-    from popspark.report.figures import thumbnail
     from popspark.report.page import render_page
-    from popspark.scoring.album import find_images, rank_album
+    from popspark.scoring.album import rank_album, small_image
+    from popspark.storage.publishing import write_whole
 
     bundle = load_bundle(Path(config.bundle))
     planned = plan_bundle(bundle, config.device, config.batch_size, config.weights)
-    paths = find_images(config.source)
-    album = rank_album(paths, bundle, planned, config.device, config.batch_size, config.limits)
-    thumbnails = [(one, thumbnail(decode(one.path.read_bytes()))) for one in album.ranked[:N_IMAGES]]
+    files = find_files(config.source, follow_links=True)
+    album = rank_album(files, bundle, planned, config.device, config.batch_size, config.limits)
+    thumbnails = [(one, small_image(one.image, config.limits)) for one in album.ranked[:N_IMAGES]]
     page = render_page(
         "popspark.scoring",
         "album.html",
-        title=f"Album {Path(config.source).name}",
+        title=f"Album {as_text(to_bytes(config.source)).rstrip('/').rpartition('/')[2]}",
         manifest=bundle.manifest,
         album=album,
         thumbnails=thumbnails,
-        random_families=", ".join(x["name"] for x in bundle.manifest["features"] if x.get("weights") == "random"),
+        random_families=bundle.random_families,
     )
-    out = Path(config.album)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    table, written = out.with_name(f"{out.name}.csv"), out.with_name(f"{out.name}.html")
-    table.write_text(album.to_csv())
-    written.write_text(page)
+    written = {f"{config.album}.csv": album.to_csv(), f"{config.album}.html": page}
+    for path, text in written.items():
+        write_whole(path, text.encode())
 
     print(f"{'place':>5}  {'score':>8}  {'beats the next':>14}  photograph")
     for one in album.ranked[:N_PRINTED]:
@@ -74,4 +72,6 @@ def main(config: Config) -> None:
         print(f"{one.rank:>5}  {one.score:>8.3f}  {last:>14}  {one.path}")
     if len(album.ranked) > N_PRINTED:
         print(f"  ... {len(album.ranked) - N_PRINTED} more")
-    print(f"{len(album.ranked)} photographs ranked, {len(album.refused)} files refused\n{table}\n{written}")
+    print(f"{len(album.ranked)} photographs ranked, {len(album.refused)} files refused", *written, sep="\n")
+    if files.left_out:
+        print(files)

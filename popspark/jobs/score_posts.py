@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import PositiveInt
 
-from popspark.features.settings import Device
 from popspark.images.limits import Limits
+from popspark.networks.devices import Device
 from popspark.runtime.config import ScheduledConfig
 from popspark.scoring.settings import Update
 
@@ -101,8 +101,7 @@ def _score(config: Config, record: Run) -> None:
     posts = read_table(spark, POSTS, config.posts) if config.posts else posts_of_images(images)
     stored = find_table(spark, IMAGE_FEATURES, config.image_features) if config.image_features else None
     extraction = Extraction(planned, config.device, config.batch_size, config.limits)
-    needs_social = set(bundle.reductions) != {"visual"}
-    social = social_features(spark, posts, bundle.manifest["social"]["mode"]) if needs_social else None
+    social = social_features(spark, posts, bundle.manifest["social"]["mode"]) if bundle.needs_social else None
 
     def score(inputs: DataFrame) -> DataFrame:
         features = features_for(inputs, bundle, images, stored, extraction)
@@ -116,6 +115,6 @@ def _score(config: Config, record: Run) -> None:
     record.input_rows = {"posts": outcome.n_rows}
     if config.report:
         scores = read_table(spark, SCORES, config.scores)
-        write_report(config.report, posts, images, scores, bundle.manifest, outcome, stages, config.limits)
+        write_report(config.report, posts, images, scores, bundle, outcome, stages, config.limits)
         stages.done("report")
     print(render_summary(outcome, stages, config.scores, config.report))

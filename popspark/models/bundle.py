@@ -104,6 +104,16 @@ class Bundle:
         return {feature["name"]: feature["version"] for feature in self.manifest["features"]}
 
     @property
+    def random_families(self) -> list[str]:
+        """The families whose weights are random, so that their values mean nothing."""
+        return [feature["name"] for feature in self.manifest["features"] if feature.get("weights") == "random"]
+
+    @property
+    def needs_social(self) -> bool:
+        """Whether it takes social values."""
+        return bool({"social", "fused"} & set(self.reductions))
+
+    @property
     def fingerprint(self) -> str:
         """Of all files, so that a bundle made again under the same name and version is another one."""
         return hashlib.sha256(json.dumps(self.manifest["files"], sort_keys=True).encode()).hexdigest()

@@ -39,10 +39,6 @@ class Predictor:
         return self._visual.dim
 
     @property
-    def needs_social(self) -> bool:
-        return bool({"social", "fused"} & set(self.bundle.reductions))
-
-    @property
     def social_means(self) -> Floats:
         """The training means (34,) of the social values, of a bundle that needs them."""
         reductions = self.bundle.reductions

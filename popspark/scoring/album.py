@@ -7,30 +7,32 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from glob import glob
-from pathlib import Path
 
 import numpy as np
 
 from popspark.features.extractor import Extractor
 from popspark.features.plan import PlannedFamily
+from popspark.images.decode import ImageRefused, decode
 from popspark.images.limits import Limits
+from popspark.images.listing import Files
 from popspark.images.references import Reference
 from popspark.models.bundle import Bundle
 from popspark.models.predictor import Predictor
 from popspark.networks.devices import choose_device
-from popspark.runtime.errors import BundleError, PathError
+from popspark.report.figures import thumbnail
+from popspark.runtime.errors import BundleError
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """An image of an album. rank: 1 is the best. beats_next: the probability that it does better than the next one.
+    """An image of an album. rank: 1 is the best. path: for people, see `popspark.images.listing`.
 
-    beats_next is None for the last.
+    beats_next: the probability that it does better than the next one, None for the last.
     """
 
     rank: int
-    path: Path
+    path: str
+    image: Reference
     score: float
     percentile: float
     beats_next: float | None
@@ -41,7 +43,7 @@ class Album:
     """ranked: in order. refused: path, status and reason of files that are no images."""
 
     ranked: Sequence[Ranked]
-    refused: Sequence[tuple[Path, str, str]]
+    refused: Sequence[tuple[str, str, str]]
 
     def to_csv(self) -> str:
         """One line per image: place, path, score, percentile, beats_next."""
@@ -54,16 +56,6 @@ class Album:
         return stream.getvalue()
 
 
-def find_images(source: str) -> list[Path]:
-    """All files of a folder, or those that match a glob, sorted; hidden ones left out."""
-    folder = Path(source).expanduser()
-    found = folder.rglob("*") if folder.is_dir() else map(Path, glob(str(folder), recursive=True))
-    paths = sorted(path for path in found if path.is_file() and not path.name.startswith("."))
-    if not paths:
-        raise PathError("There are no photographs.", where=source, legal="a folder, or a glob, with files in it")
-    return paths
-
-
 def beats(score: float, other: float) -> float:
     """The probability that the image of `score` does better than the other one: sigmoid of the difference."""
     difference = score - other
@@ -71,14 +63,14 @@ def beats(score: float, other: float) -> float:
 
 
 def rank_album(
-    paths: Sequence[Path],
+    files: Files,
     bundle: Bundle,
     planned: tuple[PlannedFamily, ...],
     device: str,
     batch_size: int,
     limits: Limits,
 ) -> Album:
-    """Scores every file with the bundle and orders them; equal scores stay in the order of `paths`.
+    """Scores every file with the bundle and orders them; equal scores stay in the order of the names.
 
     Raises `BundleError` for a bundle that is no ranker: differences of its scores are no log odds.
     """
@@ -92,12 +84,15 @@ def rank_album(
     on = choose_device(device, None, None, torch.cuda.device_count())
     extractor = Extractor({p.name: p.load(on, p.weights_path) for p in planned}, batch_size, limits)
     predictor = Predictor(bundle)
-    kept, projections, refused = [], [], []
-    for path, found in zip(paths, extractor.extract(Reference(str(path)) for path in paths), strict=True):
+    entries = sorted(files.entries, key=lambda entry: entry.image_id)
+    refused = [(files.path_of(one), one.status or "", one.error or "") for one in entries if one.uri is None]
+    images = {files.path_of(one): Reference(one.uri, n_bytes=one.n_bytes) for one in entries if one.uri is not None}
+    kept, projections = [], []
+    for name, found in zip(images, extractor.extract(images.values()), strict=True):
         if found.status != "ok":
-            refused.append((path, found.status, found.error or ""))
+            refused.append((name, found.status, found.error or ""))
             continue
-        kept.append(path)
+        kept.append(name)
         projections.append(sum(predictor.project(p.name, found.values[p.name][None]) for p in planned))
     if not kept:
         return Album([], refused)
@@ -105,10 +100,17 @@ def rank_album(
     percentiles = bundle.percentile(scores)
     order = np.argsort(-scores, kind="stable")
     following = [*(float(scores[i]) for i in order[1:]), None]
-    ranked = [
-        Ranked(
-            rank, kept[i], float(scores[i]), float(percentiles[i]), None if after is None else beats(scores[i], after)
-        )
-        for rank, (i, after) in enumerate(zip(order, following, strict=True), 1)
-    ]
+    ranked = []
+    for rank, (i, after) in enumerate(zip(order, following, strict=True), 1):
+        beats_next = None if after is None else beats(scores[i], after)
+        image = images[kept[i]]
+        ranked.append(Ranked(rank, kept[i], image, float(scores[i]), float(percentiles[i]), beats_next))
     return Album(ranked, refused)
+
+
+def small_image(image: Reference, limits: Limits) -> str | None:
+    """A data URI of a small JPEG; None where the file was changed since it was ranked."""
+    try:
+        return thumbnail(decode(image.read(limits), limits))
+    except ImageRefused:
+        return None

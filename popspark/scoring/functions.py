@@ -182,7 +182,7 @@ def build_contributions(extraction: Extraction, bundle: Bundle, function: str) -
     Groups are those of the social values, null where none were given.
     """
     archive_name = bundle.archive_name
-    groups = SOCIAL_COLUMNS if Predictor(bundle).needs_social else {}
+    groups = SOCIAL_COLUMNS if bundle.needs_social else {}
     sharers = [*(family.name for family in extraction.planned), *groups]
     schema = {"score": DOUBLE, "baseline": DOUBLE, **dict.fromkeys(sharers, DOUBLE), **STATE}
 

@@ -29,18 +29,24 @@ def posts_of_images(images: DataFrame) -> DataFrame:
     return images.select(*columns)
 
 
-def scoring_inputs(posts: DataFrame, images: DataFrame, social: DataFrame | None, bundle: Bundle) -> DataFrame:
-    """One row per post_id: post_id, posted_at, posted_month, image_id, sha256, social, input_hash, n_rows.
-
-    Of several rows of a post the one collected last; n_rows says how many there were. Rows without a post_id become
-    one row without, to be counted. social: social_features of all posts, None for a model that needs none.
-    input_hash: of the image's id, bytes and status, the social values and the bundle's files.
+def latest_rows(posts: DataFrame) -> DataFrame:
+    """Of several rows of a post the one collected last, with n_rows, how many there were; rows without a post_id
+    become one row without.
     """
     of_post = Window.partitionBy("post_id")
     order = of_post.orderBy(f.desc_nulls_last("collected_at"), f.desc_nulls_last("image_id"))
     numbered = posts.withColumn("position", f.row_number().over(order)).withColumn("n_rows", f.count("*").over(of_post))
+    return numbered.where("position = 1").drop("position")
+
+
+def scoring_inputs(posts: DataFrame, images: DataFrame, social: DataFrame | None, bundle: Bundle) -> DataFrame:
+    """One row per post_id: post_id, posted_at, posted_month, image_id, sha256, social, input_hash, n_rows.
+
+    Rows of a post and rows without a post_id as in `latest_rows`. social: social_features of all posts, None for a model that needs none.
+    input_hash: of the image's id, bytes and status, the social values and the bundle's files.
+    """
     month = f.coalesce(f.date_format("posted_at", "yyyy-MM"), f.lit(UNKNOWN_MONTH)).alias("posted_month")
-    rows = numbered.where("position = 1").select("post_id", "posted_at", month, "image_id", "n_rows")
+    rows = latest_rows(posts).select("post_id", "posted_at", month, "image_id", "n_rows")
     rows = rows.join(images.select("image_id", "sha256", f.col("status").alias("image_status")), "image_id", "left")
     if social is None:
         rows = rows.withColumn("social", f.array().cast(SOCIAL))

@@ -30,10 +30,11 @@ from pyspark.sql import SparkSession
 
 from popspark.features.extraction import Extraction, build_udf
 from popspark.features.plan import PlannedFamily, plan_bundle, plan_features
-from popspark.features.settings import BATCH_SIZE, Device, FeatureSettings
+from popspark.features.settings import BATCH_SIZE, FeatureSettings
 from popspark.images.limits import DEFAULT_LIMITS, Limits
 from popspark.models.bundle import Bundle, load_bundle
 from popspark.models.shipping import ship_bundle
+from popspark.networks.devices import Device
 from popspark.runtime.config import validate_section
 from popspark.runtime.errors import BundleError, ConfigError, closest
 from popspark.runtime.session import ship_file, ship_package

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +10,13 @@ from pyspark.sql import functions as f
 
 from popspark.images.limits import Limits
 from popspark.images.table import thumbnails
+from popspark.models.bundle import Bundle
 from popspark.report.figures import data_uri, histogram
 from popspark.report.page import render_page
 from popspark.runtime.stages import Stages
+from popspark.scoring.inputs import latest_rows
 from popspark.scoring.update import Outcome
+from popspark.storage.publishing import write_whole
 
 N_IMAGES, N_REFUSED, N_PLOTTED = 10, 50, 100_000
 
@@ -63,16 +64,16 @@ def write_report(
     posts: DataFrame,
     images: DataFrame,
     scores: DataFrame,
-    manifest: Mapping[str, Any],
+    bundle: Bundle,
     outcome: Outcome,
     stages: Stages,
     limits: Limits,
 ) -> None:
-    """Writes the page. At most `N_PLOTTED` scores, evenly drawn by hash, are plotted."""
-    names = posts.select("post_id", "title", "image_id").dropDuplicates(["post_id"])
+    """Writes the page, to a path or a URL. At most `N_PLOTTED` scores, evenly drawn by hash, are plotted."""
+    names = latest_rows(posts).select("post_id", "title", "image_id")
     rows = scores.join(names, "post_id", "left")
     scored = rows.where("status = 'ok'")
-    share = min(1.0, N_PLOTTED / max(outcome.n_scored + outcome.n_unchanged, 1))
+    share = min(1.0, N_PLOTTED / max(scores.where("status = 'ok'").count(), 1))
     kept = scored.where(f.abs(f.xxhash64("post_id") % 1_000_000) < int(share * 1_000_000))
     values = np.array([row["score"] for row in kept.select("score").collect()])
     refused = rows.where("status <> 'ok'").orderBy("status", "post_id").limit(N_REFUSED).collect()
@@ -81,18 +82,18 @@ def write_report(
         __package__,
         "scores.html",
         title="Popularity scores",
-        manifest=manifest,
+        manifest=bundle.manifest,
         outcome=outcome,
         seconds=scoring_seconds(stages),
         posts_per_second=_posts_per_second(outcome, stages),
         stages=stages.seconds,
         scored_at=(newest or "")[:19],
         posts_simulated=posts.where("is_simulated").limit(1).count() > 0,
-        random_families=", ".join(x["name"] for x in manifest["features"] if x.get("weights") == "random"),
+        random_families=bundle.random_families,
         top=_illustrated(scored, images, f.desc("score"), limits),
         bottom=_illustrated(scored, images, f.asc("score"), limits),
         distribution=data_uri(histogram(values, "score", "posts"), "image/png") if len(values) else None,
         refused=refused,
         n_shown=N_REFUSED,
     )
-    Path(path).write_text(page)
+    write_whole(path, page.encode())

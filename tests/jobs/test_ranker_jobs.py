@@ -17,8 +17,7 @@ from PIL import Image
 from pyspark.sql import SparkSession
 
 from popspark.images.decode import decode
-from popspark.runtime.config import load_config
-from tests.jobs.conftest import ROOT
+from popspark.runtime.config import find_conf, load_config
 from tests.made_pairs import PHOTOS, spoil
 
 pytestmark = pytest.mark.slow
@@ -71,10 +70,10 @@ def write_tweets(path: Path, url: str) -> None:
             stream.write(json.dumps({**page, "__twarc": {"retrieved_at": "2022-07-01T00:00:00+00:00"}}) + "\n")
 
 
-def run(job: str, warehouse: Path, *overrides: str, config: str | None = None) -> None:
-    module = import_module(f"jobs.{job}")
-    files = ROOT / "conf" / f"{config or job}.yaml", ROOT / "conf" / "env" / "local.yaml"
-    module.main(load_config(module.Config, *files, [f"env.warehouse={warehouse}", *overrides]))
+def run(job: str, warehouse: Path, *overrides: str, preset: str | None = None) -> None:
+    module = import_module(f"popspark.jobs.{job}")
+    found = find_conf(preset, folder=job) if preset else None
+    module.main(load_config(module.Config, [f"env.warehouse={warehouse}", *overrides], found))
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +85,7 @@ def warehouse(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, pic
     run("fetch_images", folder, *polite)
     run("generate_pairs", folder, "rules.seed=2", "rules.min_probability=0.95")  # a sharp one and a blurred one
     run("build_pair_examples", folder)
-    run("train_ranker", folder, config="train_ranker_cpu")
+    run("train_ranker", folder, preset="cpu")
     return folder
 
 

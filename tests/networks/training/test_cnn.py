@@ -75,12 +75,12 @@ def test_a_bundle_scores_as_the_network_that_was_trained(architecture: str, exam
     predictor = Predictor(load_bundle(tmp_path / "tiny"))
 
     rows = read_test_split(examples)
-    assert predictor.needs_social == (architecture != "vcnn")
+    assert predictor.bundle.needs_social == (architecture != "vcnn")
     projected = sum(
         predictor.project(name, values)
         for name, values in zip(FAMILIES, np.split(rows["visual"], [FAMILIES["color"]], axis=1), strict=True)
     )
-    social = rows["social"] if predictor.needs_social else np.empty((len(projected), 0), np.float32)
+    social = rows["social"] if predictor.bundle.needs_social else np.empty((len(projected), 0), np.float32)
     scores = predictor.score(projected, social)
     assert scores.dtype == np.float64
     expected = network_scores(fitted, rows)

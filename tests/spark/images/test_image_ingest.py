@@ -56,7 +56,7 @@ def test_a_glob_lists_what_matches(spark: SparkSession, folder: Path) -> None:
 
 
 def test_nothing_there_is_an_error(spark: SparkSession, tmp_path: Path) -> None:
-    with pytest.raises(PathError, match="There is nothing to ingest"):
+    with pytest.raises(PathError, match="There are no photographs"):
         list_images(spark, str(tmp_path / "absent"))
 
 

@@ -127,7 +127,7 @@ def test_a_folder_of_nothing_else_says_what_was_there(tmp_path: Path) -> None:
     with pytest.raises(PathError) as raised:
         find_files(str(_write(tmp_path, "IMG_1.MOV", "Thumbs.db")))
     assert str(raised.value) == (
-        f"There is nothing to ingest.\n  where: {tmp_path}\n"
+        f"There are no photographs.\n  where: {tmp_path}\n"
         "  got: Left out, as no photographs: 1 .mov, 1 Thumbs.db\n  legal: a folder or a glob with images in it"
     )
 

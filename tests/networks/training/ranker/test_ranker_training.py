@@ -5,8 +5,12 @@ The test split has users and photographs of its own, so the accuracy is that on 
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import os
 import re
+from collections import Counter
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -21,12 +25,16 @@ from torchvision import models
 
 from popspark.features.plan import plan_bundle
 from popspark.images.decode import decode, shrink
-from popspark.images.limits import DEFAULT_LIMITS
+from popspark.images.limits import DEFAULT_LIMITS, Limits
+from popspark.images.listing import Files, find_files
+from popspark.images.references import Reference
+from popspark.jobs import rank_album as job
 from popspark.models.bundle import load_bundle, write_trunk
 from popspark.models.predictor import Predictor
 from popspark.networks.weights import file_sha256
+from popspark.runtime.config import load_config
 from popspark.runtime.errors import AccountingError, BundleError, LeakError, PathError, TrainingError, UnfitWeightsError
-from popspark.scoring.album import Album, find_images, rank_album
+from popspark.scoring.album import Album, rank_album, small_image
 from popspark.storage.examples import PairExamplesRecord
 from popspark.training.ranker import train
 from popspark.training.ranker.evaluation import evaluate
@@ -153,19 +161,19 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ranked(folder: Path, photographs: Path) -> Album:
     bundle = load_bundle(folder / "bundle")
     planned = plan_bundle(bundle, "cpu", 4, {})
-    return rank_album(find_images(str(photographs)), bundle, planned, "cpu", 4, DEFAULT_LIMITS)
+    return rank_album(find_files(str(photographs)), bundle, planned, "cpu", 4, DEFAULT_LIMITS)
 
 
 def test_an_album_in_order(sharp: tuple[FittedRanker, RankerFacts, Path], photographs: Path) -> None:
     album = ranked(sharp[2], photographs)
     assert [one.rank for one in album.ranked] == list(range(1, 9))
-    assert all("sharp" in one.path.name for one in album.ranked[:4])
+    assert all("sharp" in Path(one.path).name for one in album.ranked[:4])
     for one, following in zip(album.ranked, album.ranked[1:], strict=False):
         assert one.score >= following.score
         assert one.beats_next == pytest.approx(1 / (1 + np.exp(following.score - one.score)))
         assert 0.5 <= one.beats_next <= 1
     assert album.ranked[-1].beats_next is None
-    assert [(path.name, status) for path, status, _ in album.refused] == [("text.jpg", "not_an_image")]
+    assert [(Path(path).name, status) for path, status, _ in album.refused] == [("text.jpg", "not_an_image")]
     lines = album.to_csv().splitlines()
     assert lines[0] == "place,path,score,percentile,beats_next"
     assert len(lines) == 9
@@ -174,11 +182,57 @@ def test_an_album_in_order(sharp: tuple[FittedRanker, RankerFacts, Path], photog
 
 def test_an_album_needs_photographs_and_a_ranker(sharp: tuple[FittedRanker, RankerFacts, Path], tmp_path: Path) -> None:
     with pytest.raises(PathError, match=r"^There are no photographs\."):
-        find_images(str(tmp_path))
+        find_files(str(tmp_path))
     bundle = load_bundle(sharp[2] / "bundle")
     bundle.manifest["kind"] = "vscnn"  # type: ignore[index]
     with pytest.raises(BundleError, match=r"^Bundle sharp 1 is no ranker\.\n  got: vscnn"):
-        rank_album([], bundle, (), "cpu", 1, DEFAULT_LIMITS)
+        rank_album(Files(str(tmp_path), [], Counter()), bundle, (), "cpu", 1, DEFAULT_LIMITS)
+
+
+def test_an_album_of_a_camera_s_folder_has_its_photographs_only(
+    sharp: tuple[FittedRanker, RankerFacts, Path], photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also by names that are not UTF-8; what NAS and phones put beside photographs is counted."""
+    content = next(photographs.glob("*_sharp.jpg")).read_bytes()
+    folder = tmp_path / "trip"
+    for name in (b"caf\xe9.jpg", b"sub/a.jpg", b"@eaDir/a.jpg", b".thumbnails/a.jpg", b"Thumbs.db", b"clip.MOV"):
+        path = os.path.join(os.fsencode(folder), name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        Path(os.fsdecode(path)).write_bytes(content)
+    (folder / "link.jpg").symlink_to(next(photographs.glob("*_blurred.jpg")))
+    settings = [f"source={folder}", f"bundle={sharp[2]}/bundle", f"album={tmp_path}/out/album", "device=cpu"]
+    job.main(load_config(job.Config, settings))
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out" / "album.csv").read_text("utf-8"))))
+    assert sorted(row["path"] for row in rows) == [
+        f"{folder}/{name}" for name in ("caf%E9.jpg", "link.jpg", "sub/a.jpg")
+    ]
+    assert "3 photographs ranked, 0 files refused\n" in (printed := capsys.readouterr().out)
+    assert "Left out, as no photographs: 1 .mov, 1 Thumbs.db, 1 hidden, 1 in @eaDir\n" in printed
+
+
+def test_a_photograph_that_is_gone_after_the_ranking_has_no_thumbnail(
+    sharp: tuple[FittedRanker, RankerFacts, Path], photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rank(files: Files, *arguments: Any) -> Album:
+        album = rank_album(files, *arguments)
+        Path(album.ranked[-1].path).unlink()
+        return album
+
+    monkeypatch.setattr("popspark.scoring.album.rank_album", rank)
+    copytree(photographs, tmp_path / "trip")
+    job.main(load_config(job.Config, [f"source={tmp_path}/trip", f"bundle={sharp[2]}/bundle", f"album={tmp_path}/a"]))
+    page = (tmp_path / "a.html").read_text("utf-8")
+    assert (page.count('<img src="data:image/jpeg;base64,'), page.count("changed or gone since it was ranked")) == (
+        7,
+        1,
+    )
+
+
+def test_the_limits_of_an_album_are_those_of_its_thumbnails(photographs: Path) -> None:
+    image = Reference(str(next(photographs.glob("*_sharp.jpg"))))
+    assert str(small_image(image, DEFAULT_LIMITS)).startswith("data:image/jpeg;base64,")
+    assert small_image(image, Limits(max_bytes=1)) is None
+    assert small_image(image, Limits(max_pixels=1)) is None
 
 
 # The trunk fitted too
