@@ -1,7 +1,7 @@
 """Exports of posts, each origin read by a file of `popspark.ingest.origins`, to posts and rejects.
 
-An origin's file has `FILE`, the pattern of the files that it reads, and `parse(spark, source, options)`, which gives
-a DataFrame with the columns of `popspark.storage.tables.POSTS` that the origin knows (the others become null) and
+An origin's file has `reads(file)`, whether it reads a file of that path, and `parse(spark, source, options)`, which
+gives a DataFrame with the columns of `popspark.storage.tables.POSTS` that the origin knows (the others become null) and
 
     file, line   of the row in the export; line counts from 1
     nth, item    from 0, where several records begin on one line, and where one holds several posts
@@ -13,7 +13,6 @@ No row of the export is left out of it. `popspark.ingest.accounting` writes the 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -32,8 +31,8 @@ ORIGINS = {
     "x_api": "popspark.ingest.origins.x_api",
     "flickr": "popspark.ingest.origins.flickr",
     "instagram": "popspark.ingest.origins.instagram",
-    "csv": "popspark.ingest.origins.table",
-    "parquet": "popspark.ingest.origins.table",
+    "csv": "popspark.ingest.origins.csv",
+    "parquet": "popspark.ingest.origins.parquet",
 }
 """The one table of origins: a new one is a file there and a line here."""
 
@@ -87,7 +86,8 @@ def _find_origin(origin: str) -> Any:
 
 def is_read(origin: str, file: str) -> bool:
     """Whether the origin reads a file of that path."""
-    return file.lower().endswith(".zip") or re.search(_find_origin(origin).FILE, file) is not None
+    read: bool = _find_origin(origin).reads(file)
+    return read
 
 
 def parse_export(spark: SparkSession, origin: str, source: str, options: Options) -> DataFrame:

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from popspark.jobs.ingest_posts import Config, main
 from popspark.runtime.config import load_config
-from popspark.runtime.errors import DataError, SchemaError
+from popspark.runtime.errors import DataError, PathError, SchemaError
 from popspark.storage.tables import POSTS, REJECTS
 from popspark.storage.warehouse import read_table
 
@@ -124,8 +124,27 @@ def test_parquet_files_that_differ_from_day_to_day(spark: SparkSession, tmp_path
         ingest(spark, tmp_path, "origin=parquet", f"mapping={mapping}")
 
 
-def test_instagram(spark: SparkSession, tmp_path: Path) -> None:
+def test_csv_beside_parquet_is_not_left_out(
+    spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "src").mkdir()
+    (tmp_path / "src/a.csv").write_text("id,who\n1,ann\n")
+    pd.DataFrame({"id": ["2"], "who": ["ann"]}).to_parquet(tmp_path / "src/B.Parquet", index=False)
+    mapping = tmp_path / "m.yaml"
+    mapping.write_text("post_id: id\nuser_id: who\n")
+    for origin, post_id, other in (("csv", "1", "B.Parquet"), ("parquet", "2", "a.csv")):
+        posts, _ = ingest(spark, tmp_path, f"origin={origin}", f"mapping={mapping}")
+        assert list(posts) == [post_id]
+        assert caplog.messages[-1].startswith("Left out, as another origin reads them: 1 tables, ")
+        assert caplog.messages[-1].endswith(f"{other} the first")
+    (tmp_path / "src/a.csv").unlink()
+    with pytest.raises(PathError, match=r"no table of this origin here(?s:.*)B\.Parquet, which another origin reads"):
+        ingest(spark, tmp_path, "origin=csv", f"mapping={mapping}")
+
+
+def test_instagram(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "src/.cache").mkdir(parents=True)
+    (tmp_path / "src/.cache/\u00e9.json").write_text("[]")  # Spark reads no hidden folder
     post = {"id": "1", "caption": "#b", "likesCount": 5, "timestamp": "2024-05-01T08:00:00.000Z", "displayUrl": "u"}
     late = {**post, "id": "2", "timestamp": "May"}
     (tmp_path / "src/p.json").write_text(json.dumps([{"id": "7", "username": "ann", "latestPosts": [post, late]}, {}]))

@@ -162,6 +162,17 @@ def test_smpd_2020(ingest: Any) -> None:
     ]
 
 
+@pytest.mark.parametrize(("origin", "export"), [("smp_t1", "smp_t1"), ("smpd", "smpd_2020/train_all_json")])
+def test_names_of_files_in_capitals(ingest: Any, tmp_path: Path, origin: str, export: str) -> None:
+    loud = tmp_path / "loud"
+    loud.mkdir()
+    for path in (EXPORTS / export).iterdir():
+        shutil.copy(path, loud / path.name.upper())
+    posts, rejects, _ = ingest(origin, EXPORTS / export)
+    rejects = sorted((name.upper(), line, reason) for name, line, reason in rejects)
+    assert ingest(origin, loud)[:2] == (posts, rejects)
+
+
 def test_smpd_packed_equals_plain(ingest: Any, tmp_path: Path) -> None:
     export, packed = tmp_path / "export", tmp_path / "packed"
     export.mkdir()

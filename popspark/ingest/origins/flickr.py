@@ -15,10 +15,10 @@ from pyspark.sql import functions as F
 
 from popspark.ingest import values
 from popspark.ingest.exports import Options
-from popspark.ingest.readers.pages import FILE, read_pages
+from popspark.ingest.readers.pages import read_pages, reads
 from popspark.ingest.readers.records import lossless
 
-__all__ = ["FILE", "parse"]
+__all__ = ["parse", "reads"]
 
 ANSWER = "photo string, photos struct<photo:array<string>>, stat string, id string"
 PHOTO = (

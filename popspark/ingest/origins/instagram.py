@@ -14,7 +14,6 @@ A file that is no list of posts, as most of a download are not, gives rejects (`
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -23,15 +22,16 @@ from pyspark.sql import functions as F
 
 from popspark.ingest import values
 from popspark.ingest.exports import Options
-from popspark.ingest.readers.pages import FILE
-from popspark.ingest.readers.records import Layout, Record, is_container, iter_records, list_files, lossless, to_batches
+from popspark.ingest.readers.json import as_text, whole_text
+from popspark.ingest.readers.pages import reads
+from popspark.ingest.readers.records import Layout, Record, iter_records, list_files, lossless, to_batches
 from popspark.ingest.tags import find_tags
 from popspark.runtime.errors import PathError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FILE", "parse"]
+__all__ = ["parse", "reads"]
 
 TEXTS = ("post_id", "user_id", "user_name", "posted", "caption", "n_likes", "n_comments", "n_views", "n_user_posts")
 COLUMNS = (*TEXTS, "hashtags", "image_id", "n_media", "media_type")
@@ -39,12 +39,11 @@ ROWS = "file string, line bigint, nth bigint, item bigint, raw string, raw_base6
     f"{name} string" for name in COLUMNS
 )
 OWNER = "self"
-_HALF = re.compile("[\ud800-\udfff]")
 
 
 def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
     """Parsed rows, see `popspark.ingest.exports`."""
-    files = [file for file in list_files(spark, source) if is_container(file) or re.search(FILE, file.lower())]
+    files = [file for file in list_files(spark, source) if reads(file)]
     if not files:
         raise PathError("There is no JSON here.", where=source, legal=".json, .jsonl, gzip, or a zip")
 
@@ -60,8 +59,8 @@ def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
 
 
 def iter_rows(record: Record) -> Iterator[tuple[Any, ...]]:
-    """Rows of `ROWS`: the posts of a record, or the record itself with a fault; on executors."""
-    place = (record.file, record.line, record.nth)
+    """On executors: rows of `ROWS`, the posts of a record or the record itself with a fault."""
+    position = (record.file, record.line, record.nth)
     found, fault = [dict[str, Any]()], record.fault
     if fault is None:
         document = json.loads(record.raw)
@@ -69,9 +68,9 @@ def iter_rows(record: Record) -> Iterator[tuple[Any, ...]]:
         if not found:
             found, fault = [{}], None if document in ({}, []) else "not_a_post"
     for item, post in enumerate(found):
-        texts = [_as_text(post.get(name)) for name in COLUMNS]
+        texts = [as_text(post.get(name)) for name in COLUMNS]
         raw = record.raw if len(found) == 1 else json.dumps(post, ensure_ascii=False)
-        yield *place, item, _HALF.sub("\ufffd", raw), record.raw_base64, fault, *texts
+        yield *position, item, whole_text(raw), record.raw_base64, fault, *texts
 
 
 def _find_posts(document: Any) -> Iterator[dict[str, Any]]:
@@ -91,16 +90,16 @@ def _find_posts(document: Any) -> Iterator[dict[str, Any]]:
 def _of_meta(post: Mapping[str, Any], media: list[dict[str, Any]]) -> dict[str, Any]:
     caption = repair(post.get("title") or media[0].get("title") or "")
     uris = [str(one.get("uri", "")) for one in media]
-    pictures = [uri for uri in uris if not uri.lower().endswith((".mp4", ".mov"))]
+    images = [uri for uri in uris if not uri.lower().endswith((".mp4", ".mov"))]
     return {
         "post_id": uris[0],
         "user_id": OWNER,
         "posted": post.get("creation_timestamp") or media[0].get("creation_timestamp"),
         "caption": caption,
         "hashtags": find_tags(caption),
-        "image_id": pictures[0] if pictures else None,
+        "image_id": images[0] if images else None,
         "n_media": len(media),
-        "media_type": "photo" if pictures else "video",
+        "media_type": "photo" if images else "video",
     }
 
 
@@ -129,12 +128,6 @@ def repair(text: str) -> str:
         return text.encode("latin-1").decode("utf-8")
     except UnicodeError:
         return text
-
-
-def _as_text(value: Any) -> str | None:
-    if value is None:
-        return None
-    return _HALF.sub("\ufffd", value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def _posts(rows: DataFrame, options: Options) -> DataFrame:

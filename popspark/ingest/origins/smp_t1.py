@@ -27,19 +27,25 @@ HEADER = (
 FILE = r"(train|test)[^/]*(data|label)[^/]*\.txt(\.gz)?$"
 
 
+def reads(file: str) -> bool:
+    """Whether a file of that path is one of the export."""
+    return file.lower().endswith(".zip") or re.search(FILE, file.lower()) is not None
+
+
 def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
     """Parsed rows, see `popspark.ingest.exports`."""
-    files = [f for f in list_files(spark, source) if f.endswith(".zip") or re.search(FILE, f)]
+    files = [file for file in list_files(spark, source) if reads(file)]
     if not files:
         raise PathError(
             "These are not the files of SMP-T1.",
             where=source,
             legal="t1_train_data.txt, t1_test_data.txt, t1_train_label.txt, plain, gzip, or in a zip",
         )
+    name = F.lower("file")
     lines = read_lines(spark, files).withColumns(
         {
-            "split": F.regexp_extract("file", FILE, 1),
-            "role": F.when(F.col("fault").isNotNull(), "data").otherwise(F.regexp_extract("file", FILE, 2)),
+            "split": F.regexp_extract(name, FILE, 1),
+            "role": F.when(F.col("fault").isNotNull(), "data").otherwise(F.regexp_extract(name, FILE, 2)),
             "fields": F.split(F.trim(F.regexp_replace("raw", r"\s+", " ")), " "),
         }
     )

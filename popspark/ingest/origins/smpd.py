@@ -34,6 +34,7 @@ from pyspark.sql import functions as F
 
 from popspark.ingest import values
 from popspark.ingest.exports import Options
+from popspark.ingest.readers.json import as_text
 from popspark.ingest.readers.records import Layout, Record, iter_records, list_files, to_batches
 from popspark.runtime.errors import PathError
 
@@ -76,15 +77,19 @@ COLUMNS = [f"{role}_{name}" for role, names in TABLES.items() for name in names]
 ALIGNED = "split string, file string, line bigint, raw string, raw_base64 string, fault string, " + ", ".join(
     f"{column} string" for column in COLUMNS
 )
-_HALF = re.compile("[\ud800-\udfff]")
 _DECODER = json.JSONDecoder(parse_int=str, parse_float=str)
+
+
+def reads(file: str) -> bool:
+    """Whether a file of that path is a table of the export."""
+    return re.search(FILE, file.lower()) is not None
 
 
 def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
     """Parsed rows, see `popspark.ingest.exports`."""
     splits: dict[str, dict[str, str]] = {}
     for file in list_files(spark, source):
-        if found := re.search(FILE, file):
+        if found := re.search(FILE, file.lower()):
             role = ROLES.get(found[2], found[2])
             other = splits.setdefault(found[1], {}).setdefault(role, file)
             if other != file:
@@ -145,11 +150,11 @@ def iter_aligned(split: str, files: Mapping[str, str]) -> Iterator[tuple[str | i
         for role in [role for role in post if not is_post or role in refused]:
             record = post.pop(role)
             fault = record.fault or refused.get(role, "row_without_post")
-            yield split, record.file, line, _lossless(record), None, fault, *[None] * len(COLUMNS)
+            yield split, record.file, line, record.lossless(), None, fault, *[None] * len(COLUMNS)
         if is_post:
             read = [_read_fields(post.get(role), names) for role, names in TABLES.items()]
             faults = [fault for _, fault in read if fault]
-            raw = "\n".join(map(_lossless, post.values()))
+            raw = "\n".join(record.lossless() for record in post.values())
             encoded = next((record.raw_base64 for record in post.values() if record.raw_base64), None)
             yield (
                 split,
@@ -160,10 +165,6 @@ def iter_aligned(split: str, files: Mapping[str, str]) -> Iterator[tuple[str | i
                 next(iter(faults), None),
                 *[text for texts, _ in read for text in texts],
             )
-
-
-def _lossless(record: Record) -> str:
-    return f"{record.raw}\nbase64:{record.raw_base64}" if record.raw_base64 else record.raw
 
 
 def _read_fields(record: Record | None, names: Sequence[str]) -> tuple[list[str | None], str | None]:
@@ -177,17 +178,10 @@ def _read_fields(record: Record | None, names: Sequence[str]) -> tuple[list[str 
     if not isinstance(found, dict):
         return nothing, "not_json"
     values = {name.lower(): value for name, value in found.items()}
-    texts = [_as_text(values.get(name.lower())) for name in names]
+    texts = [as_text(values.get(name.lower())) for name in names]
     if "Alltags" in names and (tags := texts[names.index("Alltags")]):
         texts[names.index("Alltags")] = normalize("NFC", tags)
     return texts, None
-
-
-def _as_text(value: object) -> str | None:
-    if value is None:
-        return None
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if text.isascii() else _HALF.sub("\ufffd", text)  # "\\ud800" alone is no text
 
 
 def _posts(rows: DataFrame, splits: Mapping[str, Mapping[str, str]], options: Options) -> DataFrame:

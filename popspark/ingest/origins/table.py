@@ -25,16 +25,14 @@ the delimiter, a byte order mark the encoding. Each file is streamed by one task
 that no task can start in the middle), several files are read in parallel. Settings in the mapping: `delimiter: ";"`,
 `encoding: cp1252`, `escape: "\\"`. A file of another ending than .csv, .tsv and .gz that has none of the columns is
 left out, and that is logged. Parquet is read in parallel within a file too; files may differ in the types of columns.
+Where a folder has both, csv leaves files of .parquet out, parquet all others, and that is logged too.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import reduce
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -43,48 +41,47 @@ from pyspark.sql import types as t
 from popspark.ingest import values
 from popspark.ingest.exports import Options
 from popspark.ingest.mapping import ColumnMapping, Field
-from popspark.ingest.readers.records import (
-    Layout,
-    as_pattern,
-    is_container,
-    iter_headers,
-    list_files,
-    lossless,
-    stream_records,
-    to_batches,
-)
+from popspark.ingest.readers.records import list_files, lossless
 from popspark.ingest.tags import split_tags
 from popspark.runtime.errors import ConfigError, PathError, SchemaError, closest
 from popspark.storage.tables import POSTS
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-FILE = r"\.(csv|tsv|txt|parquet)(\.gz)?$"
 TABLES = re.compile(r"\.(csv|tsv)(\.gz)?$|\.parquet$")
 DELIMITERS = ",;\t|"
-HEADERS = "file string, columns string, line string"
 _LOG = logging.getLogger(__name__)
 
 
-def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
-    """Parsed rows, see `popspark.ingest.exports`.
+def parse_tables(
+    spark: SparkSession,
+    source: str,
+    options: Options,
+    reads: Callable[[str], bool],
+    read: Callable[[SparkSession, list[str], ColumnMapping], DataFrame],
+) -> DataFrame:
+    """Parsed rows, see `popspark.ingest.exports`, of the files that `reads` chooses and `read` reads.
 
-    Raises `ConfigError` without a mapping, `SchemaError` where a file does not
-    have its columns, or one of them twice.
+    read: gives (file, line, nth, raw, fault, raw_base64, fields: map of column to text). Raises `ConfigError` without
+    a mapping, `SchemaError` where a file does not have its columns, or one of them twice.
     """
     mapping = options.mapping
     if mapping is None:
         raise ConfigError("The origins csv and parquet need a column mapping.", where="mapping", got="None")
-    files = [f for f in list_files(spark, source) if is_container(f) or re.search(FILE, f.lower())]
+    listed = list_files(spark, source)
+    files = [file for file in listed if reads(file)]
+    others = [file for file in listed if TABLES.search(file.lower()) and not reads(file)]
     if not files:
-        raise PathError("There is no table here.", where=source, legal=".csv, .tsv, .txt, gzip, a zip, or .parquet")
-    parquet = [f for f in files if f.endswith(".parquet")]
-    read = _read_parquet(spark, parquet, mapping) if parquet else _read_csv(spark, files, mapping)
-    return _posts(read, mapping, options)
+        raise PathError(
+            "There is no table of this origin here.",
+            where=source,
+            got=f"{others[0]}, which another origin reads" if others else None,
+            legal="csv: .csv, .tsv, .txt, gzip or a zip; parquet: .parquet",
+        )
+    if others:
+        _LOG.warning("Left out, as another origin reads them: %d tables, %s the first", len(others), others[0])
+    return _posts(read(spark, files, mapping), mapping, options)
 
 
-def _check_columns(file: str, columns: Sequence[str], line: str, mapping: ColumnMapping) -> None:
+def check_columns(file: str, columns: Sequence[str], line: str, mapping: ColumnMapping) -> None:
     """Raises `SchemaError` unless each column of the mapping is there once."""
     absent = [name for name in mapping.wanted if name not in columns]
     if absent:
@@ -104,94 +101,6 @@ def _check_columns(file: str, columns: Sequence[str], line: str, mapping: Column
         raise SchemaError(
             "Two columns of the export have one name.", where=file, got=", ".join(twice), fix="rename one"
         )
-
-
-def _read_csv(spark: SparkSession, files: list[str], mapping: ColumnMapping) -> DataFrame:
-    """(file, line, nth, raw, fault, raw_base64, fields: map of column to text)."""
-    layout = Layout("csv", mapping.delimiter, mapping.escape, mapping.columns, mapping.encoding)
-    left_out = []
-    for file, columns, line in _headers(spark, files, layout):
-        is_table = columns is not None and set(columns) & set(mapping.wanted)
-        if not is_table and (columns is None or not TABLES.search(file.lower())):
-            left_out.append(file)
-        else:
-            _check_columns(file, columns or [], line, mapping)
-    if left_out:
-        _LOG.warning("Left out, as they hold no table with a column of the mapping: %s", ", ".join(left_out))
-    rows = stream_records(spark, files, layout).where(~F.col("file").isin(left_out) | F.col("fault").like("%:%"))
-    record = F.from_json("raw", "row string, values map<string,string>")
-    rows = rows.withColumn("record", F.when(F.col("fault").isNull(), record))
-    return rows.select(
-        "file",
-        "line",
-        "nth",
-        F.coalesce(F.col("record.row"), F.col("raw")).alias("raw"),
-        "fault",
-        "raw_base64",
-        F.col("record.values").alias("fields"),
-    )
-
-
-def _headers(spark: SparkSession, files: list[str], layout: Layout) -> list[tuple[str, list[str] | None, str]]:
-    """(file, columns, first line) of each table, columns None where it has no text."""
-
-    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """On executors: the first lines of the files that the batches name."""
-        for batch in batches:
-            found = (header for file in batch.column(0).to_pylist() for header in iter_headers(file, layout))
-            yield from to_batches(
-                ((name, None if columns is None else "\n".join(columns), line) for name, columns, line in found),
-                HEADERS,
-            )
-
-    tasks = spark.createDataFrame([(file,) for file in files], "file string").repartition(len(files), "file")
-    found = tasks.mapInArrow(read, HEADERS).collect()
-    return [(row.file, None if row.columns is None else row.columns.split("\n"), row.line) for row in found]
-
-
-def _read_parquet(spark: SparkSession, files: list[str], mapping: ColumnMapping) -> DataFrame:
-    """The same of Parquet files, those of one schema in one read."""
-
-    def schema_of(file: str) -> t.StructType:
-        return spark.read.parquet(as_pattern(file)).schema
-
-    with ThreadPoolExecutor(8) as pool:
-        schemas = list(pool.map(schema_of, files))
-    groups = dict[str, list[str]]()
-    for file, schema in zip(files, schemas, strict=True):
-        _check_columns(file, schema.names, "", mapping)
-        groups.setdefault(schema.json(), []).append(file)
-    return reduce(DataFrame.unionByName, [_read_group(spark, group) for group in groups.values()])
-
-
-def _read_group(spark: SparkSession, files: list[str]) -> DataFrame:
-    table = spark.read.parquet(*map(as_pattern, files))
-    columns = list(table.schema.fields)
-    pairs = [cell for field in columns for cell in (F.lit(field.name), _as_text(field))]
-    none = F.lit(None).cast("string")
-    return table.select(
-        F.col("_metadata.file_path").alias("file"),
-        (F.col("_metadata.row_index") + 1).alias("line"),
-        F.lit(0).cast("bigint").alias("nth"),
-        F.to_json(F.struct(*[F.col(f"`{f.name}`") for f in columns]), {"timeZone": "UTC"}).alias("raw"),
-        none.alias("fault"),
-        none.alias("raw_base64"),
-        F.create_map(*pairs).alias("fields"),
-    )
-
-
-def _as_text(field: t.StructField) -> Column:
-    """A column of Parquet as a CSV would have it: whole doubles as whole numbers, times as microseconds since 1970."""
-    column = F.col(f"`{field.name}`")
-    if isinstance(field.dataType, t.ArrayType | t.StructType | t.MapType):
-        return F.to_json(column)
-    if isinstance(field.dataType, t.TimestampType):
-        return F.unix_micros(column).cast("string")
-    if isinstance(field.dataType, t.DoubleType | t.FloatType):
-        exact = 2**53 if isinstance(field.dataType, t.DoubleType) else 2**24
-        is_whole = (column == F.floor(column)) & (F.abs(column) < exact)
-        return F.when(is_whole, column.try_cast("bigint").cast("string")).otherwise(column.cast("string"))
-    return column.cast("string")
 
 
 def _tags(text: Column) -> Column:

@@ -17,10 +17,10 @@ from pyspark.sql import functions as F
 
 from popspark.ingest import values
 from popspark.ingest.exports import Options
-from popspark.ingest.readers.pages import FILE, read_pages
+from popspark.ingest.readers.pages import read_pages, reads
 from popspark.ingest.readers.records import lossless
 
-__all__ = ["FILE", "parse"]
+__all__ = ["parse", "reads"]
 
 METRICS = "struct<like_count:string,retweet_count:string,reply_count:string,quote_count:string,impression_count:string>"
 USER = "struct<id:string,username:string,public_metrics:struct<tweet_count:string,followers_count:string>>"

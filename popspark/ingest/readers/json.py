@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import chain, groupby
+from typing import Any
 
 MAX_RECORD_CHARS = 256 * 1024 * 1024
 """A record longer than this is cut: it is a file without separators, not a post."""
@@ -17,6 +18,19 @@ HEAD_CHARS = 4096
 _GAP = re.compile(r"[\s,]*")
 _NEXT_ELEMENT = re.compile(r"\}\s*,\s*(?=\{\s*\")")
 _DECODER = json.JSONDecoder()
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+def whole_text(text: str) -> str:
+    """The text with U+FFFD for each half of a surrogate pair: "\\ud800" alone is JSON, but no text."""
+    return text if text.isascii() else _HALF.sub("\ufffd", text)
+
+
+def as_text(value: Any) -> str | None:
+    """A JSON value as text: a string as it is, null as None, and any other as JSON."""
+    if value is None:
+        return None
+    return whole_text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def iter_json(chunks: Iterator[str]) -> Iterator[tuple[int, str, str | None]]:

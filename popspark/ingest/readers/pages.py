@@ -16,7 +16,7 @@ from popspark.ingest.readers.json import iter_json
 from popspark.ingest.readers.records import Layout, is_container, list_files, read_lines, stream_records
 from popspark.runtime.errors import PathError
 
-FILE = r"\.(json|jsonl|ndjson|txt)(\.gz)?$"
+FILE = re.compile(r"\.(json|jsonl|ndjson|txt)$")
 LINES = (".jsonl", ".ndjson")
 _HALF = (
     r"(?<!\\)((?:\\\\)*)(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
@@ -25,12 +25,17 @@ _HALF = (
 """The escape of a high surrogate without a low one behind it, or of a low one without a high one before it."""
 
 
+def reads(file: str) -> bool:
+    """Whether a file of that path can hold pages."""
+    return is_container(file) or FILE.search(file.lower()) is not None
+
+
 def read_pages(spark: SparkSession, source: str, schema: str) -> DataFrame:
     """Records, see `popspark.ingest.readers.records`, with `page`, the record parsed by `schema`, and `n_replaced`.
 
     A record that is no JSON has the fault `not_json`. Raises `PathError` where the source holds no JSON.
     """
-    files = [file for file in list_files(spark, source) if is_container(file) or re.search(FILE, file.lower())]
+    files = [file for file in list_files(spark, source) if reads(file)]
     if not files:
         raise PathError("There is no JSON here.", where=source, legal=".json, .jsonl, .ndjson, .txt, gzip, or a zip")
     lines = [file for file in files if file.lower().endswith(LINES)]

@@ -64,6 +64,10 @@ class Record(NamedTuple):
     raw_base64: str | None
     fault: str | None
 
+    def lossless(self) -> str:
+        """The text for a reject, as the function `lossless` gives it."""
+        return f"{self.raw}\nbase64:{self.raw_base64}" if self.raw_base64 else self.raw
+
 
 def lossless(raw: Column, raw_base64: Column) -> Column:
     """The text for a reject: with its bytes behind it where they were not UTF-8."""
@@ -85,10 +89,10 @@ def list_files(spark: SparkSession, source: str) -> list[str]:
             raise
         found = []
     names = {path.rsplit("/", 1)[-1] for path in found}
-    local = (
-        [path.name for path in here.rglob("*") if path.is_file()] if here.is_dir() else [here.name][: here.is_file()]
-    )
-    unnamed = [name for name in local if not name.isascii() and name not in names and name[0] not in "._"]
+    local = [here] if here.is_file() else [path for path in here.rglob("*") if path.is_file()]
+    base = here.parent if here.is_file() else here
+    seen = [path for path in local if not any(name[0] in "._" for name in path.relative_to(base).parts)]  # by Spark
+    unnamed = [path.name for path in seen if not path.name.isascii() and path.name not in names]
     if unnamed:
         raise ConfigError(
             "Java cannot read the name of a file in this locale.",

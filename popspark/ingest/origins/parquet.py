@@ -1,0 +1,70 @@
+"""Parquet, see `popspark.ingest.origins.table`."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as t
+
+from popspark.ingest.exports import Options
+from popspark.ingest.mapping import ColumnMapping
+from popspark.ingest.origins.table import check_columns, parse_tables
+from popspark.ingest.readers.records import as_pattern
+
+
+def reads(file: str) -> bool:
+    """Whether a file of that path is Parquet."""
+    return file.lower().endswith(".parquet")
+
+
+def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
+    """Parsed rows, see `popspark.ingest.exports`."""
+    return parse_tables(spark, source, options, reads, _read)
+
+
+def _read(spark: SparkSession, files: list[str], mapping: ColumnMapping) -> DataFrame:
+    """Rows of the files, those of one schema in one read."""
+
+    def schema_of(file: str) -> t.StructType:
+        return spark.read.parquet(as_pattern(file)).schema
+
+    with ThreadPoolExecutor(8) as pool:
+        schemas = list(pool.map(schema_of, files))
+    groups = dict[str, list[str]]()
+    for file, schema in zip(files, schemas, strict=True):
+        check_columns(file, schema.names, "", mapping)
+        groups.setdefault(schema.json(), []).append(file)
+    return reduce(DataFrame.unionByName, [_read_group(spark, group) for group in groups.values()])
+
+
+def _read_group(spark: SparkSession, files: list[str]) -> DataFrame:
+    table = spark.read.parquet(*map(as_pattern, files))
+    columns = list(table.schema.fields)
+    pairs = [cell for field in columns for cell in (F.lit(field.name), _as_text(field))]
+    none = F.lit(None).cast("string")
+    return table.select(
+        F.col("_metadata.file_path").alias("file"),
+        (F.col("_metadata.row_index") + 1).alias("line"),
+        F.lit(0).cast("bigint").alias("nth"),
+        F.to_json(F.struct(*[F.col(f"`{f.name}`") for f in columns]), {"timeZone": "UTC"}).alias("raw"),
+        none.alias("fault"),
+        none.alias("raw_base64"),
+        F.create_map(*pairs).alias("fields"),
+    )
+
+
+def _as_text(field: t.StructField) -> Column:
+    """A column of Parquet as a CSV would have it: whole doubles as whole numbers, times as microseconds since 1970."""
+    column = F.col(f"`{field.name}`")
+    if isinstance(field.dataType, t.ArrayType | t.StructType | t.MapType):
+        return F.to_json(column)
+    if isinstance(field.dataType, t.TimestampType):
+        return F.unix_micros(column).cast("string")
+    if isinstance(field.dataType, t.DoubleType | t.FloatType):
+        exact = 2**53 if isinstance(field.dataType, t.DoubleType) else 2**24
+        is_whole = (column == F.floor(column)) & (F.abs(column) < exact)
+        return F.when(is_whole, column.try_cast("bigint").cast("string")).otherwise(column.cast("string"))
+    return column.cast("string")
