@@ -42,8 +42,8 @@ def latest_rows(posts: DataFrame) -> DataFrame:
 def scoring_inputs(posts: DataFrame, images: DataFrame, social: DataFrame | None, bundle: Bundle) -> DataFrame:
     """One row per post_id: post_id, posted_at, posted_month, image_id, sha256, social, input_hash, n_rows.
 
-    Rows of a post and rows without a post_id as in `latest_rows`. social: social_features of all posts, None for a model that needs none.
-    input_hash: of the image's id, bytes and status, the social values and the bundle's files.
+    Rows of a post and rows without a post_id as in `latest_rows`. social: social_features of all posts, None for a
+    model that needs none. input_hash: of the image's id, bytes and status, the social values and the bundle's files.
     """
     month = f.coalesce(f.date_format("posted_at", "yyyy-MM"), f.lit(UNKNOWN_MONTH)).alias("posted_month")
     rows = latest_rows(posts).select("post_id", "posted_at", month, "image_id", "n_rows")

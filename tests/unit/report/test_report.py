@@ -69,7 +69,7 @@ def test_pictures_in_a_page_stay_as_they_are() -> None:
     [
         ({"posts_simulated": True}, "These posts are simulated."),
         ({"manifest": {**VALUES["manifest"], "is_simulated": True}}, "The model learned simulated counts."),
-        ({"random_families": "vgg19"}, "<b>Random weights:</b> vgg19. These features mean nothing."),
+        ({"random_families": ["vgg19"]}, "<b>Random weights:</b> vgg19. These features mean nothing."),
     ],
 )
 def test_a_page_warns_where_numbers_mean_nothing_and_only_there(changes: dict, sentence: str) -> None:
