@@ -44,10 +44,13 @@ def images_downloaded(downloads: DataFrame) -> DataFrame:
     return downloads.sparkSession.sql(load_sql(__package__, "images_downloaded"), downloads=downloads)
 
 
-def fetch_images(urls: DataFrame, store: str, politeness: Politeness, limits: Limits, lanes_per_host: int) -> DataFrame:
+def fetch_images(
+    urls: DataFrame, store: str, politeness: Politeness, limits: Limits, lanes_per_host: int, started_at: datetime
+) -> DataFrame:
     """One row of `DOWNLOADS` per URL. urls: image_id, etag, last_modified (null where there is no copy yet).
 
-    store: the folder or url that gets the images, each under its sha256.
+    store: the folder or url that gets the images, each under its sha256. started_at: of the run, UTC; no answer is
+    dated before it, however late an executor's clock is, or `urls_to_fetch` would ask for it again in the same run.
 
     All URLs of a host go to `lanes_per_host` tasks, each with its share of the host's requests per second and its own
     look at robots.txt, so the limit holds over the cluster. Computing the result twice asks twice: write it, then read
@@ -56,11 +59,13 @@ def fetch_images(urls: DataFrame, store: str, politeness: Politeness, limits: Li
     lane = F.pmod(F.xxhash64("image_id"), F.lit(lanes_per_host))
     lanes = urls.withColumns({"host": F.try_parse_url("image_id", F.lit("HOST")), "lane": lane})
     schema = ", ".join(f"{name} {kind.simpleString()}" for name, kind in DOWNLOADS.columns.items())
-    fetch = _build_fetcher(politeness, limits, lanes_per_host, store)
+    fetch = _build_fetcher(politeness, limits, lanes_per_host, store, started_at.replace(tzinfo=None))
     return lanes.repartition("host", "lane").mapInPandas(fetch, schema)  # type: ignore[arg-type]
 
 
-def _row(downloader: Downloader, store: str, url: str, etag: str | None, last_modified: str | None) -> dict[str, Any]:
+def _row(
+    downloader: Downloader, store: str, started_at: datetime, url: str, etag: str | None, last_modified: str | None
+) -> dict[str, Any]:
     found = downloader.fetch(url, etag, last_modified)
     content, header = found.content, found.header
     sha256 = codecs.sha256(content) if content else None
@@ -76,12 +81,12 @@ def _row(downloader: Downloader, store: str, url: str, etag: str | None, last_mo
         "error": found.error,
         "etag": found.etag,
         "last_modified": found.last_modified,
-        "fetched_at": datetime.now(UTC).replace(tzinfo=None),
+        "fetched_at": max(datetime.now(UTC).replace(tzinfo=None), started_at),
     }
 
 
 def _build_fetcher(
-    politeness: Politeness, limits: Limits, lanes_per_host: int, store: str
+    politeness: Politeness, limits: Limits, lanes_per_host: int, store: str, started_at: datetime
 ) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
     def fetch(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """Rows of downloads; on executors."""
@@ -89,7 +94,7 @@ def _build_fetcher(
         held: list[dict[str, Any]] = []
         for batch in batches:
             for row in batch.itertuples():
-                held.append(_row(downloader, store, row.image_id, row.etag, row.last_modified))
+                held.append(_row(downloader, store, started_at, row.image_id, row.etag, row.last_modified))
                 if len(held) >= ROWS_AT_ONCE:
                     yield _frame(held)
                     held = []

@@ -45,10 +45,15 @@ def read_images(spark: SparkSession, path: str) -> DataFrame:
 
 
 def reference(images: DataFrame) -> Column:
-    """The struct column that `references_of` takes, from the columns of `IMAGES` or `IMAGE_BLOBS`."""
-    if "content" in images.columns:
-        return f.struct(f.lit(None).cast("string").alias("uri"), "sha256", "n_bytes", "content")
-    return f.struct("uri", "sha256", "n_bytes")
+    """The struct column that `references_of` takes, from the columns of `IMAGES` or `IMAGE_BLOBS`.
+
+    Of an image that was refused it has neither uri nor bytes, so nobody opens it again.
+    """
+    uri, content = (
+        f.when(f.col("status") == "ok", f.col(name) if name in images.columns else f.lit(None)).cast(kind).alias(name)
+        for name, kind in (("uri", "string"), ("content", "binary"))
+    )
+    return f.struct(uri, "sha256", "n_bytes", *([content] if "content" in images.columns else []))
 
 
 def _thumbnail(image: Reference, limits: Limits) -> str | None:

@@ -60,7 +60,7 @@ def main(config: Config) -> None:
         urls = urls.limit(config.round_size)
         if urls.isEmpty():
             break
-        rows = fetch_images(urls, store, config.politeness, config.limits, config.lanes_per_host)
+        rows = fetch_images(urls, store, config.politeness, config.limits, config.lanes_per_host, started_at)
         write_table(rows, DOWNLOADS, config.downloads, mode="append")
     downloads = find_table(spark, DOWNLOADS, config.downloads)
     if downloads is None:

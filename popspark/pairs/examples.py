@@ -55,7 +55,7 @@ def make_thumbnails(images: DataFrame, pairs: DataFrame, posts: DataFrame, limit
     in_pairs = pairs.select(F.explode(F.array("post_id_l", "post_id_r")).alias("post_id"))
     wanted = posts.where("removed_by IS NULL").join(in_pairs, "post_id", "left_semi").select("image_id").distinct()
     found = images.join(wanted, "image_id", "left_semi")
-    good = found.where("status = 'ok'").drop("status", "error")
+    good = found.where("status = 'ok'")
     good = spread(good, N_TASKS, "image_id").withColumn("small", _build_shrink(limits)(reference(good)))
     refused = found.where("status <> 'ok'").withColumns(
         {name: F.lit(None).cast(THUMBNAILS.columns[name]) for name in ("thumbnail", "brightness")}

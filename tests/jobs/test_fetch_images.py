@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,16 @@ def write_posts(spark: SparkSession, urls: list[str | None], root: Path) -> None
     write_table(spark.createDataFrame(rows, POSTS.schema), POSTS, str(root / "posts"))
 
 
+class FastClock(datetime):
+    """A driver's that is an hour ahead of its executors'."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+        return datetime.now(tz) + timedelta(hours=1)
+
+
 def test_fetch_resume_retry_and_refresh(
-    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serve() as server:
 
@@ -99,3 +108,8 @@ def test_fetch_resume_retry_and_refresh(
         free = obeying.politeness.model_copy(update={"obey_robots_txt": False, "obey_noai": False})
         main(obeying.model_copy(update={"politeness": free}))
         assert statuses() == {**expected, "image/3": "ok", "noai": "ok", "image/private": "ok"}
+
+        n_asked = asked()["/broken"]
+        monkeypatch.setattr("popspark.jobs.fetch_images.datetime", FastClock)
+        main(config(tmp_path, retry=True))
+        assert asked()["/broken"] == n_asked + 1

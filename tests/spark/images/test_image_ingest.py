@@ -12,8 +12,9 @@ from pyspark.sql import functions as f
 from popspark.images import decode as codecs
 from popspark.images.index import count_respelt, index_images, list_images, named_images
 from popspark.images.limits import Limits
-from popspark.images.table import read_images
+from popspark.images.table import read_images, reference
 from popspark.runtime.errors import PathError, SchemaError
+from popspark.storage.schemas.table import Table
 from popspark.storage.tables import IMAGE_BLOBS, IMAGES
 from tests.spark.features.test_extraction import jpeg
 
@@ -153,6 +154,21 @@ def test_what_is_listed_but_not_read_is_a_row(spark: SparkSession, folder: Path)
     assert [images[i]["status"] for i in ("caf%E9.jpg", "_DSC0001.jpg")] == ["ok", "ok"]
     followed = index_images(*list_images(spark, str(folder), follow_links=True), Limits(), follow_links=True)
     assert {row["image_id"]: row["status"] for row in followed.collect()}["link.jpg"] == "ok"
+
+
+@pytest.mark.parametrize("table", [IMAGES, IMAGE_BLOBS], ids=["index", "bytes"])
+def test_an_image_that_was_refused_is_not_opened_again(spark: SparkSession, table: Table) -> None:
+    given = {"uri": "/there.jpg", "content": b"x", "sha256": "0" * 64, "n_bytes": 1}
+    rows = [
+        tuple({**given, "image_id": status, "status": status}.get(name) for name in table.columns)
+        for status in ("ok", "too_many_pixels")
+    ]
+    images = spark.createDataFrame(rows, table.schema)
+    taken = images.select("image_id", reference(images).alias("image")).collect()
+    found = {row["image_id"]: row["image"] for row in taken}
+    for name in {"uri", "content"} & set(table.columns):
+        assert found["ok"][name] == given[name]
+        assert found["too_many_pixels"][name] is None
 
 
 def test_a_table_of_bytes_has_each_image_once(spark: SparkSession, tmp_path: Path) -> None:
