@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +30,8 @@ from popspark.models.files import check_sha256, open_bundle
 from popspark.models.manifest import FORMAT, Manifest, read_manifest
 from popspark.models.tensors import check_reference, check_tensors, network_shapes, read_tensors, reduction_shapes
 from popspark.runtime.errors import BundleError, PathError
+from popspark.runtime.scratch import scratch_folder
+from popspark.storage.publishing import write_whole
 
 N_QUANTILES = 1001
 Floats = npt.NDArray[Any]
@@ -153,7 +154,7 @@ def _half(name: str, values: Floats) -> Floats:
 
 
 def write_bundle(bundle: Bundle, folder: Path, card: str) -> None:
-    """Writes the folder, its manifest last, so that a killed write leaves no bundle."""
+    """Writes the folder, its manifest last and over an older bundle none meanwhile: a killed write leaves no bundle."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, dict[str, Floats]] = {
         "network.safetensors": {name: _half(name, np.asarray(v)) for name, v in bundle.network.items()},
@@ -166,11 +167,15 @@ def write_bundle(bundle: Bundle, folder: Path, card: str) -> None:
     }
     contents = {name: save(arrays) for name, arrays in tensors.items() if arrays}
     contents["README.md"] = card.encode()
+    (folder / "manifest.json").unlink(missing_ok=True)
+    for trunk in folder.glob("*-????????????.safetensors"):
+        if trunk.name != (bundle.manifest.get("trunk") or {}).get("file"):
+            trunk.unlink()  # of an older bundle, as `write_trunk` names it
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     manifest = {"format": FORMAT, **bundle.manifest, "files": files}
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    write_whole(str(folder / "manifest.json"), (json.dumps(manifest, indent=1) + "\n").encode())
 
 
 def write_trunk(parameters: Mapping[str, Floats], family: str, folder: Path) -> Path:
@@ -202,7 +207,7 @@ def find_trunk(bundle: Bundle) -> tuple[str, Path, str] | None:
     check_tensors(parameters, {key: values.shape for key, values in parameters.items()}, name, str(path))
     if path.is_dir():
         return family, path / name, sha256
-    unpacked = Path(tempfile.mkdtemp()) / name
+    unpacked = scratch_folder() / name
     unpacked.write_bytes(content)
     return family, unpacked, sha256
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,12 +10,13 @@ from pyspark.sql import SparkSession
 
 from popspark.models.bundle import Bundle, load_bundle, zip_bundle
 from popspark.models.predictor import Predictor
+from popspark.runtime.scratch import scratch_folder
 from popspark.runtime.session import ship_file
 
 
 def ship_bundle(spark: SparkSession, bundle: Bundle) -> None:
     """Sends a bundle that was loaded to the workers, without its trunk, which travels as a family's weights."""
-    archive = Path(tempfile.mkdtemp()) / bundle.archive_name
+    archive = scratch_folder() / bundle.archive_name
     archive.write_bytes(zip_bundle(bundle))
     ship_file(spark, archive)
 

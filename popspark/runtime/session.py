@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,8 @@ from packaging.version import Version
 from pyspark import SparkConf, SparkContext
 from pyspark.java_gateway import launch_gateway
 from pyspark.sql import DataFrame, SparkSession
+
+from popspark.runtime.scratch import scratch_folder
 
 STDERR = 2
 """Its file descriptor: in a notebook, sys.stderr is something else."""
@@ -117,7 +118,7 @@ def ship_package(spark: SparkSession) -> None:
     package = Path(__file__).resolve().parents[1]
     if not package.is_dir():  # imported from the zip that --py-files sent everywhere
         return
-    archive = make_archive(str(Path(tempfile.mkdtemp()) / "popspark"), "zip", package.parent, package.name)
+    archive = make_archive(str(scratch_folder() / "popspark"), "zip", package.parent, package.name)
     _add_once(spark, archive, pyfile=True)
 
 

@@ -114,6 +114,31 @@ def test_writing_twice_gives_the_same_bytes(bundle: Bundle, folder: Path) -> Non
     assert zip_bundle(load_bundle(folder)) == before
 
 
+def test_a_write_that_is_killed_over_an_older_bundle_leaves_none(
+    ranker: Bundle, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if path.name == "reference.safetensors":
+            raise OSError("No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        write_bundle(ranker, folder, "# A card")
+    with pytest.raises(BundleError, match=r"^A bundle without its manifest\.json\."):
+        load_bundle(folder)
+
+
+def test_the_trunk_of_an_older_bundle_goes_with_it(bundle: Bundle, folder: Path) -> None:
+    old, new = (write_trunk({"conv.weight": np.full(3, n, np.float32)}, "resnet18", folder) for n in (1.0, 2.0))
+    trunk = {"family": "resnet18", "file": new.name, "sha256": hashlib.sha256(new.read_bytes()).hexdigest()}
+    write_bundle(replace(bundle, manifest={**MANIFEST, "trunk": trunk}), folder, "# A card")
+    assert (old.exists(), new.exists()) == (False, True)
+    assert find_trunk(load_bundle(folder)) is not None
+
+
 def test_a_zip_equals_its_folder(folder: Path, tmp_path: Path) -> None:
     (folder / "__pycache__").mkdir()
     (tmp_path / "small.zip").write_bytes(zip_bundle(load_bundle(folder)))
