@@ -36,7 +36,7 @@ def main() -> None:
     args = parser.parse_args()
     if not args.measured.is_file():
         sys.exit(f"{args.measured} is not there: run python -m bench.extraction --json {args.measured} first")
-    found = json.loads(args.measured.read_text())
+    found = json.loads(args.measured.read_text("utf-8"))
     rates = {row["what"]: row["measured"] for row in found["rows"]}
 
     print(f"{args.images:,} images; measured on {found['machine']}; prices are assumptions, in dollars")

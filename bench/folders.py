@@ -72,7 +72,10 @@ class Watched:
 def watch(command: list[str], log: Path) -> Watched:
     """Runs the command and looks at its processes until it ends; raises where its exit code is not 0."""
     watched, start = Watched(), time.perf_counter()
-    with log.open("w") as stream, subprocess.Popen(command, stdout=stream, stderr=stream, cwd=ROOT) as job:
+    with (
+        log.open("w", encoding="utf-8") as stream,
+        subprocess.Popen(command, stdout=stream, stderr=stream, cwd=ROOT) as job,
+    ):
         while job.poll() is None:
             with suppress(psutil.NoSuchProcess):
                 for process in psutil.Process(job.pid).children(recursive=True):
@@ -84,7 +87,7 @@ def watch(command: list[str], log: Path) -> Watched:
             time.sleep(SAMPLE_SECONDS)
     watched.seconds = time.perf_counter() - start
     if job.returncode:
-        raise SystemExit(f"{' '.join(command)}\nended with {job.returncode}\n{log.read_text()[-3000:]}")
+        raise SystemExit(f"{' '.join(command)}\nended with {job.returncode}\n{log.read_text('utf-8')[-3000:]}")
     return watched
 
 

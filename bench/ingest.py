@@ -43,7 +43,7 @@ def write_export(folder: Path, n: int) -> None:
             for i, (uid, pid) in enumerate(keys):
                 yield json.dumps({"Uid": uid, "Pid": pid, **fields(i)}, ensure_ascii=False)
 
-        with (folder / f"train_{name}.json").open("w") as out:
+        with (folder / f"train_{name}.json").open("w", encoding="utf-8") as out:
             out.write("[")
             for i, text in enumerate(objects()):
                 out.write(f"{', ' if i else ''}{text}")
@@ -67,8 +67,8 @@ def write_export(folder: Path, n: int) -> None:
     table(
         "additional_information", lambda i: {"Pathalias": f"name{i % n_users}", "Ispublic": "1", "Mediastatus": "ready"}
     )
-    (folder / "train_img_filepath.txt").write_text("".join(f"train/{uid}/{pid}.jpg\n" for uid, pid in keys))
-    (folder / "train_label.txt").write_text("".join(f"{draw.uniform(1, 16):.2f}\n" for _ in keys))
+    (folder / "train_img_filepath.txt").write_text("".join(f"train/{uid}/{pid}.jpg\n" for uid, pid in keys), "utf-8")
+    (folder / "train_label.txt").write_text("".join(f"{draw.uniform(1, 16):.2f}\n" for _ in keys), "utf-8")
 
 
 def find_peak(spark: Any) -> float:

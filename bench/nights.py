@@ -140,7 +140,7 @@ class Warehouse:
         for option in options:
             command += ["--conf", option]
         command += [str(ROOT / job), f"env.warehouse={self.folder}", "lock_wait_seconds=30", *overrides]
-        with self.log.open("w") as log:
+        with self.log.open("w", encoding="utf-8") as log:
             return subprocess.Popen(
                 command, stdout=log, stderr=log, cwd=self.folder, env=environment | paths, start_new_session=True
             )
@@ -153,7 +153,7 @@ class Warehouse:
     def finish(self, process: subprocess.Popen) -> None:
         """For a run that nothing happens to."""
         code = process.wait(timeout=240)
-        lines = [line for line in self.log.read_text().splitlines() if not line.startswith(("\tat", "2"))]
+        lines = [line for line in self.log.read_text("utf-8").splitlines() if not line.startswith(("\tat", "2"))]
         assert code == 0, "\n".join(lines[-60:])
 
 

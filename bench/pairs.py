@@ -108,7 +108,7 @@ def summary(pairs: DataFrame, of: str = "popularity") -> tuple[int, int, float]:
 
 def preset(name: str, **changes: Any) -> Simulation:
     """The simulation of conf/simulate_posts/NAME.yaml, with these changes."""
-    settings = yaml.safe_load((ROOT / "conf" / "simulate_posts" / f"{name}.yaml").read_text())["simulation"]
+    settings = yaml.safe_load((ROOT / "conf" / "simulate_posts" / f"{name}.yaml").read_text("utf-8"))["simulation"]
     return Simulation(**{**settings, **changes})
 
 

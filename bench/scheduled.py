@@ -101,7 +101,7 @@ def run_job(warehouse: Path, what: str) -> dict[str, Any]:
     overrides += [f"image_features={warehouse}/image_features", f"metrics={warehouse}/metrics.json"]
     command = [sys.executable, "jobs/score_posts.py", *overrides]
     seconds = timed(lambda: subprocess.run(command, cwd=ROOT, env=environment(), check=True, stdout=subprocess.DEVNULL))
-    record = {**json.loads((warehouse / "metrics.json").read_text()), "process_seconds": seconds}
+    record = {**json.loads((warehouse / "metrics.json").read_text("utf-8")), "process_seconds": seconds}
     print(f"{what}: {seconds:.1f} s  {record['counts']}  {record['stage_seconds']}", flush=True)
     return record
 

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from popspark.storage.publishing import write_whole
+
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 COLUMNS = ("what", "measured", "reference", "ratio", "target", "met")
 # What moves the numbers most; a package that is not installed is left out.
@@ -59,7 +61,7 @@ def describe_machine() -> str:
     """The processor's name, where the system tells it, and the number of cores."""
     info = Path("/proc/cpuinfo")
     names = (
-        [line.partition(": ")[2] for line in info.read_text().splitlines() if line.startswith("model name")]
+        [line.partition(": ")[2] for line in info.read_text("utf-8").splitlines() if line.startswith("model name")]
         if info.is_file()
         else []
     )
@@ -135,7 +137,6 @@ def finish(title: str, rows: Sequence[Row], json_path: str | None, notes: Sequen
     if json_path:
         table = [{**row.__dict__, "ratio": row.ratio, "met": row.met} for row in rows]
         content = {"title": title, **found.__dict__, "rows": table, "notes": list(notes)}
-        Path(json_path).parent.mkdir(parents=True, exist_ok=True)
-        Path(json_path).write_text(json.dumps(content, indent=1) + "\n")
+        write_whole(json_path, (json.dumps(content, indent=1) + "\n").encode())
     section = render_section(title, rows, notes, found)
-    PAGE.write_text(replace_section(PAGE.read_text(), Path(sys.argv[0]).stem, section))
+    write_whole(str(PAGE), replace_section(PAGE.read_text("utf-8"), Path(sys.argv[0]).stem, section).encode())

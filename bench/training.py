@@ -158,7 +158,7 @@ def _measured(function: Callable[[str, int], None], folder: str, answer: multipr
 
     start = time.perf_counter()
     function(folder, 20)
-    status = Path("/proc/self/status").read_text()  # ru_maxrss would count what the parent had
+    status = Path("/proc/self/status").read_text("utf-8")  # ru_maxrss would count what the parent had
     peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
     answer.put((time.perf_counter() - start, peak / 1024**2))
 

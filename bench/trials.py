@@ -29,7 +29,7 @@ KINDS = ("worker", "executor", "driver", "machine", "disk", "decoder", "extracti
 
 def _wait_for_session(process: subprocess.Popen, log: Path) -> None:
     deadline = time.monotonic() + 120
-    while process.poll() is None and "] session" not in log.read_text() and time.monotonic() < deadline:
+    while process.poll() is None and "] session" not in log.read_text("utf-8") and time.monotonic() < deadline:
         time.sleep(0.05)
 
 

@@ -38,7 +38,7 @@ def _docstring(module: str) -> str:
     spec = find_spec(module)
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(f"No module {module}, whose docstring a page of docs/ shows.")
-    text = ast.get_docstring(ast.parse(Path(spec.origin).read_text())) or ""
+    text = ast.get_docstring(ast.parse(Path(spec.origin).read_text("utf-8"))) or ""
     # Markdown wants an empty line before a list, and else runs two lines into one.
     return re.sub(r"\n(?=Writes\b)|(?<=:)\n(?=- )", "\n\n", text)
 

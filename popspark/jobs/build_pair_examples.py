@@ -56,6 +56,7 @@ def main(config: Config) -> None:
     thumbnails = read_table(spark, THUMBNAILS, config.thumbnails)
     judged = judge_pairs(pairs, posts, thumbnails, config.seed).persist()
     examples = join_pair_examples(judged, thumbnails, config.limits, config.seed)
+    PairExamplesRecord.delete(config.pair_examples)
     write_table(examples, PAIR_EXAMPLES, config.pair_examples)
 
     counts = count_by_status(judged)

@@ -10,7 +10,6 @@ Writes: page, where one is named; the same is printed.
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 from popspark.ingest.settings import Origin
 from popspark.runtime.config import JobConfig
@@ -41,6 +40,7 @@ def main(config: Config) -> None:
     from popspark.ingest.readers.records import list_files
     from popspark.ingest.validation import inspect_rows
     from popspark.runtime.session import get_session
+    from popspark.storage.publishing import write_whole
 
     options = check_options(config.origin, config.mapping, config.collected_at)
     root = existing_root(config.images_root) if config.images_root else None
@@ -54,4 +54,4 @@ def main(config: Config) -> None:
     page = f"{config.origin} export in {config.source}\n\n{found}"
     print(page)
     if config.page:
-        Path(config.page).write_text(page + "\n", "utf-8")
+        write_whole(config.page, f"{page}\n".encode())

@@ -64,6 +64,7 @@ def write_examples(
         raise DataError(
             "No post can be learned from.", where=path, got=", ".join(f"{s} {n:,}" for s, n in counts.items())
         )
+    ExamplesRecord.delete(path)
     write_table(learned, EXAMPLES, path)
     splits = describe_splits(learned)
     rows.unpersist()

@@ -5,12 +5,15 @@ Spark writes the tables and training reads them, so this file knows neither Spar
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from fsspec.core import url_to_fs
+from pydantic import ValidationError
+
 from popspark.runtime.config import Section
-from popspark.runtime.errors import PathError
+from popspark.runtime.errors import DataError, PathError
+from popspark.storage.publishing import write_whole
 
 SPLITS = ("train", "valid", "test")
 
@@ -24,19 +27,36 @@ class _Record(Section):
     """The command of popspark that writes it."""
 
     @classmethod
-    def path_beside(cls, table: str | Path) -> Path:
-        return Path(f"{str(table).rstrip('/')}.json")
+    def path_beside(cls, table: str | Path) -> str:
+        return f"{str(table).rstrip('/')}.json"
 
     @classmethod
     def load(cls, table: str | Path) -> Self:
-        """The record beside `table`; raises `PathError` where there is none."""
-        path = cls.path_beside(table)
-        if not path.is_file():
-            raise PathError(f"There are no {cls.rows_are}.", where=str(path), fix=f"run popspark {cls.job} first")
-        return cls.model_validate(json.loads(path.read_text()))
+        """The record beside `table`; raises `PathError` where there is none, `DataError` where it is no such record."""
+        fs, path = url_to_fs(cls.path_beside(table))
+        if not fs.isfile(path):
+            raise PathError(f"There are no {cls.rows_are}.", where=path, fix=f"run popspark {cls.job} first")
+        try:
+            return cls.model_validate_json(fs.cat_file(path))
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise DataError(
+                f"The record of the {cls.rows_are} is damaged, or another version of popspark wrote it.",
+                where=path,
+                got=f"{'.'.join(map(str, first['loc'])) or 'no JSON'}: {first['msg']}"[:300],
+                fix=f"run popspark {cls.job} again",
+            ) from error
+
+    @classmethod
+    def delete(cls, table: str | Path) -> None:
+        """Before `table` is written anew: a killed write then leaves no record."""
+        fs, path = url_to_fs(cls.path_beside(table))
+        if fs.exists(path):
+            fs.rm_file(path)
 
     def save(self, table: str | Path) -> None:
-        self.path_beside(table).write_text(json.dumps(self.model_dump(mode="json"), indent=1) + "\n")
+        """Whole, so that a record says that its table is whole, too."""
+        write_whole(self.path_beside(table), (self.model_dump_json(indent=1) + "\n").encode())
 
 
 class FamilyRecord(Section):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from popspark.evaluation.metrics import METRICS, Estimate, bootstrap, within_use
 from popspark.networks.vscnn import merged_size
 from popspark.runtime.config import Section
 from popspark.storage.examples import SPLITS
+from popspark.storage.publishing import write_whole
 from popspark.study.facts import FitResult
 from popspark.study.feature_sets import FeatureSet
 from popspark.study.settings import StudySettings
@@ -108,7 +108,7 @@ def run_fit(
     """
     done = folder / "result.json"
     if done.is_file():
-        return FitResult.model_validate_json(done.read_text())
+        return FitResult.model_validate_json(done.read_bytes())
     folder.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     train, valid, test = (read_rows(reduced, split, task.features) for split in SPLITS)
@@ -149,7 +149,5 @@ def run_fit(
     )
     table = {"post_id": test.post_ids, "user_id": test.users, "label": test.labels, "predicted": predicted["test"]}
     pq.write_table(pa.table(table), folder / "test.parquet")
-    partial = folder / "result.partial"
-    partial.write_text(result.model_dump_json(indent=1) + "\n")
-    os.replace(partial, done)
+    write_whole(str(done), (result.model_dump_json(indent=1) + "\n").encode())
     return result

@@ -48,7 +48,7 @@ def build_cells(
             )
             path = folder / f"{strategy}-{mode}-{key}"
             try:
-                if not ExamplesRecord.path_beside(path).is_file():
+                if not Path(ExamplesRecord.path_beside(path)).is_file():
                     write_examples(
                         posts,
                         images,

@@ -12,6 +12,7 @@ import numpy as np
 import popspark
 from popspark.report.figures import data_uri
 from popspark.report.page import render_page
+from popspark.storage.publishing import write_whole
 from popspark.study import figures, published
 from popspark.study.facts import METRIC_TITLES, MODE_TITLES, Predictions, StudyFacts
 from popspark.study.tables import all_tables, cell_title
@@ -64,7 +65,6 @@ def _with_errors(shown: Sequence[Mapping[str, Any]], found: Predictions | None) 
 
 def write_study(report: StudyReport, folder: Path) -> str:
     """Writes all of it and returns a few lines for the terminal."""
-    folder.mkdir(parents=True, exist_ok=True)
     facts = report.facts
     tables, drawn = all_tables(facts), _figures(facts)
     vscnn = facts.predictions.get("vscnn")
@@ -72,9 +72,9 @@ def write_study(report: StudyReport, folder: Path) -> str:
     if best:
         drawn["figure_8_photographs"] = figures.images(best, worst)
     for name, table in tables.items():
-        (folder / f"{name}.csv").write_text(table.to_csv())
+        write_whole(str(folder / f"{name}.csv"), table.to_csv().encode())
     for name, content in drawn.items():
-        (folder / f"{name}.png").write_bytes(content)
+        write_whole(str(folder / f"{name}.png"), content)
     page = render_page(
         __package__,
         "study.html",
@@ -94,7 +94,7 @@ def write_study(report: StudyReport, folder: Path) -> str:
         version=popspark.__version__,
     )
     path = folder / "study.html"
-    path.write_text(page)
+    write_whole(str(path), page.encode())
     return _summary(facts, report.stages, path)
 
 

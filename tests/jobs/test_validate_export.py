@@ -17,7 +17,7 @@ def test_the_page_of_smp_t1(spark: SparkSession, tmp_path: Path, capsys: pytest.
     images = tmp_path / "images"
     (images / "train/306@N63").mkdir(parents=True)
     (images / "train/306@N63/458398.jpg").write_bytes(b"jpeg")
-    page = tmp_path / "page.txt"
+    page = tmp_path / "pages" / "t1.txt"
     main(
         Config(
             env=Env(warehouse=str(tmp_path)),

@@ -10,6 +10,7 @@ import popspark
 from popspark.report.figures import data_uri
 from popspark.report.page import render_page
 from popspark.storage.examples import PairExamplesRecord
+from popspark.storage.publishing import write_whole
 from popspark.training.ranker.facts import RankerFacts
 from popspark.training.ranker.figures import fit_curves, reliability
 
@@ -36,5 +37,4 @@ def write_ranker_report(
         reliability=data_uri(reliability(facts.bins), "image/png"),
         version=popspark.__version__,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page)
+    write_whole(str(path), page.encode())

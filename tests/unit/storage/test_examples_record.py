@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from popspark.runtime.errors import PathError
+from popspark.runtime.errors import DataError, PathError
 from popspark.storage.examples import ExamplesRecord, PairExamplesRecord
 from popspark.storage.social_values import SOCIAL_GROUPS, SOCIAL_NAMES
 from tests.made_examples import made_record
@@ -26,6 +26,47 @@ def test_a_record_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     values = made_record().model_dump(mode="json", exclude={"feature_settings", "labels", "splits", "unknown_inputs"})
     (tmp_path / "examples.json").write_text(json.dumps(values))
     assert ExamplesRecord.load(tmp_path / "examples").rows == {"ok": 0}
+
+
+def test_a_killed_write_leaves_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("popspark.storage.publishing.replace_file", full)
+    with pytest.raises(OSError, match="No space"):
+        made_record().save(tmp_path / "examples")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_is_away_while_its_table_is_written_anew(tmp_path: Path) -> None:
+    ExamplesRecord.delete(tmp_path / "examples")
+    made_record().save(tmp_path / "examples")
+    ExamplesRecord.delete(tmp_path / "examples")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_stands_beside_its_table_wherever_that_is() -> None:
+    made_record().save("memory://lake/examples")
+    assert ExamplesRecord.load("memory://lake/examples") == made_record()
+
+
+@pytest.mark.parametrize(
+    ("text", "got"),
+    [
+        ('{"features": [', "no JSON: Invalid JSON: EOF while parsing a list at line 1 column 14"),
+        ("{}", "features: Field required"),
+        (made_record().model_dump_json().replace('"seed":', '"sead":'), "split.seed: Field required"),
+    ],
+)
+def test_a_damaged_record_is_told_as_such(text: str, got: str, tmp_path: Path) -> None:
+    path = tmp_path / "examples.json"
+    path.write_text(text, "utf-8")
+    with pytest.raises(DataError) as raised:
+        ExamplesRecord.load(tmp_path / "examples")
+    assert str(raised.value) == (
+        f"The record of the examples is damaged, or another version of popspark wrote it.\n  where: {path}\n"
+        f"  got: {got}\n  fix: run popspark build-examples again"
+    )
 
 
 @pytest.mark.parametrize(
