@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 
 from popspark.networks.devices import Device
 from popspark.runtime.config import Section
@@ -18,7 +18,7 @@ Initialisation = Literal["standard", "paper"]
 class FitSettings(Section):
     """Settings that the fitting loop reads; each model's fit adds its own."""
 
-    n_epochs: NonNegativeInt = 50
+    n_epochs: PositiveInt = 50
     """Passes over the training split, at most."""
     patience: PositiveInt | None = None
     """Epochs without a better validation after which the fit ends; null: never."""
