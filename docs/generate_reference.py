@@ -75,6 +75,6 @@ def _tables() -> Iterable[str]:
         )
         facts = [f"key: {', '.join(f'`{name}`' for name in table.key)}" if table.key else "no key"]
         facts += [f"partitioned by `{name}`" for name in table.partitioned_by]
-        yield f"## {table.name}"
+        yield f"## {table.name if table is not tables.IMAGE_BLOBS else 'images of your own (bytes)'}"
         yield "; ".join(facts).capitalize() + "."
         yield _table(("column", "type", "may be null"), rows)

@@ -11,13 +11,13 @@ class Limits(Section):
     """What a file may be at most to be decoded; a larger one is refused, with a status."""
 
     max_bytes: int = Field(default=50_000_000, gt=0)
-    """Bytes of the file."""
+    """The largest file that is read, in bytes."""
     max_pixels: int = Field(default=50_000_000, gt=0)
     """Width times height, as the file's header states them. Pillow has a limit of its own, 178,956,970 pixels, which
     a larger number here does not lift."""
     max_scans: int = Field(default=100, gt=0)
-    """Scans of a JPEG, each of which goes over the whole picture: cameras and web sites write one to twelve, and 400
-    of 49 megapixels take 12 s in a file of 222 kB."""
+    """Scans of a JPEG, each of which goes over the whole picture: cameras and web sites write one to twelve, and a
+    small file can hold hundreds."""
 
 
 DEFAULT_LIMITS = Limits()

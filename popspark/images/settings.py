@@ -11,13 +11,13 @@ class Politeness(Section):
     """How to ask servers for images."""
 
     requests_per_second: float = Field(5, gt=0)
-    """Of each host, over the whole cluster; fewer where its robots.txt asks for a Crawl-delay."""
+    """Requests to each host, over the whole cluster; fewer where its robots.txt asks for a Crawl-delay."""
     timeout_s: float = Field(10, gt=0)
     """Seconds to look a name up, to connect, and between bytes."""
     total_timeout_s: float = Field(60, gt=0)
     """Seconds of one attempt with its names, connections, headers, informational answers and redirects."""
     n_retries: int = Field(3, ge=0)
-    """After the first try, where a retry can help."""
+    """Tries after the first one, where a retry can help."""
     backoff_s: float = Field(0.5, ge=0)
     """Seconds before the first retry, doubled each time, unless Retry-After (seconds, or a date) asks for more."""
     max_wait_s: float = Field(30, ge=0)

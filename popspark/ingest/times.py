@@ -8,8 +8,8 @@ A time is read only where it can be read in one way. Without a mapping that says
     Wed, 01 May 2024 10:15:00 +0000                              as e-mail does
     1714558500 and 1714558500000, ...                            seconds, milli-, micro- or nanoseconds since 1970
 
-A time without an offset is UTC. One before 1990 or from 2100 on is none: it stands for an unknown date (0001-01-01,
-1970-01-01, 9999-12-31), and of the numbers each range of digits then has one unit only.
+A time without an offset is UTC. One before 1990 or from 2100 on is not taken, and rejects its row: it stands for an
+unknown date (0001-01-01, 1970-01-01, 9999-12-31), and of the numbers each range of digits then has one unit only.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class Config(JobConfig):
     preset: PairPreset = "twitter"
     """twitter: Agrawal et al.; ding: Ding et al."""
     rules: PairRules = Field(default_factory=PairRules)
-    """Those of the preset, but for what is given here."""
+    """Rules that differ from those of the preset."""
 
     @model_validator(mode="before")
     @classmethod

@@ -43,11 +43,11 @@ class PairRules(Section):
     """
 
     shares_weight: NonNegativeFloat = 0.7
-    """Of a share in the popularity."""
+    """Weight of a share in the popularity."""
     likes_weight: NonNegativeFloat = 0.3
-    """Of a like in the popularity."""
+    """Weight of a like in the popularity."""
     log_base: Literal["e"] | float = "e"
-    """Of the logarithm of the popularity: e or a number above 1."""
+    """Base of the logarithm of the popularity: e or a number above 1."""
     log_offset: NonNegativeFloat = 1
     """Added to the popularity before its logarithm; with 0, a post of popularity 0 is removed."""
     max_days: PositiveFloat = 10
@@ -85,9 +85,9 @@ class PairRules(Section):
     max_candidates_per_user: PositiveInt | None = 100_000_000
     """Bounds the work, see thinned_posts.sql; null for no bound, which saves looking for busy users."""
     max_pairs_per_user: PositiveInt | None = 100_000
-    """Those with the smallest hash are kept; null for all of them, which saves a sort of all pairs."""
+    """Pairs that a user has at most, those with the smallest hash; null for all, which saves a sort of all pairs."""
     seed: int = 0
-    """Of all draws, the split's among them."""
+    """Seed of all draws, the split's among them."""
     train_share: float = Field(0.6, ge=0, le=1)
     """Share of the users whose pairs train."""
     valid_share: float = Field(0.2, ge=0, le=1)

@@ -78,8 +78,8 @@ class LabelSettings(Section):
     """The formula: `flickr_views` for log2(views / day) + 1, `twitter` for a weighted sum of shares and likes, `count`
     for any one count, `given` for the label that the origin ships."""
     options: dict[str, Any] = {}
-    """Of that rule: `min_age_days` (days, 0 or more), `zero_views` (one or drop), `shares_weight` (0 to 1), `column`
-    (n_likes, n_views, n_shares, n_comments, popularity), `scale` (log2 or linear)."""
+    """Options of that rule: `min_age_days` (days, 0 or more), `zero_views` (one or drop), `shares_weight` (0 to 1),
+    `column` (n_likes, n_views, n_shares, n_comments, popularity), `scale` (log2 or linear)."""
 
     @model_validator(mode="after")
     def _check_options(self) -> Self:
@@ -94,6 +94,6 @@ class SplitSettings(Section):
     """`random` draws by post, `chronological` trains on the earliest and tests on the latest, `by_user` keeps all posts
     of a user together."""
     seed: int = 0
-    """Of the draws by hash."""
+    """Seed of the draws by hash."""
     group_by: SplitGroup | None = "sha256"
     """`sha256` keeps all posts of one image in one split; null does not, and ends with an error where that leaks."""

@@ -18,7 +18,9 @@ Exit codes follow sysexits.h, so that a scheduler can tell a typo from a fault t
 | 79 | more rows refused than `max_refused_share` | after a look at the reasons |
 | 130, 143 | ended by Ctrl-C, by SIGTERM | yes |
 
-In no case but 0 has anything been published, or half of anything. Messages are without secrets.
+After a code other than 0, `scores` is the old table or, where only the report failed, the new one; extract-features
+and fetch-images keep what they had added. A table that a job writes anew (posts, rejects, images, examples, pairs, ...)
+must be written again. Messages are without secrets.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ class PathError(PopsparkError):
 
 
 class SchemaError(PopsparkError):
-    """Raised when a table's columns, types or nullability differ from its declaration in `tables`."""
+    """Raised when a table's columns, types or nullability differ from its declaration in `popspark.storage.tables`."""
 
     exit_code = 65
 

@@ -1,7 +1,7 @@
-"""popspark in SQL: functions over the bytes of images, on classic sessions and on Spark Connect.
+"""SQL functions that take an image, as a uri or as bytes, and give its score; classic sessions and Spark Connect.
 
     from popspark.scoring.register import register
-    register(spark, bundles={"popularity": "models/demo-vscnn", "intrinsic": "models/my-ranker"})
+    register(spark, bundles={"popularity": "models/demo-vscnn", "intrinsic": "warehouse/models/ranker"})
 
 | function | of | gives a struct of |
 |---|---|---|
@@ -11,8 +11,8 @@
 | NAME_beats(image_l, image_r) | each ranker | probability, score_l, score_r |
 
 and in each struct status and error: a row that cannot be scored says why, and never fails the query. social: a struct
-of social values by name, e.g. `struct(s.*)` of a row of social_features; what it lacks is unknown, which is 0. Without
-it the image is all that is known.
+of social values by name, e.g. `struct(s.*)` of a row of `popspark.posts.social.social_features`; what it lacks is
+unknown, which is 0. Without it the image is all that is known.
 
 To Spark the functions are non-deterministic, for else it would decode an image once per field that is read from the
 result. So compute the struct in a subquery, and filter, sort and aggregate outside. To compare every image with every

@@ -17,15 +17,15 @@ class EffectWeights(Section):
     """The weight of each effect in the score; any may be 0, not all."""
 
     user: NonNegativeFloat = 0.6
-    """Of who posts."""
+    """Weight of who posts."""
     hashtags: NonNegativeFloat = 0.3
-    """Of the post's hashtags."""
+    """Weight of the post's hashtags."""
     time: NonNegativeFloat = 0.3
-    """Of the quarter of the day, the weekday and the month."""
+    """Weight of the quarter of the day, the weekday and the month."""
     image: NonNegativeFloat = 0.6
-    """Of the image: its brightness, saturation and contrast."""
+    """Weight of the image: its brightness, saturation and contrast."""
     noise: NonNegativeFloat = 0.4
-    """Of what nothing explains."""
+    """Weight of what nothing explains."""
 
     @property
     def norm(self) -> float:
@@ -37,7 +37,7 @@ class Simulation(Section):
     """Sizes and effects of simulated posts; the defaults give the posts of sample/."""
 
     seed: int = 20
-    """Of all draws: the same settings give the same posts."""
+    """Seed of all draws: the same settings give the same posts."""
     n_posts: PositiveInt = 360
     """Posts to make."""
     n_users: PositiveInt = 40
@@ -57,4 +57,4 @@ class Simulation(Section):
     n_with_missing_image: int = Field(1, ge=0)
     """Posts that name an image that does not exist."""
     weights: EffectWeights = EffectWeights()
-    """Of the effects in the score."""
+    """Weights of the effects in the score."""

@@ -12,6 +12,7 @@ import yaml
 
 from popspark.runtime.config import JobConfig, find_conf, load_config
 from popspark.runtime.errors import ConfigError
+from popspark.runtime.session import ALWAYS
 
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLE: dict[str, Any] = yaml.safe_load((ROOT / "databricks.yml").read_text())
@@ -63,8 +64,11 @@ def test_a_parameter_that_no_job_knows_would_be_found() -> None:
 def test_the_variables_of_the_cluster_are_those_of_the_environment() -> None:
     text = (ROOT / "conf" / "env" / "databricks.yaml").read_text()
     clusters = {cluster["job_cluster_key"]: cluster["new_cluster"] for cluster in JOB["job_clusters"]}
-    for name in clusters["workers"]["spark_env_vars"]:
-        assert f"${{oc.env:{name}}}" in text
+    of_workers = {key.removeprefix("spark.executorEnv."): value for key, value in ALWAYS.items() if "Env." in key}
+    variables = dict(clusters["workers"]["spark_env_vars"])
+    assert "${oc.env:POPSPARK_WAREHOUSE}" in text
+    assert variables.pop("POPSPARK_WAREHOUSE")
+    assert variables == of_workers  # the cluster's session is none of popspark's
     assert all(task["job_cluster_key"] in clusters for task in TASKS.values())
 
 

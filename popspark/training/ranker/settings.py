@@ -42,7 +42,7 @@ class RankerSettings(Section):
     weights_sha256: str | None = None
     """SHA-256 of the file of weights, in hexadecimal; checked where given."""
     is_frozen: bool = False
-    """Whether only the head is fitted: minutes on a CPU. Fitting the trunk too needs a GPU."""
+    """Whether only the head is fitted, for which a CPU is enough. Fitting the trunk too needs a GPU."""
     device: Device = "auto"
     """Device of the fit; auto: the GPU where there is one."""
     fit: RankerFitSettings = RankerFitSettings()
