@@ -45,7 +45,7 @@ class Extraction:
 
 
 def _task_device(setting: str) -> str:
-    """On executors: the device of the running task."""
+    """The device of the running task; on executors."""
     from popspark.networks.devices import choose_device
 
     context = TaskContext.get()
@@ -59,7 +59,7 @@ def _task_device(setting: str) -> str:
 
 
 def _local_weights(path: str | None) -> str | None:
-    """On executors: where this machine has the weights, shipped with the job or at the same path."""
+    """Where this machine has the weights, shipped with the job or at the same path; on executors."""
     if path is None:
         return None
     shipped = Path(SparkFiles.get(Path(path).name))
@@ -67,7 +67,7 @@ def _local_weights(path: str | None) -> str | None:
 
 
 def _limit_threads(n_cpus: int, with_torch: bool) -> None:
-    """On executors: OpenCV and torch bring thread pools of their own; both get what the task was given."""
+    """OpenCV and torch bring thread pools of their own; both get what the task was given; on executors."""
     import cv2
 
     cv2.setNumThreads(n_cpus)
@@ -79,7 +79,7 @@ def _limit_threads(n_cpus: int, with_torch: bool) -> None:
 
 @contextmanager
 def open_extractor(extraction: Extraction) -> Iterator[Extractor]:
-    """On executors: the extractor of the running task, on the task's device and with its processors."""
+    """The extractor of the running task, on the task's device and with its processors; on executors."""
     context = TaskContext.get()
     n_cpus = context.cpus() if context else 1
     deep = any(p.weights is not None for p in extraction.planned)

@@ -40,7 +40,8 @@ def project_features(features: DataFrame, bundle: Bundle) -> DataFrame:
     archive_name = bundle.archive_name
     rows = features.where(current).select("image_id", "sha256", "family", "values", "status", "error")
 
-    def project(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # runs on executors
+    def project(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """`PROJECTION_ROWS` of rows of image_features; on executors."""
         predictor = load_shipped(archive_name)
         for batch in batches:
             of_batch = set(batch.column("family").unique().to_pylist())

@@ -146,7 +146,8 @@ def find_present(features: DataFrame, versions: Mapping[str, str], ids: pa.Array
 
 
 def _read_present(features: DataFrame, shares: list[FileShare], versions: list[str], ids: pa.Array | None) -> DataFrame:
-    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # runs on executors
+    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Images of the shares that the batches name, with what is there of them; on executors."""
         for batch in batches:
             for n in batch.column("id").to_pylist():
                 yield from _share_present(shares[n], versions, ids)

@@ -69,7 +69,8 @@ def project_stored(features: DataFrame, ids: pa.Array | None, bundle: Bundle) ->
 
     archive_name = bundle.archive_name
 
-    def project(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # runs on executors
+    def project(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """`PROJECTION_ROWS` of the shares that the batches name; on executors."""
         predictor = load_shipped(archive_name)
         for batch in batches:
             for n in batch.column("id").to_pylist():

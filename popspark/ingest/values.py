@@ -149,7 +149,7 @@ def normal_tags(tags: Column) -> Column:
     """The tags in the form NFC, the first of each; those of ASCII never leave Spark."""
 
     def normal(found: list[str] | None) -> list[str] | None:
-        """On executors: the same of one post."""
+        """The same of one post; on executors."""
         return None if found is None else tags_module.normal_tags(found)
 
     is_plain = F.octet_length(F.array_join(tags, "")) == F.char_length(F.array_join(tags, ""))

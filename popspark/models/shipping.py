@@ -23,5 +23,5 @@ def ship_bundle(spark: SparkSession, bundle: Bundle) -> None:
 
 @lru_cache(maxsize=8)
 def load_shipped(archive_name: str) -> Predictor:
-    """On executors: the predictor of the bundle that was shipped under that `Bundle.archive_name`, kept per worker."""
+    """The predictor of the bundle shipped under that `Bundle.archive_name`, kept per worker; on executors."""
     return Predictor(load_bundle(Path(SparkFiles.get(archive_name))))

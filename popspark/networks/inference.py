@@ -57,7 +57,7 @@ def few_shapes(n_crops: int, batch_size: int) -> list[slice]:
 
 
 class BackboneFeatures:
-    """Images, uint8 (H, W, 3), to features, float32 (B, dim); a `popspark.features.Batched`."""
+    """Images, uint8 (H, W, 3), to features, float32 (B, dim); a `popspark.features.family.Batched`."""
 
     def __init__(self, backbone: Backbone, path: Path | None, device: str, dtype: str, batch_size: int) -> None:
         self.backbone, self.batch_size = backbone, batch_size

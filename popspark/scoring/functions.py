@@ -1,4 +1,4 @@
-"""The pandas UDFs behind the SQL functions: binary content to a struct, all in one pass on the executor.
+"""The pandas UDFs behind the SQL functions: images, as uris or bytes, to structs, each in one pass.
 
 Each image is decoded once per batch of rows, however often it stands in it. Bundles and networks are kept per worker.
 """
@@ -39,13 +39,13 @@ def _struct(fields: Mapping[str, t.DataType]) -> t.StructType:
 
 
 def parse_arguments(batch: Any, function: str) -> Given:
-    """(content, social or None) of a batch of a call `function(content)` or `function(content, struct)`.
+    """(images, social or None) of a batch of a call `function(image)` or `function(image, struct)`; on executors.
 
     Raises `ConfigError` for arguments of another kind, which only the query shows.
     """
     columns = batch if isinstance(batch, tuple) else (batch,)
     if len(columns) > 2 or not all(isinstance(c, bytes | str) for c in columns[0].dropna().iloc[:1]):
-        raise ConfigError(f"{function} takes an image (binary, or a uri), and optionally a struct of social values.")
+        raise ConfigError(f"{function} takes an image (a uri, or bytes), and optionally a struct of social values.")
     social = columns[1] if len(columns) == 2 else None
     legal = SOCIAL_FEATURES.columns
     if social is not None and (not isinstance(social, pd.DataFrame) or not set(social.columns) <= set(legal)):
@@ -97,7 +97,7 @@ class _Scorer:
         return table, rows
 
     def score(self, contents: Sequence[bytes | str | None], social: npt.NDArray[np.float64]) -> pd.DataFrame:
-        """`SCORE`, a row per content."""
+        """`SCORE`, a row per image."""
         table, rows = self._refuse(contents, ["score", "percentile"])
         good = np.flatnonzero(table["status"] == "ok")
         if len(good):
@@ -111,7 +111,7 @@ class _Scorer:
     def contribute(
         self, contents: Sequence[bytes | str | None], social: npt.NDArray[np.float64], groups: dict[str, slice]
     ) -> pd.DataFrame:
-        """score, baseline and a column per family and group; a row per content."""
+        """score, baseline and a column per family and group; a row per image."""
         table, rows = self._refuse(contents, ["score", "baseline", *self.families, *groups])
         good = np.flatnonzero(table["status"] == "ok")
         if len(good):
@@ -134,10 +134,11 @@ def _open_scorer(archive_name: str, extractor: Extractor) -> _Scorer:
 
 
 def build_score(extraction: Extraction, bundle: Bundle, function: str) -> Callable[..., Column]:
-    """(content[, struct of social values]) to `SCORE`. The bundle was shipped."""
+    """(image[, struct of social values]) to `SCORE`. The bundle was shipped."""
     archive_name = bundle.archive_name
 
-    def score(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:  # runs on executors
+    def score(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
+        """`SCORE` of images; on executors."""
         with open_extractor(extraction) as extractor:
             scorer = _open_scorer(archive_name, extractor)
             for batch in batches:
@@ -148,15 +149,16 @@ def build_score(extraction: Extraction, bundle: Bundle, function: str) -> Callab
 
 
 def build_beats(extraction: Extraction, bundle: Bundle, function: str) -> Callable[..., Column]:
-    """(content of l, content of r) to `BEATS`: sigmoid(score of l - score of r), as the ranker was trained."""
+    """(image l, image r) to `BEATS`: sigmoid(score of l - score of r), as the ranker was trained."""
     archive_name = bundle.archive_name
 
-    def beats(batches: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.DataFrame]:  # runs on executors
+    def beats(batches: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.DataFrame]:
+        """`BEATS` of two images; on executors."""
         with open_extractor(extraction) as extractor:
             scorer = _open_scorer(archive_name, extractor)
             for batch in batches:
                 if not isinstance(batch, tuple) or len(batch) != 2:
-                    raise ConfigError(f"{function} takes the contents (binary) of two images.")
+                    raise ConfigError(f"{function} takes two images (uris, or bytes).")
                 sides = [list(parse_arguments(side, function)[0]) for side in batch]
                 n_rows = len(sides[0])
                 both = scorer.score([*sides[0], *sides[1]], _social_values(None, 2 * n_rows))
@@ -177,7 +179,7 @@ def build_beats(extraction: Extraction, bundle: Bundle, function: str) -> Callab
 
 
 def build_contributions(extraction: Extraction, bundle: Bundle, function: str) -> Callable[..., Column]:
-    """(content[, struct of social values]) to score, baseline, a value per family and group, status and error.
+    """(image[, struct of social values]) to score, baseline, a value per family and group, status and error.
 
     Groups are those of the social values, null where none were given.
     """
@@ -186,7 +188,8 @@ def build_contributions(extraction: Extraction, bundle: Bundle, function: str) -
     sharers = [*(family.name for family in extraction.planned), *groups]
     schema = {"score": DOUBLE, "baseline": DOUBLE, **dict.fromkeys(sharers, DOUBLE), **STATE}
 
-    def contribute(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:  # runs on executors
+    def contribute(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
+        """Contributions to the score of images; on executors."""
         with open_extractor(extraction) as extractor:
             scorer = _open_scorer(archive_name, extractor)
             for batch in batches:

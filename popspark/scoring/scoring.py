@@ -41,7 +41,8 @@ def _gather_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatc
 def _add_scores(rows: DataFrame, archive_name: str) -> DataFrame:
     """rows with score and percentile in the place of visual and social; null where one of these is."""
 
-    def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:  # runs on executors
+    def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Rows with their scores; on executors."""
         import torch
 
         torch.set_num_threads(1)

@@ -220,7 +220,7 @@ def test_a_bundle_made_for_other_features_is_refused(spark: SparkSession) -> Non
 @pytest.mark.parametrize(
     ("batch", "message"),
     [
-        (pd.Series([3]), "popularity_score takes an image (binary, or a uri), and optionally a struct"),
+        (pd.Series([3]), "popularity_score takes an image (a uri, or bytes), and optionally a struct"),
         ((pd.Series([b"x"]), pd.Series([3])), "popularity_score: these are no social values.\n  got: no struct"),
         (
             (pd.Series([b"x"]), pd.DataFrame({"n_tags": [1]})),
@@ -236,5 +236,5 @@ def test_arguments_of_another_kind(batch: object, message: str) -> None:
 
 def test_the_query_tells_them(images: DataFrame) -> None:
     one = images.limit(1).coalesce(1)
-    with pytest.raises(PythonException, match=r"intrinsic_beats takes the contents \(binary\) of two images"):
+    with pytest.raises(PythonException, match=r"intrinsic_beats takes two images \(uris, or bytes\)"):
         images.sparkSession.sql("SELECT intrinsic_beats(content) FROM {images}", images=one).collect()
