@@ -69,7 +69,7 @@ test-all: java .venv/installed dist/popspark.zip lint ## the slow ones too
 MATRIX := $(patsubst tests/matrix/%.txt,matrix-%,$(wildcard tests/matrix/*.txt))
 MATRIX_SPARK := storage images features scoring
 MATRIX_TESTS := tests/unit --ignore tests/unit/test_walls.py $(MATRIX_SPARK:%=tests/spark/%) \
-	tests/jobs/test_scoring_job.py tests/jobs/test_connect.py tests/jobs/test_wheel.py
+	tests/networks/features tests/networks/models tests/jobs/test_scoring_job.py tests/jobs/test_connect.py tests/jobs/test_wheel.py
 test-matrix: $(MATRIX) ## the scoring tests on every Spark that scoring supports
 
 matrix-%: .venv-matrix/%/installed java

@@ -1,18 +1,24 @@
-"""What importing loads: a driver that only runs SQL never gets torch, and training never gets Spark.
+"""What is imported, and what that loads: a driver that only runs SQL gets no torch, and training gets no Spark.
 
 The imports as written are contracts of `lint-imports`; these tests see what they load, wherever it stands.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
+OURS = ("popspark", "jobs", "bench", "tests")
 
 LOAD = """
 import importlib, json, sys
@@ -39,6 +45,40 @@ def loaded_by(names: list[str]) -> set[str]:
     )
     assert ended.returncode == 0, ended.stderr
     return set(json.loads(ended.stdout))
+
+
+def imported_by(folder: str) -> set[str]:
+    """The top-level packages that the files of a folder import, wherever the import stands."""
+    nodes = (node for path in (ROOT / folder).rglob("*.py") for node in ast.walk(ast.parse(path.read_text("utf-8"))))
+    names = {
+        name
+        for node in nodes
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [str(node.module)]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    return {name.partition(".")[0] for name in names} - {*sys.stdlib_module_names, *OURS}
+
+
+@pytest.mark.parametrize(
+    ("folder", "extras"),
+    [
+        ("popspark", ("train", "stores", "heif")),
+        ("bench", ("train", "dev", "test")),
+        ("tests", ("train", "dev", "test", "stores")),
+    ],
+)
+def test_what_is_imported_is_declared(folder: str, extras: tuple[str, ...]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = [*project["dependencies"], *(one for extra in extras for one in project["optional-dependencies"][extra])]
+    declared = {canonicalize_name(Requirement(one).name) for one in wanted} | {"pydantic-core"}  # pydantic's own
+    packages = packages_distributions()
+    absent = {name for name in imported_by(folder) if not {canonicalize_name(d) for d in packages[name]} & declared}
+    assert absent == set()
 
 
 SPARK_SIDE = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ from popspark.images import decode as codecs
 from popspark.images.limits import Limits
 from popspark.images.references import Reference
 from popspark.runtime.config import validate_section
-from popspark.runtime.errors import ConfigError, WeightsError
+from popspark.runtime.errors import ConfigError
 from tests.encoded import encode
 
 
@@ -193,27 +192,6 @@ def test_plan_of_families_without_weights() -> None:
     assert (lbp.name, lbp.weights, lbp.weights_path) == ("lbp", None, None)
     values = color.load("cpu", None)([np.zeros((2, 2, 3), np.uint8)])
     assert values.shape == (1, 32)
-
-
-def test_plan_of_random_weights_says_so() -> None:
-    settings = FeatureSettings(families=("resnet50",), weights={"resnet50": "random"}, dtype="bfloat16", batch_size=3)
-    (planned,) = plan_features(settings)
-    assert planned.version == f"{codecs.VERSION}.1-random-bfloat16"
-    assert (planned.weights, planned.weights_path) == ("random", None)
-    assert planned.params == {"sha256": "random", "dtype": "bfloat16", "batch_size": 3}
-
-
-def test_plan_of_a_file_of_weights_carries_its_sha256(tmp_path: Path) -> None:
-    (tmp_path / "mine.pth").write_bytes(b"abc")
-    sha256 = codecs.sha256(b"abc")
-    weights = {"vgg19": str(tmp_path / "mine.pth")}
-    (planned,) = plan_features(FeatureSettings(families=("vgg19",), weights=weights))
-    assert planned.version == f"{codecs.VERSION}.1-{sha256[:12]}-float32"
-    assert planned.weights == f"{tmp_path}/mine.pth:{sha256}"
-    assert planned.weights_path == str(tmp_path / "mine.pth")
-    settings = FeatureSettings(families=("vgg19",), weights=weights, weights_sha256={"vgg19": "0" * 64})
-    with pytest.raises(WeightsError, match=r"^The weights of vgg19 are not the file that was asked for\.\n"):
-        plan_features(settings)
 
 
 @pytest.mark.parametrize("families", [(), ("lbp", "color", "lbp")])
