@@ -72,7 +72,7 @@ class UserEstimate:
 
 
 def within_users(
-    metric: Metric, truth: Floats, predicted: Floats, users: Floats, n_resamples: int = 1000, seed: int = 0
+    metric: Metric, truth: Floats, predicted: Floats, users: Floats, n_resamples: int = 1000
 ) -> UserEstimate:
     """`metric` within each user of at least `MIN_USER_ROWS` rows; the mean counts each user once.
 
@@ -85,7 +85,7 @@ def within_users(
     known = values[~np.isnan(values)] if len(values) else values
     if not len(known):
         return UserEstimate(Estimate(float("nan"), float("nan"), float("nan")), 0)
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     means = np.array([known[generator.integers(0, len(known), len(known))].mean() for _ in range(n_resamples)])
     return UserEstimate(Estimate(float(known.mean()), *_interval(means)), len(known))
 
@@ -98,21 +98,21 @@ def pair_hits(margins: Floats, logits: Floats) -> npt.NDArray[np.float64]:
     return np.where(logits == 0, 0.5, np.sign(logits) == np.sign(margins)).astype(np.float64)
 
 
-def wilson(n_hits: float, n: int, z: float = 1.959964) -> Estimate:
+def wilson(n_hits: float, n: int) -> Estimate:
     """A share with its score interval at 95 % (Wilson 1927), for independent trials; NaN of none."""
     if not n:
         return Estimate(float("nan"), float("nan"), float("nan"))
-    share = n_hits / n
+    share, z = n_hits / n, 1.959964  # the normal's 97.5 %
     center = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
     return Estimate(share, center - half, center + half)
 
 
-def share_by_users(hits: Floats, users: Floats, n_resamples: int = 1000, seed: int = 0) -> Estimate:
+def share_by_users(hits: Floats, users: Floats, n_resamples: int = 1000) -> Estimate:
     """The mean of `hits` with a bootstrap interval over users, since pairs of one user are not independent."""
     _, rows = np.unique(users, return_inverse=True)
     sums, counts = np.bincount(rows, weights=hits), np.bincount(rows)
-    drawn = np.random.default_rng(seed).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), n_resamples)
+    drawn = np.random.default_rng(0).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), n_resamples)
     return Estimate(float(hits.mean()), *_interval((drawn @ sums) / (drawn @ counts)))
 
 
@@ -125,6 +125,9 @@ def auc(is_positive: Floats, scores: Floats) -> float:
     return float((rankdata(scores)[positive].sum() - n * (n + 1) / 2) / (n * m))
 
 
+N_BINS = 10
+
+
 @dataclass(frozen=True)
 class Bin:
     """Predictions of about one confidence: their mean, the share that came true, and how many there are."""
@@ -133,12 +136,12 @@ class Bin:
     hits: Estimate
 
 
-def calibration(confidences: Floats, hits: Floats, n_bins: int = 10) -> tuple[list[Bin], float]:
+def calibration(confidences: Floats, hits: Floats) -> tuple[list[Bin], float]:
     """Bins of equal width from 0.5 to 1, and the expected calibration error (Guo et al. 2017).
 
     confidences: of the side that is favoured, each in [0.5, 1].
     """
-    numbers = np.minimum(((np.asarray(confidences) - 0.5) * 2 * n_bins).astype(int), n_bins - 1)
+    numbers = np.minimum(((np.asarray(confidences) - 0.5) * 2 * N_BINS).astype(int), N_BINS - 1)
     bins, error = [], 0.0
     for number in np.unique(numbers):
         rows = numbers == number

@@ -193,9 +193,9 @@ def _formatted(value: Column, form: TimeFormat, zone: str | None) -> Column:
     def group(name: str) -> Column:
         return F.regexp_extract(value, form.regex, form.groups[name]) if name in form.groups else F.lit("")
 
-    def padded(name: str, default: str = "00") -> Column:
+    def padded(name: str) -> Column:
         found = group(name)
-        return F.when(found == "", F.lit(default)).otherwise(F.lpad(found, 2, "0"))
+        return F.when(found == "", F.lit("00")).otherwise(F.lpad(found, 2, "0"))
 
     year = group("year")
     year = F.when(F.length(year) == 2, F.concat(F.lit("20"), year)).otherwise(year)

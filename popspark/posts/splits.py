@@ -32,22 +32,13 @@ from popspark.runtime.queries import load_sql
 from popspark.storage.examples import SPLITS
 
 STRATEGIES: tuple[SplitStrategy, ...] = get_args(SplitStrategy)
-PAPER_FRACTIONS = (0.6, 0.2, 0.2)
+UNTIL = {"train_until": 0.6, "valid_until": 0.8}
+"""VSCNN's shares, 60/20/20, as the SQL takes them."""
 
 
 def _check_choice(name: str, value: str, legal: tuple[str, ...]) -> None:
     if value not in legal:
         raise unknown(name, value, legal, where=name)
-
-
-def _check_fractions(fractions: tuple[float, ...]) -> None:
-    if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-9:
-        raise ConfigError(
-            "The fractions of a split must be three positive numbers that sum to 1.",
-            where="fractions",
-            got=fractions,
-            legal=f"train, valid and test, e.g. {PAPER_FRACTIONS}",
-        )
 
 
 def assign_splits(
@@ -57,7 +48,6 @@ def assign_splits(
     *,
     images: DataFrame | None,
     feature_mode: str,
-    fractions: tuple[float, ...] = PAPER_FRACTIONS,
     group_by: str | None = None,
 ) -> DataFrame:
     """One row per row of `rows`: post_id, split. Runs the leak checks, so it computes `rows` before it returns.
@@ -69,20 +59,17 @@ def assign_splits(
     group_by: "sha256", see above; needs images.
 
     A post without posted_at has no place in time: its split is null in `chronological`.
-    Raises `ConfigError` for an unknown name, for fractions that are none, and where a split stays empty;
-    `LeakError` as the module says.
+    Raises `ConfigError` for an unknown name and where a split stays empty; `LeakError` as the module says.
     """
     _check_choice("split strategy", strategy, STRATEGIES)
     _check_choice("mode of the social features", feature_mode, get_args(SocialMode))
-    _check_fractions(fractions)
     if group_by is not None:
         _check_choice("group of a split", group_by, get_args(SplitGroup))
         if images is None:
             raise ConfigError("Posts can be grouped by image with the images table only.", where="group_by")
     with_image = _with_sha256(rows, images)
-    until = {"train_until": fractions[0], "valid_until": fractions[0] + fractions[1]}
     if strategy == "chronological":
-        assigned = rows.sparkSession.sql(load_sql(__package__, "splits_chronological"), args=until, rows=with_image)
+        assigned = rows.sparkSession.sql(load_sql(__package__, "splits_chronological"), args=UNTIL, rows=with_image)
     else:
         keys = {
             "random": F.coalesce("sha256", "post_id") if group_by else F.col("post_id"),
@@ -90,14 +77,14 @@ def assign_splits(
         }
         keyed = with_image.withColumn("split_key", keys[strategy])
         assigned = rows.sparkSession.sql(
-            load_sql(__package__, "splits_hashed"), args={"seed": seed, **until}, rows=keyed
+            load_sql(__package__, "splits_hashed"), args={"seed": seed, **UNTIL}, rows=keyed
         )
     if group_by and strategy != "random":
         assigned = assigned.sparkSession.sql(
             load_sql(__package__, "splits_by_image"), args={"seed": seed}, assigned=assigned
         )
     check_leaks(assigned, strategy, feature_mode)
-    _check_none_empty(assigned, fractions)
+    _check_none_empty(assigned)
     return assigned.select("post_id", "split")
 
 
@@ -151,12 +138,11 @@ def check_leaks(assigned: DataFrame, strategy: str, feature_mode: str) -> None:
         )
 
 
-def _check_none_empty(assigned: DataFrame, fractions: tuple[float, ...]) -> None:
+def _check_none_empty(assigned: DataFrame) -> None:
     counts = {row.split: row["count"] for row in assigned.groupBy("split").count().collect()}
     if any(not counts.get(name) for name in SPLITS):
         raise ConfigError(
             "A split is empty.",
-            where=f"fractions {fractions}",
             got=", ".join(f"{name} {counts.get(name, 0)}" for name in SPLITS),
-            fix="use more posts or users, another seed, or larger fractions",
+            fix="use more posts or users, or another seed",
         )

@@ -27,6 +27,8 @@ from popspark.training.reduction import MODALITIES, fit_reduction, write_reduced
 from popspark.training.settings import CnnFitSettings, CnnSettings
 
 Values = npt.NDArray[np.float32]
+PREDICTED_ROWS = 1024
+"""At once, of rows in memory."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +68,14 @@ def predict(
     return np.concatenate(labels), np.concatenate(predicted)
 
 
-def predict_rows(network: nn.Module, inputs: Mapping[str, Values], batch_size: int = 1024) -> Values:
+def predict_rows(network: nn.Module, inputs: Mapping[str, Values]) -> Values:
     """Predictions (N,) of rows in memory, in their order. inputs: by the network's input, (N, length)."""
     network.eval()
     device = next(network.parameters()).device
     predicted = []
     with torch.inference_mode():
-        for start in range(0, len(next(iter(inputs.values()))), batch_size):
-            batch = {name: torch.from_numpy(rows[start : start + batch_size]) for name, rows in inputs.items()}
+        for start in range(0, len(next(iter(inputs.values()))), PREDICTED_ROWS):
+            batch = {name: torch.from_numpy(rows[start : start + PREDICTED_ROWS]) for name, rows in inputs.items()}
             predicted.append(network({name: rows.to(device) for name, rows in batch.items()}).cpu().numpy())
     return np.concatenate(predicted)
 
