@@ -62,8 +62,8 @@ def make_12_megapixels(contents: Sequence[bytes]) -> list[bytes]:
     rng = np.random.default_rng(12)
     large = []
     for content in contents:
-        picture = cv2.resize(decode(content), (4000, 3000), interpolation=cv2.INTER_CUBIC)
-        noisy = picture + rng.normal(0, 3, picture.shape).astype(np.float32)
+        image = cv2.resize(decode(content), (4000, 3000), interpolation=cv2.INTER_CUBIC)
+        noisy = image + rng.normal(0, 3, image.shape).astype(np.float32)
         buffer = BytesIO()
         Image.fromarray(np.clip(np.rint(noisy), 0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=90)
         large.append(buffer.getvalue())
@@ -96,18 +96,18 @@ def _images_per_second(work: Callable[[bytes], object], contents: Sequence[bytes
 
 
 def _literal_aesthetic(image: np.ndarray) -> list[float]:
-    picture = aesthetic.working_image(image)
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    working = aesthetic.working_image(image)
+    grey = cv2.cvtColor(working, cv2.COLOR_RGB2GRAY)
     sharp = sharpness(grey, shifted_window_sums) > 0
     box = region(sharp)
-    channels = (*cv2.split(picture), *cv2.split(cv2.cvtColor(picture, cv2.COLOR_RGB2LAB)))
+    channels = (*cv2.split(working), *cv2.split(cv2.cvtColor(working, cv2.COLOR_RGB2LAB)))
     return [
         aesthetic.clarity_contrast(grey, box),
-        aesthetic.hue_count(picture),
+        aesthetic.hue_count(working),
         aesthetic.brightness_contrast(grey, box),
         *(aesthetic.entropy(channel) for channel in channels),
         aesthetic.composition(sharp),
-        aesthetic.background_simplicity(picture, box),
+        aesthetic.background_simplicity(working, box),
     ]
 
 

@@ -13,7 +13,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from bench.known_effects import EFFECTS, FIT, NOISE, read_photographs, write_examples
+from bench.known_effects import EFFECTS, FIT, NOISE, read_images, write_examples
 from bench.table import Row, finish
 from popspark.runtime.session import get_session
 from popspark.training.cnn import train_cnn
@@ -27,12 +27,12 @@ def main() -> None:
     args = parser.parse_args()
     options = {"spark.master": "local[2]", "spark.ui.enabled": "false", "spark.sql.shuffle.partitions": 4}
     spark = get_session("bench_effects", options)
-    photographs = read_photographs(spark)
+    sample = read_images(spark)
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
-        limits = write_examples(spark, photographs, EFFECTS, args.posts, work / "effects")
-        write_examples(spark, photographs, NOISE, args.posts, work / "noise")
+        limits = write_examples(spark, sample, EFFECTS, args.posts, work / "effects")
+        write_examples(spark, sample, NOISE, args.posts, work / "noise")
         for architecture, limit in limits.items():
             fitted = train_cnn(work / "effects", work / architecture, CnnSettings(architecture=architecture, fit=FIT))
             rho = fitted.metrics["test"]["spearman_rho"].value

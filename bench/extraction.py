@@ -83,14 +83,14 @@ def _plan(families: tuple[str, ...]) -> Any:
     return plan_features(FeatureSettings(families=families, weights=weights, device="cpu"))
 
 
-def parts_alone(part: tuple[tuple[str, ...], Sequence[bytes]]) -> float:
+def families_alone(given: tuple[tuple[str, ...], Sequence[bytes]]) -> float:
     """Seconds of the decode and of each family by itself, one after the other, on one thread."""
     import cv2
     import torch
 
     from popspark.images.decode import decode
 
-    families, contents = part
+    families, contents = given
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     images = [decode(content) for content in contents]
@@ -106,11 +106,11 @@ def whole_job_row(spark: Any, contents: Sequence[bytes], families: tuple[str, ..
     """The job with these families on two cores, against its parts alone on as many, each with half the images."""
     from popspark.features.extraction import Extraction, extract_features
 
-    parts = in_processes(parts_alone, [(families, contents[::2]), (families, contents[1::2])])
+    alone = in_processes(families_alone, [(families, contents[::2]), (families, contents[1::2])])
     table = spark.read.parquet(index_contents(spark, contents, len(contents), 2, work))
     features = extract_features(table, Extraction(_plan(families), "cpu", BATCH))
     whole = best_seconds(lambda: features.write.format("noop").mode("overwrite").save(), 1)
-    rates = len(contents) / whole, len(contents) / parts
+    rates = len(contents) / whole, len(contents) / alone
     return Row(f"the whole job, {what}, 2 cores", *rates, "images/s", 0.909, at_least=True)
 
 

@@ -33,14 +33,14 @@ NOISE = {"user": 0.0, "hashtags": 0.0, "time": 0.0, "image": 0.0, "noise": 1.0}
 
 
 @dataclass(frozen=True)
-class Photographs:
+class SampleImages:
     """images: image_id with what the simulator measures. features: rows of image_features."""
 
     images: DataFrame
     features: DataFrame
 
 
-def read_photographs(spark: SparkSession) -> Photographs:
+def read_images(spark: SparkSession) -> SampleImages:
     rows = [(p.name, None, None, None, None, "JPEG", "ok", None, p.read_bytes()) for p in PHOTOS]
     pixels = [decode(photo.read_bytes()) for photo in PHOTOS]
     features: list[tuple[Any, ...]] = []
@@ -51,11 +51,11 @@ def read_photographs(spark: SparkSession) -> Photographs:
             for photo, row in zip(PHOTOS, values, strict=True)
         ]
     images = measure_images(spark.createDataFrame(rows, IMAGE_BLOBS.schema)).persist()
-    return Photographs(images, spark.createDataFrame(features, IMAGE_FEATURES.schema).persist())
+    return SampleImages(images, spark.createDataFrame(features, IMAGE_FEATURES.schema).persist())
 
 
 def write_examples(
-    spark: SparkSession, photographs: Photographs, weights: dict[str, float], n_posts: int, folder: Path
+    spark: SparkSession, sample: SampleImages, weights: dict[str, float], n_posts: int, folder: Path
 ) -> dict[str, float]:
     """Writes examples of posts with these effects; the rho that each kind of model can reach on the test split."""
     simulation = Simulation.model_validate(
@@ -73,10 +73,10 @@ def write_examples(
             "weights": weights,
         }
     )
-    posts = simulate_posts(spark, simulation, photographs.images).persist()
+    posts = simulate_posts(spark, simulation, sample.images).persist()
     rows = join_examples(
         posts,
-        photographs.features,
+        sample.features,
         social_features(spark, posts, "point_in_time"),
         popularity_labels(posts, "flickr_views"),
         assign_splits(posts, "random", 0, images=None, feature_mode="point_in_time"),

@@ -48,9 +48,9 @@ def _write_images(folder: Path, changed: tuple[int, ...] = (), deadly: tuple[int
     schema |= {"width_px": pa.int32(), "height_px": pa.int32(), "format": pa.string(), "status": pa.string()}
     rows = [{**row, "status": "ok"} for row in rows]
     folder.mkdir()
-    for part in range(4):
-        table = pa.Table.from_pylist(rows[part::4], pa.schema({**schema, "error": pa.string()}))
-        pq.write_table(table, folder / f"{part}.parquet")
+    for nth in range(4):
+        table = pa.Table.from_pylist(rows[nth::4], pa.schema({**schema, "error": pa.string()}))
+        pq.write_table(table, folder / f"{nth}.parquet")
 
 
 def _write_posts(folder: Path, n_posts: int) -> None:

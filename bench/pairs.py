@@ -171,7 +171,7 @@ def duckdb_join(pair_posts: Path, of: str = "popularity") -> tuple[float, tuple[
         {summary_query(of).format(pairs="pairs")}"""
     with duckdb.connect() as connection:
         connection.execute("SET threads = 2")
-        connection.execute("CREATE MACRO get(list, place) AS list[place + 1]")  # Spark's, which DuckDB does not have
+        connection.execute("CREATE MACRO get(list, n) AS list[n + 1]")  # Spark's, which DuckDB does not have
         started = time.perf_counter()
         row = connection.execute(query).fetchone()
         assert row is not None

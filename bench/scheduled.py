@@ -60,10 +60,10 @@ def append_posts(spark: Any, warehouse: Path, ids: range, days: range, n_users: 
 
     from popspark.storage.tables import IMAGE_BLOBS, POSTS
 
-    photographs = spark.createDataFrame(list(enumerate(contents)), "place int, photograph binary")
-    posts = spark.range(ids.start, ids.stop).withColumn("place", f.expr(f"int(id % {len(contents)})"))
-    posts = posts.join(f.broadcast(photographs), "place")
-    content = "concat(photograph, binary(string(id)))"  # what comes after a JPEG's end is not read
+    images = spark.createDataFrame(list(enumerate(contents)), "position int, image binary")
+    posts = spark.range(ids.start, ids.stop).withColumn("position", f.expr(f"int(id % {len(contents)})"))
+    posts = posts.join(f.broadcast(images), "position")
+    content = "concat(image, binary(string(id)))"  # what comes after a JPEG's end is not read
     day = f"{days.start} + (id - {ids.start}) * double({len(days)}) / {len(ids)}"
     known = {
         "post_id": "string(id)",

@@ -62,15 +62,15 @@ def torch_scoring(n_rows: int, folder: Path = BUNDLE) -> float:
 
     torch.set_num_threads(1)
     bundle = load_bundle(folder)
-    parts = {
-        name: [torch.from_numpy(part) for part in vars(bundle.reductions[name]).values()]
+    reductions = {
+        name: [torch.from_numpy(values) for values in vars(bundle.reductions[name]).values()]
         for name in ("visual", "social")
     }
     network = PopularityCNN({name: tuple(shape) for name, shape in bundle.manifest["network"]["towers"].items()}).eval()
-    inputs = {name: torch.randn(1024, len(center)) for name, (center, *_) in parts.items()}
+    inputs = {name: torch.randn(1024, len(center)) for name, (center, *_) in reductions.items()}
 
     def reduce(name: str) -> Any:
-        center, scale, components, mean, deviation = parts[name]
+        center, scale, components, mean, deviation = reductions[name]
         return ((((inputs[name] - center) / scale) @ components.T) - mean) / deviation
 
     def score() -> None:
@@ -110,8 +110,8 @@ def extraction_rows(spark: Any, contents: list[bytes], work: Path) -> list[Row]:
         peaks[n_images] = extract_features(few, watch).selectExpr("max(features.peak[0])").first()[0]
     features = extract_features(spark.read.parquet(tables[3000]), Extraction(planned, "cpu", 16))
     seconds = timed(lambda: features.write.format("noop").mode("overwrite").save())
-    parts = [[contents[n % len(contents)] for n in range(k, 3000, N_TASKS)] for k in range(N_TASKS)]
-    plain = in_processes(torch_extraction, parts)
+    shares = [[contents[n % len(contents)] for n in range(k, 3000, N_TASKS)] for k in range(N_TASKS)]
+    plain = in_processes(torch_extraction, shares)
     return [
         Row(f"{FAMILY} in the job, against a torch loop", 3000 / seconds, 3000 / plain, "images/s", 0.85, True),
         Row("peak memory of a worker, 3,000 against 300 images", peaks[3000], peaks[300], "MB", 1.05, False),

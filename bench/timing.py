@@ -21,7 +21,7 @@ def best_seconds(action: Callable[[], Any], n_repeats: int = 3) -> float:
     return min(timed(action) for _ in range(n_repeats))
 
 
-def in_processes(function: Callable[[Any], float], parts: Sequence[Any]) -> float:
-    """The slowest of the parts, each in a fresh process at the same time; `function` returns its own seconds."""
-    with multiprocessing.get_context("spawn").Pool(len(parts)) as pool:
-        return max(pool.map(function, parts))
+def in_processes(function: Callable[[Any], float], shares: Sequence[Any]) -> float:
+    """The slowest of the shares, each in a fresh process at the same time; `function` returns its own seconds."""
+    with multiprocessing.get_context("spawn").Pool(len(shares)) as pool:
+        return max(pool.map(function, shares))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 
-def imresize_rows(picture: np.ndarray, n_out: int) -> np.ndarray:
-    """MATLAB's imresize(picture, [n_out NaN], "bilinear") along the first axis: (n_in, W) to (n_out, W)."""
-    n_in = len(picture)
+def imresize_rows(image: np.ndarray, n_out: int) -> np.ndarray:
+    """MATLAB's imresize(image, [n_out NaN], "bilinear") along the first axis: (n_in, W) to (n_out, W)."""
+    n_in = len(image)
     scale = n_out / n_in
     kernel_width = 2.0 / scale if scale < 1 else 2.0
-    resized = np.zeros((n_out, picture.shape[1]))
+    resized = np.zeros((n_out, image.shape[1]))
     for row in range(1, n_out + 1):
         centre = row / scale + 0.5 * (1 - 1 / scale)
         left = int(np.floor(centre - kernel_width / 2))
@@ -20,7 +20,7 @@ def imresize_rows(picture: np.ndarray, n_out: int) -> np.ndarray:
             weight = scale * max(0.0, 1 - scale * distance) if scale < 1 else max(0.0, 1 - distance)
             mirrored = (index - 1) % (2 * n_in)
             source = mirrored if mirrored < n_in else 2 * n_in - 1 - mirrored
-            resized[row - 1] += weight * picture[source]
+            resized[row - 1] += weight * image[source]
             total += weight
         resized[row - 1] /= total
     return resized
@@ -37,10 +37,10 @@ def square_grey(image: np.ndarray) -> np.ndarray:
     return resized[top : top + 256, left : left + 256]
 
 
-def prefilt(picture: np.ndarray) -> np.ndarray:
+def prefilt(image: np.ndarray) -> np.ndarray:
     """prefilt(img, 4)."""
     s1 = 4 / np.sqrt(np.log(2))
-    padded = np.pad(np.log(picture + 1), 5, mode="symmetric")
+    padded = np.pad(np.log(image + 1), 5, mode="symmetric")
     n = padded.shape[0] + padded.shape[0] % 2
     fx, fy = np.meshgrid(np.arange(-n / 2, n / 2), np.arange(-n / 2, n / 2))
     gf = np.fft.fftshift(np.exp(-(fx**2 + fy**2) / s1**2))
@@ -65,7 +65,7 @@ def create_gabor(n: int = 320) -> list[np.ndarray]:
 
 
 def gist(image: np.ndarray, filters: list[np.ndarray]) -> np.ndarray:
-    """The 512 values of an RGB picture (H, W, 3); `filters` from `create_gabor`. NaN for a flat picture."""
+    """The 512 values of an RGB image (H, W, 3); `filters` from `create_gabor`. NaN for a flat image."""
     square = square_grey(image)
     square = square - square.min()
     square = 255 * square / square.max()

@@ -30,12 +30,12 @@ def _window_sums(values_x: np.ndarray, values_y: np.ndarray) -> np.ndarray:
 
 def sharpness(grey: np.ndarray, window_sums=_window_sums) -> np.ndarray:
     """By how much blur 1 is likelier than the next likely one, per pixel (H, W): sharp pixels have more than 0."""
-    picture = grey.astype(float) / 255
-    bin_x, bin_y = _bins(np.diff(picture, axis=1)), _bins(np.diff(picture, axis=0))
+    image = grey.astype(float) / 255
+    bin_x, bin_y = _bins(np.diff(image, axis=1)), _bins(np.diff(image, axis=0))
     likelihoods = []
     for k in range(1, 51):
         pad = k // 2
-        means = uniform_filter(np.pad(picture, 2 * pad, mode="edge"), size=k, mode="nearest")
+        means = uniform_filter(np.pad(image, 2 * pad, mode="edge"), size=k, mode="nearest")
         # uniform_filter's window of an even k starts k / 2 before its pixel; keep those inside k // 2 rows and columns.
         means = means[2 * pad : 2 * pad + grey.shape[0] + 1 - k % 2, 2 * pad : 2 * pad + grey.shape[1] + 1 - k % 2]
         log_p, log_q = _log_shares(np.diff(means, axis=1)), _log_shares(np.diff(means, axis=0))

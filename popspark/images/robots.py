@@ -30,8 +30,8 @@ def forbids_ai(headers: Iterable[str], agent: str) -> bool:
     """
     for header in headers:
         named = "*"
-        for part in header.lower().split(","):
-            name, colon, rest = (text.strip() for text in part.partition(":"))
+        for rule in header.lower().split(","):
+            name, colon, rest = (text.strip() for text in rule.partition(":"))
             if colon and AGENT.fullmatch(name):  # or it is a directive with a value, and ends in no word of ours
                 named, name = name, rest
             if name in NO_AI and named in ("*", agent.lower()):

@@ -51,11 +51,11 @@ def count(text: Column, decimal: str = ".") -> Column:
 
 def _count(value: Column, decimal: str = ".") -> Column:
     digits = _ungrouped(value, decimal)
-    parts = F.regexp_extract(F.lower(digits), r"^(\d+(?:\.\d+)?)[kmb]?$", 1)
+    number = F.regexp_extract(F.lower(digits), r"^(\d+(?:\.\d+)?)[kmb]?$", 1)
     factor = F.lit(1.0)
     for unit, size in (("k", 1e3), ("m", 1e6), ("b", 1e9)):
         factor = F.when(F.lower(value).endswith(F.lit(unit)), size).otherwise(factor)
-    scaled = parts.try_cast("double") * factor
+    scaled = number.try_cast("double") * factor
     rounded = F.when(F.abs(scaled - F.round(scaled)) < 1e-6, F.round(scaled))
     whole = F.regexp_extract(digits, r"^(\d{1,18})(?:\.0+)?$", 1).try_cast("bigint")
     return F.coalesce(whole, F.when(rounded < 9e18, rounded).try_cast("bigint"))

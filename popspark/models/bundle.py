@@ -242,22 +242,24 @@ def load_bundle(path: Path) -> Bundle:
         content = read(name)
         check_sha256(name, content, expected, str(path))
         contents[name] = content or b""
-    network, parts, reference = (
+    network, reduction, reference = (
         read_tensors(contents[name], name, str(path)) if name in contents else {}
         for name in ("network.safetensors", "reduction.safetensors", "reference.safetensors")
     )
-    _check_parts(checked, network, parts, str(path))
-    reductions = {m: Reduction(*(parts[f"{m}.{name}"] for name in FIELDS)) for m in _modalities(parts)}
+    _check_shapes(checked, network, reduction, str(path))
+    reductions = {m: Reduction(*(reduction[f"{m}.{name}"] for name in FIELDS)) for m in _modalities(reduction)}
     return Bundle(manifest, network, reductions, check_reference(reference, str(path)), path)
 
 
-def _modalities(parts: Mapping[str, Floats]) -> list[str]:
-    return sorted({name.partition(".")[0] for name in parts})
+def _modalities(reduction: Mapping[str, Floats]) -> list[str]:
+    return sorted({name.partition(".")[0] for name in reduction})
 
 
-def _check_parts(manifest: Manifest, network: Mapping[str, Floats], parts: Mapping[str, Floats], where: str) -> None:
+def _check_shapes(
+    manifest: Manifest, network: Mapping[str, Floats], reduction: Mapping[str, Floats], where: str
+) -> None:
     if manifest.network is None and network:
         raise BundleError("The manifest says nothing of the network.", where=where, legal="network.towers")
     if manifest.network is not None:
         check_tensors(network, network_shapes(manifest.network.towers), "network.safetensors", where)
-    check_tensors(parts, reduction_shapes(manifest), "reduction.safetensors", where)
+    check_tensors(reduction, reduction_shapes(manifest), "reduction.safetensors", where)

@@ -52,8 +52,8 @@ def find_parameters(checkpoint: object, wanted: Tensors, head: str) -> Parameter
         have = [".".join((*keys, name)) for keys, held in _dicts(checkpoint) for name in held] or list(checkpoint)
         raise UnfitCheckpoint(f"it lacks {_some(nearest)}; it has {_some(have)}")
     if len(whole) > 1:
-        places = (".".join((*keys, prefix)) or "the first level" for keys, prefix, _ in whole)
-        raise UnfitCheckpoint(f"it has the network {len(whole)} times: {', '.join(places)}; save the one that is meant")
+        levels = (".".join((*keys, prefix)) or "the first level" for keys, prefix, _ in whole)
+        raise UnfitCheckpoint(f"it has the network {len(whole)} times: {', '.join(levels)}; save the one that is meant")
     ((keys, prefix, held),) = whole
     tensors = {name.removeprefix(prefix): value for name, value in held.items() if name.startswith(prefix)}
     _check(tensors, wanted, needed, head)

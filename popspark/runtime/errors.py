@@ -42,8 +42,8 @@ class PopsparkError(Exception):
     def __init__(
         self, what: str, *, where: str | None = None, got: object = None, legal: object = None, fix: str | None = None
     ) -> None:
-        parts = {"where": where, "got": got, "legal": legal, "fix": fix}
-        lines = [what, *(f"  {name}: {value}" for name, value in parts.items() if value is not None)]
+        details = {"where": where, "got": got, "legal": legal, "fix": fix}
+        lines = [what, *(f"  {name}: {value}" for name, value in details.items() if value is not None)]
         super().__init__(redact("\n".join(lines)))
 
 

@@ -27,6 +27,6 @@ class Cell:
         return f"{self.strategy}-{self.mode}"
 
 
-def key_of(*parts: Any) -> str:
-    """16 hex digits that change with any of the parts (JSON values)."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+def key_of(*facts: Any) -> str:
+    """16 hex digits that change with any of the facts (JSON values)."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.known_effects import EFFECTS, FIT, NOISE, read_photographs, write_examples
+from bench.known_effects import EFFECTS, FIT, NOISE, read_images, write_examples
 from popspark.training.cnn import train_cnn
 from popspark.training.settings import CnnSettings
 
@@ -21,7 +21,7 @@ N_POSTS = 6000  # 500 a user: with half of that the average of earlier posts say
 
 @pytest.fixture(scope="module")
 def photographs(spark):
-    return read_photographs(spark)
+    return read_images(spark)
 
 
 @pytest.fixture(scope="module")
