@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 from pyspark import SparkFiles, TaskContext
 from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as f
+from pyspark.sql import functions as F
 from pyspark.sql import types as t
 from pyspark.sql.pandas.functions import pandas_udf
 
@@ -121,17 +121,17 @@ def extract_features(images: DataFrame, extraction: Extraction) -> DataFrame:
     An image that ingest refused keeps its status and is not read again.
     """
     extracted = images.withColumn("features", build_udf(extraction)(reference(images)))
-    refused = f.col("status") != "ok"
+    refused = F.col("status") != "ok"
     first: dict[str, Column] = {
-        name: f.when(refused, f.col(name)).otherwise(f.col(f"features.{name}")) for name in ("status", "error")
+        name: F.when(refused, F.col(name)).otherwise(F.col(f"features.{name}")) for name in ("status", "error")
     }
-    fields = [first.get(name, f.col(f"features.{name}")).alias(name) for name in extraction.schema.names]
-    return extracted.select("image_id", "sha256", f.struct(*fields).alias("features"))
+    fields = [first.get(name, F.col(f"features.{name}")).alias(name) for name in extraction.schema.names]
+    return extracted.select("image_id", "sha256", F.struct(*fields).alias("features"))
 
 
 def current_features(images: DataFrame, stored: DataFrame, planned: tuple[PlannedFamily, ...]) -> DataFrame:
     """The stored rows of the planned families and versions that were made from the images' present bytes."""
-    versions = f.concat_ws(" ", "family", "version").isin([f"{p.name} {p.version}" for p in planned])
+    versions = F.concat_ws(" ", "family", "version").isin([f"{p.name} {p.version}" for p in planned])
     present = images.select("image_id", sha_key().alias("key"))
     keyed = stored.where(versions).withColumn("key", sha_key())
     return keyed.join(present, ["image_id", "key"], "left_semi").select(*IMAGE_FEATURES.columns)
@@ -141,15 +141,15 @@ def to_feature_rows(extracted: DataFrame, planned: tuple[PlannedFamily, ...]) ->
     """From `extract_features` to image_features: one row per image and family."""
 
     def feature_row(family: PlannedFamily) -> Column:
-        values = f.col(f"features.{family.name}")
+        values = F.col(f"features.{family.name}")
         done = values.isNotNull()
-        return f.struct(
-            f.lit(family.name).alias("family"),
-            f.lit(family.version).alias("version"),
+        return F.struct(
+            F.lit(family.name).alias("family"),
+            F.lit(family.version).alias("version"),
             values.alias("values"),
-            f.when(done, f.lit("ok")).otherwise(f.col("features.status")).alias("status"),
-            f.when(~done, f.col("features.error")).alias("error"),
+            F.when(done, F.lit("ok")).otherwise(F.col("features.status")).alias("status"),
+            F.when(~done, F.col("features.error")).alias("error"),
         )
 
-    rows = extracted.withColumn("row", f.explode(f.array(*(feature_row(p) for p in planned))))
+    rows = extracted.withColumn("row", F.explode(F.array(*(feature_row(p) for p in planned))))
     return rows.select("image_id", "sha256", "row.*").select(*IMAGE_FEATURES.columns)

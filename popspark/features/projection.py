@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as f
+from pyspark.sql import functions as F
 
 from popspark.features.stored_files import Mask, sha_key
 from popspark.models.bundle import Bundle
@@ -36,7 +36,7 @@ def project_features(features: DataFrame, bundle: Bundle) -> DataFrame:
     The bundle was shipped.
     """
     versions = [f"{family} {version}" for family, version in bundle.feature_versions.items()]
-    current = f.col("family").isin(list(bundle.feature_versions)) & f.concat_ws(" ", "family", "version").isin(versions)
+    current = F.col("family").isin(list(bundle.feature_versions)) & F.concat_ws(" ", "family", "version").isin(versions)
     archive_name = bundle.archive_name
     rows = features.where(current).select("image_id", "sha256", "family", "values", "status", "error")
 
@@ -91,26 +91,26 @@ def gather_projections(projections: DataFrame, bundle: Bundle) -> DataFrame:
     n_tasks, keys = shuffle_partitions(projections.sparkSession), ("image_id", "sha256")
     keyed = projections.withColumn("sha256", sha_key())
     together = keyed.repartition(n_tasks, *keys) if n_tasks else keyed.repartition(*keys)
-    found = f.struct("status", "error", "projection")
+    found = F.struct("status", "error", "projection")
     grouped = together.groupBy("image_id", "sha256").agg(
-        f.max(f.when(f.col("family_index").isNull(), f.col("projection"))).alias("whole"),
-        *(f.max(f.when(f.col("family_index") == n, found)).alias(f"family_{n}") for n in range(len(versions))),
+        F.max(F.when(F.col("family_index").isNull(), F.col("projection"))).alias("whole"),
+        *(F.max(F.when(F.col("family_index") == n, found)).alias(f"family_{n}") for n in range(len(versions))),
     )
 
     def refusal(n: int) -> Column:
-        family = f.col(f"family_{n}")
-        absent = f.struct(f.lit("no_features").alias("status"), f.lit(f"no {versions[n]}").alias("error"))
-        refused = f.struct(family["status"].alias("status"), family["error"].alias("error"))
-        return f.when(family.isNull(), absent).when(family["status"] != "ok", refused)
+        family = F.col(f"family_{n}")
+        absent = F.struct(F.lit("no_features").alias("status"), F.lit(f"no {versions[n]}").alias("error"))
+        refused = F.struct(family["status"].alias("status"), family["error"].alias("error"))
+        return F.when(family.isNull(), absent).when(family["status"] != "ok", refused)
 
     indices = range(len(versions))
-    refused = f.when(f.col("whole").isNull(), f.coalesce(*(refusal(n) for n in indices)))
-    joined = f.coalesce("whole", f.concat(*(f.col(f"family_{n}.projection") for n in indices)))
+    refused = F.when(F.col("whole").isNull(), F.coalesce(*(refusal(n) for n in indices)))
+    joined = F.coalesce("whole", F.concat(*(F.col(f"family_{n}.projection") for n in indices)))
     return grouped.select(
         "image_id",
         "sha256",
-        f.when(refused.isNull(), joined).alias("visual"),
-        f.coalesce(refused["status"], f.lit("ok")).alias("status"),
+        F.when(refused.isNull(), joined).alias("visual"),
+        F.coalesce(refused["status"], F.lit("ok")).alias("status"),
         refused["error"].alias("error"),
     )
 

@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs
 from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as f
+from pyspark.sql import functions as F
 
 Mask = npt.NDArray[np.bool_]
 
@@ -55,7 +55,7 @@ def sha_key() -> Column:
 
     A null equals nothing, itself included, and would lose such images.
     """
-    return f.coalesce("sha256", f.lit(""))
+    return F.coalesce("sha256", F.lit(""))
 
 
 def collect_ids(wanted: DataFrame) -> pa.Array | None:
@@ -69,7 +69,7 @@ def select_images(features: DataFrame, ids: pa.Array | None) -> DataFrame:
     if ids is None:
         return features
     known = features.sparkSession.createDataFrame([(i,) for i in ids.to_pylist()], "image_id string")
-    return features.join(f.broadcast(known), "image_id", "left_semi")
+    return features.join(F.broadcast(known), "image_id", "left_semi")
 
 
 def find_shares(features: DataFrame, families: Sequence[str]) -> list[FileShare] | None:
@@ -135,14 +135,14 @@ def find_present(features: DataFrame, versions: Mapping[str, str], ids: pa.Array
     """
     shares = find_shares(features, list(versions))
     if shares is None:
-        bits = f.create_map(
-            *(f.lit(v) for n, (name, k) in enumerate(versions.items()) for v in (f"{name} {k}", 1 << n))
+        bits = F.create_map(
+            *(F.lit(v) for n, (name, k) in enumerate(versions.items()) for v in (f"{name} {k}", 1 << n))
         )
-        bit = f.coalesce(bits[f.concat_ws(" ", "family", "version")], f.lit(0))
+        bit = F.coalesce(bits[F.concat_ws(" ", "family", "version")], F.lit(0))
         found = select_images(features, ids).select("image_id", sha_key().alias("key"), bit.alias("present"))
     else:
         found = _read_present(features, shares, list(versions.values()), ids)
-    return found.groupBy("image_id", "key").agg(f.bit_or("present").alias("present"))
+    return found.groupBy("image_id", "key").agg(F.bit_or("present").alias("present"))
 
 
 def _read_present(features: DataFrame, shares: list[FileShare], versions: list[str], ids: pa.Array | None) -> DataFrame:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as f
+from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 
 from popspark.images.decode import ImageRefused, decode
@@ -50,10 +50,10 @@ def reference(images: DataFrame) -> Column:
     Of an image that was refused it has neither uri nor bytes, so nobody opens it again.
     """
     uri, content = (
-        f.when(f.col("status") == "ok", f.col(name) if name in images.columns else f.lit(None)).cast(kind).alias(name)
+        F.when(F.col("status") == "ok", F.col(name) if name in images.columns else F.lit(None)).cast(kind).alias(name)
         for name, kind in (("uri", "string"), ("content", "binary"))
     )
-    return f.struct(uri, "sha256", "n_bytes", *([content] if "content" in images.columns else []))
+    return F.struct(uri, "sha256", "n_bytes", *([content] if "content" in images.columns else []))
 
 
 def _thumbnail(image: Reference, limits: Limits) -> str | None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as f
+from pyspark.sql import functions as F
 from pyspark.sql import types as t
 
 from popspark.features.projection import sum_projections
@@ -79,21 +79,21 @@ def score_posts(inputs: DataFrame, features: DataFrame, bundle: Bundle, run_id: 
     their images, as `features_for` makes them; those made from other bytes than the images' present ones are not read.
     The bundle was shipped.
     """
-    images = features.select("image_id", "sha256", "visual", f.struct("status", "error").alias("image"))
+    images = features.select("image_id", "sha256", "visual", F.struct("status", "error").alias("image"))
     # The hint, for what comes from files has no size that Spark could know, and must not be broadcast.
     rows = inputs.withColumn("sha256", sha_key()).join(images.hint("merge"), ["image_id", "sha256"], "left")
-    is_failed = (f.col("image.status") == "ok") & f.col("score").isNull()
+    is_failed = (F.col("image.status") == "ok") & F.col("score").isNull()
     status = (
-        f.when(f.col("image_id").isNull(), f.lit("no_image"))
-        .when(f.col("image").isNull(), f.lit("missing"))
-        .when(is_failed, f.lit("failed"))
-        .otherwise(f.col("image.status"))
+        F.when(F.col("image_id").isNull(), F.lit("no_image"))
+        .when(F.col("image").isNull(), F.lit("missing"))
+        .when(is_failed, F.lit("failed"))
+        .otherwise(F.col("image.status"))
     )
     error = (
-        f.when(f.col("image_id").isNull(), f.lit("the post has no image"))
-        .when(f.col("image").isNull(), f.lit("there is no such image in the images or features table"))
-        .when(is_failed, f.lit("the score is not finite"))
-        .otherwise(f.col("image.error"))
+        F.when(F.col("image_id").isNull(), F.lit("the post has no image"))
+        .when(F.col("image").isNull(), F.lit("there is no such image in the images or features table"))
+        .when(is_failed, F.lit("the score is not finite"))
+        .otherwise(F.col("image.error"))
     )
     # A fixed order within each partition keeps each row's position in its batch, and so the last bit of its score.
     taken = rows.select("post_id", "posted_month", "image_id", "input_hash", "image", "visual", "social")
@@ -102,12 +102,12 @@ def score_posts(inputs: DataFrame, features: DataFrame, bundle: Bundle, run_id: 
         "post_id",
         "score",
         "percentile",
-        f.lit(bundle.name).alias("model_name"),
-        f.lit(bundle.version).alias("model_version"),
+        F.lit(bundle.name).alias("model_name"),
+        F.lit(bundle.version).alias("model_version"),
         status.alias("status"),
         error.alias("error"),
-        f.current_timestamp().alias("scored_at"),
+        F.current_timestamp().alias("scored_at"),
         "input_hash",
-        f.lit(run_id).alias("run_id"),
+        F.lit(run_id).alias("run_id"),
         "posted_month",
     ).select(*SCORES.columns)

@@ -62,7 +62,7 @@ def _headers(spark: SparkSession, files: list[str], layout: Layout) -> list[tupl
     """(file, columns, first line) of each table, columns None where it has no text."""
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """On executors: the first lines of the files that the batches name."""
+        """The first lines of the files that the batches name; on executors."""
         for batch in batches:
             found = (header for file in batch.column(0).to_pylist() for header in iter_headers(file, layout))
             yield from to_batches(

@@ -48,7 +48,7 @@ def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
         raise PathError("There is no JSON here.", where=source, legal=".json, .jsonl, gzip, or a zip")
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """On executors: the rows of the files that the batches name."""
+        """The rows of the files that the batches name; on executors."""
         for batch in batches:
             for file in batch.column(0).to_pylist():
                 rows = (row for record in iter_records(file, Layout("json")) for row in iter_rows(record))
@@ -59,7 +59,7 @@ def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
 
 
 def iter_rows(record: Record) -> Iterator[tuple[Any, ...]]:
-    """On executors: rows of `ROWS`, the posts of a record or the record itself with a fault."""
+    """Rows of `ROWS`, the posts of a record or the record itself with a fault; on executors."""
     position = (record.file, record.line, record.nth)
     found, fault = [dict[str, Any]()], record.fault
     if fault is None:

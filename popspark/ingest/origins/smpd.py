@@ -113,7 +113,7 @@ def _align(spark: SparkSession, splits: Mapping[str, Mapping[str, str]]) -> Data
     """`ALIGNED` rows of all splits, each read by one task; splits: by name and role, the files."""
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """On executors: the rows of the splits that the batches name."""
+        """The rows of the splits that the batches name; on executors."""
         for batch in batches:
             for split in batch.column(0).to_pylist():
                 yield from to_batches(iter_aligned(split, splits[split]), ALIGNED)

@@ -105,7 +105,7 @@ def check_columns(file: str, columns: Sequence[str], line: str, mapping: ColumnM
 
 def _tags(text: Column) -> Column:
     def split(found: str | None) -> list[str] | None:
-        """On executors: the tags of one post."""
+        """The tags of one post; on executors."""
         return split_tags(found)
 
     return F.udf(split, "array<string>")(text)

@@ -62,7 +62,7 @@ def _split_lines(lines: DataFrame) -> DataFrame:
     """The records of lines: most are one object, which Spark sees; only the others go through Python."""
 
     def split(raw: str | None) -> list[tuple[int, str, str | None]] | None:
-        """On executors: (nth, raw, fault) of what a line holds."""
+        """(nth, raw, fault) of what a line holds; on executors."""
         return None if raw is None else split_line(raw)
 
     of_line = F.udf(split, "array<struct<nth: bigint, raw: string, fault: string>>")

@@ -172,7 +172,7 @@ def stream_records(spark: SparkSession, files: Sequence[str], layout: Layout) ->
     """Records of `files`, each streamed by one task in the given layout."""
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """On executors: the records of the files that the batches name."""
+        """The records of the files that the batches name; on executors."""
         for batch in batches:
             for file in batch.column(0).to_pylist():
                 yield from to_batches(iter_records(file, layout), SCHEMA)
@@ -207,7 +207,7 @@ def to_batches(rows: Iterable[Sequence[Any]], schema: str) -> Iterator[pa.Record
 
 
 def iter_records(path: str, layout: Layout) -> Iterator[Record]:
-    """The records of one file, in order; plain Python, runs on executors."""
+    """The records of one file, in order; plain Python; on executors."""
     for name, stream, fault in open_members(path):
         if stream is None:
             yield Record(name, 0, 0, "", None, fault)

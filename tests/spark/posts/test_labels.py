@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as f
+from pyspark.sql import functions as F
 
 from popspark.posts.labels import check_labels, popularity_labels
 from popspark.runtime.errors import ConfigError, DataError
@@ -126,7 +126,7 @@ def test_any_one_count(spark: SparkSession) -> None:
 
 
 def test_posts_without_any_label_are_an_error_that_names_the_count(spark: SparkSession) -> None:
-    rows = posts(spark, n_likes=[5, None], age_days=[None, None]).withColumn("n_comments", f.lit(None).cast("long"))
+    rows = posts(spark, n_likes=[5, None], age_days=[None, None]).withColumn("n_comments", F.lit(None).cast("long"))
     with pytest.raises(DataError) as caught:
         check_labels(rows, "flickr_views")
     assert str(caught.value) == (

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as f
+from pyspark.sql import functions as F
 
 from popspark.features.plan import check_features, plan_features
 from popspark.features.projection import gather_projections, project_features, sum_projections
@@ -172,7 +172,7 @@ def test_stored_features_give_the_same_parts_from_their_files_as_by_spark(
     assert gathered == _about(_gathered(by_spark, bundle))
     assert len(gathered) == (8 if few else 9)
     if layout == "by_family":
-        assert found.select(f.spark_partition_id().alias("n")).distinct().count() > 2
+        assert found.select(F.spark_partition_id().alias("n")).distinct().count() > 2
         apart = {row["image_id"] for row in found.where("family_index IS NOT NULL").collect()}
         assert "half" in apart
         assert apart <= {"broken", "wild", "half"}  # the last split's
