@@ -16,7 +16,7 @@ SOURCES := $(shell find popspark conf -type f -not -path '*/__pycache__/*')
 # Most of a Spark test is planning, on one core: two files at a time.
 IN_PARALLEL := -n 2 --dist loadfile
 
-.PHONY: help demo score study ranker pairs-demo test test-all test-matrix lint bench docs demo-bundle package java
+.PHONY: help demo score study ranker pairs-demo test test-all test-lake test-matrix lint bench docs demo-bundle package java
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -31,16 +31,16 @@ score: java .venv/installed dist/popspark.zip ## score your own: make score PHOT
 	$(SUBMIT) jobs/score_posts.py env.warehouse=warehouse/mine posts=null bundle=models/demo-vscnn
 
 # Its tables are made once, and what is fitted is kept: a study that was killed goes on where it was.
-study: java .venv/installed dist/popspark.zip $(STUDY)/image_features/_SUCCESS $(STUDY)/posts/_SUCCESS ## the VSCNN paper's tables and figures on the sample's photographs, as an HTML report
+study: java .venv/installed dist/popspark.zip $(STUDY)/image_features/_delta_log $(STUDY)/posts/_delta_log ## the VSCNN paper's tables and figures on the sample's photographs, as an HTML report
 	$(SUBMIT) jobs/run_study.py --config sample env.warehouse=$(STUDY)
 
-$(STUDY)/images/_SUCCESS: | .venv/installed dist/popspark.zip java
+$(STUDY)/images/_delta_log: | .venv/installed dist/popspark.zip java
 	$(SUBMIT) jobs/ingest_images.py env.warehouse=$(STUDY) source=sample/photos
 
-$(STUDY)/image_features/_SUCCESS: $(STUDY)/images/_SUCCESS
+$(STUDY)/image_features/_delta_log: $(STUDY)/images/_delta_log
 	$(SUBMIT) jobs/extract_features.py env.warehouse=$(STUDY)
 
-$(STUDY)/posts/_SUCCESS: $(STUDY)/images/_SUCCESS conf/simulate_posts/study.yaml
+$(STUDY)/posts/_delta_log: $(STUDY)/images/_delta_log conf/simulate_posts/study.yaml
 	$(SUBMIT) jobs/simulate_posts.py --config study env.warehouse=$(STUDY)
 
 WAREHOUSE ?= warehouse
@@ -63,6 +63,10 @@ test: java .venv/installed dist/popspark.zip lint ## lint, then all tests but th
 
 test-all: java .venv/installed dist/popspark.zip lint ## the slow ones too
 	$(BIN)/python -m pytest $(IN_PARALLEL) -m 'slow or not slow'
+
+# In a process of their own: a JVM has the jars that it was started with.
+test-lake: java .venv/installed ## tables of Delta's and Iceberg's own writers, with jars from Maven Central
+	$(BIN)/python -m pytest tests/lake
 
 # The scoring tests on every Spark that scoring supports, each with the pyarrow, numpy and pandas of tests/matrix/*.txt.
 # Their warnings are those of other versions, and no errors here. `make matrix-spark-3.5` is one of them.

@@ -26,7 +26,8 @@ from popspark.ingest.exports import Options, parse_export
 from popspark.posts.social import social_features
 from popspark.runtime.session import get_session
 from popspark.storage.tables import POSTS, SOCIAL_FEATURES
-from popspark.storage.warehouse import read_table, write_table
+from popspark.storage.warehouse import read_table
+from popspark.storage.writing import write_table
 
 WORDS = ("sea", "sun", "beach", "city", "night", "street", "food", "dog", "cat", "snow", "river", "travel", "art")
 

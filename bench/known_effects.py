@@ -21,8 +21,9 @@ from popspark.posts.splits import assign_splits
 from popspark.simulation.image_effects import measure_images
 from popspark.simulation.settings import Simulation
 from popspark.simulation.simulation import simulate_posts
+from popspark.storage.arrow import open_dataset
 from popspark.storage.tables import EXAMPLES, IMAGE_BLOBS, IMAGE_FEATURES
-from popspark.storage.warehouse import write_table
+from popspark.storage.writing import write_table
 from popspark.training.settings import CnnFitSettings
 
 PHOTOS = sorted((Path(__file__).resolve().parents[1] / "sample" / "photos").iterdir())
@@ -88,7 +89,7 @@ def write_examples(
         for row in posts.select("post_id", "extra").where(f.col("extra").isNotNull()).collect()
     }
     posts.unpersist()
-    test = ds.dataset(folder / "split=test").to_table(columns=["post_id", "label"]).to_pydict()
+    test = open_dataset(str(folder)).to_table(["post_id", "label"], ds.field("split") == "test").to_pydict()
     effects = [truth[post_id] for post_id in test["post_id"]]
     perfect = {
         "vscnn": [row["expected_popularity"] for row in effects],

@@ -23,7 +23,7 @@ from bench.deadly_decoder import DEADLY
 from popspark.features.plan import plan_features
 from popspark.features.settings import FeatureSettings
 from popspark.models.bundle import Bundle, Reduction, write_bundle
-from popspark.storage.publishing import settle
+from popspark.storage.arrow import read_arrow
 
 ROOT = Path(__file__).resolve().parents[1]
 SUBMIT = Path(pyspark.__file__).parent / "bin" / "spark-submit"
@@ -159,8 +159,7 @@ class Warehouse:
 
 def read(scores: Path) -> dict[str, tuple]:
     """The table as popspark reads it, by post; without what differs between runs of the same."""
-    settle(str(scores))
-    rows = pq.read_table(scores).to_pylist()
+    rows = read_arrow(str(scores)).to_pylist()
     assert len({row["post_id"] for row in rows}) == len(rows), "a post has two rows"
     names = ("status", "error", "model_name", "model_version", "input_hash", "posted_month")
     return {

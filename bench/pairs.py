@@ -43,7 +43,8 @@ from popspark.runtime.session import get_session
 from popspark.simulation.settings import Simulation
 from popspark.simulation.simulation import simulate_posts
 from popspark.storage.tables import PAIR_POSTS, POSTS
-from popspark.storage.warehouse import read_table, write_table
+from popspark.storage.warehouse import read_table
+from popspark.storage.writing import write_table
 from popspark.training.ranker.fit import make_optimizer
 from popspark.training.ranker.images import read_crops
 from popspark.training.ranker.settings import RankerFitSettings

@@ -86,7 +86,7 @@ def append_posts(spark: Any, warehouse: Path, ids: range, days: range, n_users: 
 
 def append(rows: Any, path: Path, table: Any, known: dict[str, str]) -> None:
     """rows in the shape of `table`; known: its columns as SQL, null where it has none."""
-    from popspark.storage.warehouse import write_table
+    from popspark.storage.writing import write_table
 
     columns = {name: f"cast({known.get(name, 'NULL')} AS {k.simpleString()})" for name, k in table.columns.items()}
     write_table(
@@ -119,7 +119,7 @@ def main() -> None:
     from popspark.models.bundle import load_bundle
     from popspark.runtime.session import get_session
     from popspark.storage.tables import IMAGE_FEATURES
-    from popspark.storage.warehouse import write_table
+    from popspark.storage.writing import write_table
 
     n_posts, n_more = args.posts, int(args.posts * SHARE)
     photographs = [path.read_bytes() for path in sorted((ROOT / "sample" / "photos").glob("*.jpg"))]

@@ -142,7 +142,7 @@ def scoring_row(spark: Any, n_posts: int, work: Path) -> Row:
     from popspark.scoring.inputs import scoring_inputs
     from popspark.scoring.scoring import score_posts
     from popspark.storage.tables import IMAGE_FEATURES
-    from popspark.storage.warehouse import write_table
+    from popspark.storage.writing import write_table
 
     bundle = load_bundle(BUNDLE)
     ship_bundle(spark, bundle)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from popspark.storage.publishing import write_whole
+from popspark.runtime.files import write_whole
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 COLUMNS = ("what", "measured", "reference", "ratio", "target", "met")

@@ -26,7 +26,7 @@ from tqdm import tqdm
 from bench.table import Row, finish
 from popspark.networks.vscnn import CHANNELS, HIDDEN, TOWERS, PopularityCNN, merged_size
 from popspark.training.cnn import make_optimizer, train_epoch
-from popspark.training.feed import Batch, read_epoch
+from popspark.training.feed import Batch, parquet_files, read_epoch
 from popspark.training.reduction import fit_reduction
 
 TOWER = TOWERS["vscnn"]
@@ -78,7 +78,7 @@ def feed_rows(folder: Path, n: int, batch_size: int) -> Row:
     columns = ["label", *INPUTS.values()]
     fed, held = in_turn(
         3,
-        lambda: epoch(read_epoch(folder, columns, batch_size, epoch=1)),
+        lambda: epoch(read_epoch(parquet_files(folder), columns, batch_size, epoch=1)),
         lambda: epoch(in_memory(rows, batch_size)),
     )
     return Row(f"epoch of {n:,} rows by petastorm, batch {batch_size:,} / from memory", fed, held, "s", 1.25, False)
@@ -116,7 +116,7 @@ def step_rows(folder: Path, n: int) -> tuple[list[Row], list[str]]:
 
     def ours() -> None:
         with tqdm(disable=True) as progress:
-            feed = read_epoch(folder, ["label", *INPUTS.values()], PAPER_BATCH, epoch=1)
+            feed = read_epoch(parquet_files(folder), ["label", *INPUTS.values()], PAPER_BATCH, epoch=1)
             train_epoch(network, optimizer, feed, INPUTS, progress)
 
     def products() -> None:
@@ -139,7 +139,7 @@ def step_rows(folder: Path, n: int) -> tuple[list[Row], list[str]]:
 
 
 def ours_reduced(folder: str, n_components: int) -> None:
-    fit_reduction(Path(folder), ("visual",), n_components, True)
+    fit_reduction(parquet_files(Path(folder)), ("visual",), n_components, True)
 
 
 def sklearn_reduced(folder: str, n_components: int) -> None:

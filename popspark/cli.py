@@ -42,6 +42,14 @@ JOBS = {
         "build-pair-examples": "Join the pairs with small copies of their pictures, for train-ranker.",
         "train-ranker": "Train a model that says which of two pictures would do better: a ranker.",
     },
+    "Tables": {
+        "runs": "Print what the last scheduled runs did, and what went wrong.",
+        "history": "Print the versions of a table: when, by which run.",
+        "restore": "Make an earlier version of a table the newest one.",
+        "compact": "Bring small files together; delete what no version needs.",
+        "convert": "Make a table of Parquet of an earlier popspark a Delta table.",
+        "export": "Write a table as plain Parquet.",
+    },
     "Trying it out": {
         "simulate-posts": "Make a posts table with made-up users, texts and counts, whose true effects are known.",
     },

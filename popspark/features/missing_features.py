@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import reduce
 
@@ -12,10 +13,12 @@ from pyspark.sql import functions as f
 from popspark.features.extraction import Extraction, extract_features, to_feature_rows
 from popspark.features.plan import PlannedFamily
 from popspark.features.stored_files import find_present, sha_key
-from popspark.runtime.session import spread
+from popspark.runtime.session import n_cores, spread
 from popspark.storage.tables import IMAGE_FEATURES
 from popspark.storage.warehouse import no_rows
 
+ROUND_TASKS = 8
+"""Of each core, between two commits of a long extraction."""
 IMAGES_PER_TASK, MIN_TASKS = 250, 16
 """Of images that a task reads and computes: what is lost with it takes a minute or two. Fewer go to all cores."""
 
@@ -36,7 +39,24 @@ def extract_wanted(
     images, stored: the tables as they were read. ids: of the wanted images, as `collect_ids` gives them.
     Families that the same images lack are extracted together, so each image is decoded once however much it lacks.
     """
-    lacking = _find_lacking(wanted, stored, extraction.planned, ids)
+    return _extract(_find_lacking(wanted, stored, extraction.planned, ids), images, extraction)
+
+
+def extract_rounds(images: DataFrame, stored: DataFrame | None, extraction: Extraction) -> Iterator[DataFrame]:
+    """The rows of `extract_missing` in rounds of some minutes of all cores, which can be written one by one.
+
+    Nothing where nothing is lacking.
+    """
+    wanted = images.select("image_id", "sha256")
+    lacking = _find_lacking(wanted, stored, extraction.planned, None).persist()
+    n_rounds = -(-lacking.count() // (ROUND_TASKS * IMAGES_PER_TASK * n_cores(images.sparkSession)))
+    for number in range(n_rounds):
+        own = f.pmod(f.xxhash64("image_id"), f.lit(n_rounds)) == number
+        yield _extract(lacking.where(own) if n_rounds > 1 else lacking, images, extraction)
+    lacking.unpersist()
+
+
+def _extract(lacking: DataFrame, images: DataFrame, extraction: Extraction) -> DataFrame:
     # Counted first, for the number of tasks; where nothing is lacking, as a rule, there are none.
     counts = {row["lacks"]: row["count"] for row in lacking.groupBy("lacks").count().collect()}
     extracted = []

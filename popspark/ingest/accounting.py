@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pyspark.sql import Column, DataFrame, Observation, SparkSession
+from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from popspark.ingest.times import name_format
 from popspark.runtime.errors import AccountingError, DataError
-from popspark.storage.tables import POSTS, REJECTS
-from popspark.storage.warehouse import no_rows, read_table, write_table
+from popspark.storage.tables import POSTS
+from popspark.storage.transaction import Transaction
 
 POSITION = ("file", "line", "nth", "item")
 """Names a parsed row: nth counts the records that begin on a line, item the posts of one record."""
@@ -103,46 +103,44 @@ def reject_repeated(rows: DataFrame, repeated: DataFrame) -> DataFrame:
     firsts = candidates.groupBy("post_id").agg(F.min("order").alias("first"))
     losers = candidates.join(firsts, "post_id").where("why = 'edited' OR order != first")
     lost = losers.select(*[F.col("order")[name].alias(name) for name in POSITION], "why")
-    # Computed now: the posts, from which the repeated ids are read, are overwritten next.
+    # Computed once, for two passes.
     joined = rows.join(F.broadcast(lost.localCheckpoint()), list(POSITION), "left")
     return joined.withColumn("reason", F.coalesce("reason", "why")).drop("why")
 
 
-def write_posts(
-    spark: SparkSession, parsed: DataFrame, origin: str, is_simulated: bool, posts_path: str, rejects_path: str
-) -> Counts:
-    """Writes both tables from parsed rows; raises `DataError` where no row is a post, before it writes anything, and
-    `AccountingError` where what arrived is not what was read.
+def write_posts(parsed: DataFrame, origin: str, is_simulated: bool, posts: Transaction, rejects: Transaction) -> Counts:
+    """Writes both tables from parsed rows, the posts first; raises, before either has changed, `DataError` where no row
+    is a post, and `AccountingError` where what arrived is not what was read.
 
-    A clean export is parsed once, after a look for its first post. Repeated ids show in the written posts, where
-    finding them costs one column; only if there are any are the posts written again without them. The rejects, where
-    there are any, are one more pass.
+    A clean export is parsed once. Repeated ids show in the files that were written, where finding them costs one
+    column; only if there are any are the posts written again without them. The rejects, where there are any, are one
+    more pass.
     """
     rows = complete(parsed, origin, is_simulated)
-    if rows.where("reason IS NULL").isEmpty():
+    seen = _stage_good(rows, posts)
+    if not posts.n_staged:
         n_rejected, samples = _count_rejects(rows.where("reason IS NOT NULL"))
         raise DataError(
             "The export holds no post: no table was written.",
-            where=posts_path,
+            where=posts.path,
             got=f"\n{Counts(sum(n_rejected.values()), 0, n_rejected, samples)}",
         )
-    seen = _write_good(rows, posts_path)
-    n_out, n_ids, n_edited = _count_posts(spark, posts_path)
-    if n_ids < n_out or n_edited:
-        rows = reject_repeated(rows, find_repeated(read_table(spark, POSTS, posts_path)))
-        seen = _write_good(rows, posts_path)
-        n_out, _, _ = _count_posts(spark, posts_path)
-    rejects = no_rows(spark, REJECTS)
+    if _has_repeated(posts.staged(), posts.n_staged):
+        rows = reject_repeated(rows, find_repeated(posts.staged()))
+        posts.unstage()
+        seen = _stage_good(rows, posts)
+    n_out, found, samples = posts.n_staged, dict[str, int](), dict[str, str]()
     if seen["n_rejected"]:
         raw = F.coalesce("raw", F.lit(""))
-        rejects = rows.where("reason IS NOT NULL").withColumns({"origin": F.lit(origin), "raw": raw})
-    write_table(rejects, REJECTS, rejects_path)
-    found, samples = _count_rejects(read_table(spark, REJECTS, rejects_path)) if seen["n_rejected"] else ({}, {})
+        rejects.stage(rows.where("reason IS NOT NULL").withColumns({"origin": F.lit(origin), "raw": raw}))
+        found, samples = _count_rejects(rejects.staged())
     of_labels = {reason: found.pop(reason) for reason in OF_LABELS if reason in found}
     n_in = seen["n_in"] - sum(of_labels.values())
     counts = Counts(n_in, n_out, found, samples, seen["n_labelled"], of_labels, seen["n_undecodable"])
     if n_in != n_out + sum(counts.n_rejected.values()):
-        raise AccountingError("The rows of the export do not add up.", where=posts_path, got=f"\n{counts}")
+        raise AccountingError("The rows of the export do not add up.", where=posts.path, got=f"\n{counts}")
+    posts.commit()
+    rejects.commit()
     return counts
 
 
@@ -154,22 +152,20 @@ def _count_rejects(rejects: DataFrame) -> tuple[dict[str, int], dict[str, str]]:
     return {row.reason: row.n for row in found}, {row.reason: row.sample or "" for row in found}
 
 
-def _count_posts(spark: SparkSession, posts_path: str) -> tuple[int, int, int]:
-    """Rows, different ids among them, and edited posts; by hashes, so where two of them agree a few ids may be one too
-    many.
-    """
+def _has_repeated(posts: DataFrame, n_posts: int) -> bool:
+    """Whether an id stands twice, or a post was edited; by hashes, so where two of them agree it may be so without."""
     hashed = F.xxhash64("post_id")  # eight bytes a post to be shuffled
     edited = F.count(F.col("extra")["earlier_post_ids"])
-    found = read_table(spark, POSTS, posts_path).agg(F.count(F.lit(1)), F.count_distinct(hashed), edited).collect()[0]
-    return found[0], found[1], found[2]
+    n_ids, n_edited = posts.agg(F.count_distinct(hashed), edited).collect()[0]
+    return bool(n_ids < n_posts or n_edited)
 
 
 def _count_where(condition: Column) -> Column:
     return F.count(F.when(condition, F.lit(1)))
 
 
-def _write_good(rows: DataFrame, posts_path: str) -> dict[str, int]:
-    """Writes the rows without a reason; counts of all rows, counted on the way."""
+def _stage_good(rows: DataFrame, posts: Transaction) -> dict[str, int]:
+    """Stages the rows without a reason; counts of all rows, counted on the way."""
     seen = Observation("ingest")
     is_post = F.col("reason").isNull()
     is_undecodable = F.coalesce(F.col("extra")["not_utf8_base64"], F.col("extra")["n_replaced_chars"]).isNotNull()
@@ -179,7 +175,7 @@ def _write_good(rows: DataFrame, posts_path: str) -> dict[str, int]:
         _count_where(is_post & F.col("popularity").isNotNull()).alias("n_labelled"),
         _count_where(is_post & is_undecodable).alias("n_undecodable"),
     ]
-    write_table(rows.observe(seen, *counts).where("reason IS NULL"), POSTS, posts_path)
+    posts.stage(rows.observe(seen, *counts).where("reason IS NULL"))
     found = seen.get
     if "n_in" not in found:  # a Connect server may answer before it knows them
         found = rows.agg(*counts).collect()[0].asDict()

@@ -37,6 +37,13 @@ class Config(JobConfig):
 
 
 def main(config: Config) -> None:
+    from popspark.storage.writing import claim
+
+    with claim([config.examples], config.run_id):
+        _build(config)
+
+
+def _build(config: Config) -> None:
     from popspark.images.table import read_images
     from popspark.posts.examples import write_examples
     from popspark.runtime.session import get_session
@@ -49,6 +56,7 @@ def main(config: Config) -> None:
         read_images(spark, config.images),
         read_table(spark, IMAGE_FEATURES, config.image_features),
         config.examples,
+        run_id=config.run_id,
         features=config.features,
         social_mode=config.social_mode,
         label=config.label,

@@ -40,28 +40,32 @@ class Config(JobConfig):
 
 
 def main(config: Config) -> None:
+    from popspark.storage.writing import claim
+
+    with claim([config.thumbnails, config.pair_examples], config.run_id):
+        _build(config)
+
+
+def _build(config: Config) -> None:
     from popspark.images import decode as codecs
     from popspark.images.table import read_images
     from popspark.pairs.examples import join_pair_examples, judge_pairs, make_thumbnails
     from popspark.runtime.session import get_session
     from popspark.storage.examples import PairExamplesRecord
     from popspark.storage.tables import PAIR_AUDIT, PAIR_EXAMPLES, PAIR_POSTS, PAIRS, POSTS, THUMBNAILS
-    from popspark.storage.warehouse import count_by_status, read_table, write_table
+    from popspark.storage.warehouse import count_by_status, read_table
+    from popspark.storage.writing import begin, write_table
 
     spark = get_session("build_pair_examples", config.env.spark)
     pairs = read_table(spark, PAIRS, config.pairs)
     posts = read_table(spark, PAIR_POSTS, config.pair_posts)
     images = read_images(spark, config.images)
-    write_table(make_thumbnails(images, pairs, posts, config.image_limits), THUMBNAILS, config.thumbnails)
+    made = make_thumbnails(images, pairs, posts, config.image_limits)
+    write_table(made, THUMBNAILS, config.thumbnails, run_id=config.run_id)
     thumbnails = read_table(spark, THUMBNAILS, config.thumbnails)
     judged = judge_pairs(pairs, posts, thumbnails, config.seed).persist()
     examples = join_pair_examples(judged, thumbnails, config.limits, config.seed)
-    PairExamplesRecord.delete(config.pair_examples)
-    write_table(examples, PAIR_EXAMPLES, config.pair_examples)
-
     counts = count_by_status(judged)
-    judged.unpersist()
-    by_split = read_table(spark, PAIR_EXAMPLES, config.pair_examples).groupBy("split").count().collect()
     audit = read_table(spark, PAIR_AUDIT, config.pair_audit).orderBy("position").collect()
     record = PairExamplesRecord(
         is_simulated=read_table(spark, POSTS, config.posts).where("is_simulated").limit(1).count() > 0,
@@ -71,7 +75,13 @@ def main(config: Config) -> None:
         seed=config.seed,
         audit=tuple(line.asDict() for line in audit),
     )
+    with begin(spark, PAIR_EXAMPLES, config.pair_examples, config.run_id) as writing:
+        writing.stage(examples)
+        PairExamplesRecord.delete(config.pair_examples)
+        writing.commit()
     record.save(config.pair_examples)
+    judged.unpersist()
+    by_split = read_table(spark, PAIR_EXAMPLES, config.pair_examples).groupBy("split").count().collect()
     print(f"{sum(counts.values()):,} pairs")
     for status, n in counts.items():
         print(f"  {status:<28}{n:>10,}")

@@ -7,8 +7,8 @@ Reads: images, and image_features as far as they are there.
 Writes: image_features, by appending rows for new images, changed images (by sha256), and new families or versions; and
 a row of runs.
 
-A run that is killed leaves whole files or none: the rows in them are there, and the next run adds the others, none
-twice. One run at a time, by a lock in the table's folder.
+Images are taken in rounds, and a round's rows count at once: a run that is killed loses the round that it was in, and
+the next run adds what is not there.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ def main(config: Config) -> None:
 
 def _extract(config: Config, record: Run) -> None:
     from popspark.features.extraction import Extraction
-    from popspark.features.missing_features import extract_missing
+    from popspark.features.missing_features import extract_rounds
     from popspark.features.plan import plan_features
     from popspark.images.table import read_images
     from popspark.runtime.session import get_session, ship_file
-    from popspark.storage.locking import TableLock
     from popspark.storage.tables import IMAGE_FEATURES
-    from popspark.storage.warehouse import find_table, read_table, write_table
+    from popspark.storage.warehouse import read_table
+    from popspark.storage.writing import begin, claim
 
     planned = plan_features(config.features)
     record.read_from({"images": config.images})
@@ -66,11 +66,16 @@ def _extract(config: Config, record: Run) -> None:
             ship_file(spark, family.weights_path)
     images = read_images(spark, config.images)
     extraction = Extraction(planned, config.features.device, config.features.batch_size, config.limits)
-    with TableLock(config.image_features, config.run_id, config.lock_wait_seconds) as lock:
-        record.mark_killed(lock.broken)
-        stored = find_table(spark, IMAGE_FEATURES, config.image_features)
-        before = _count(stored) if stored is not None else Counter()
-        write_table(extract_missing(images, stored, extraction), IMAGE_FEATURES, config.image_features, "append")
+    with claim([config.image_features], config.run_id, config.lock_wait_seconds) as killed:
+        record.mark_killed(killed)
+        with begin(spark, IMAGE_FEATURES, config.image_features, config.run_id) as writing:
+            stored = writing.read()
+            before = _count(stored) if stored is not None else Counter()
+            for rows in extract_rounds(images, stored, extraction):
+                writing.stage(rows)
+                writing.commit([])
+            if writing.read() is None:  # a table without rows is one, too
+                writing.commit([])
         after = _count(read_table(spark, IMAGE_FEATURES, config.image_features))
     record.stages.done("extraction")
 

@@ -46,10 +46,18 @@ class Config(JobConfig):
 
 
 def main(config: Config) -> None:
+    from popspark.storage.writing import claim
+
+    with claim([config.downloads, config.images], config.run_id):
+        _fetch(config)
+
+
+def _fetch(config: Config) -> None:
     from popspark.images.fetching import fetch_images, images_downloaded, urls_to_fetch
     from popspark.runtime.session import get_session
     from popspark.storage.tables import DOWNLOADS, IMAGES, POSTS
-    from popspark.storage.warehouse import count_by_status, find_table, read_table, write_table
+    from popspark.storage.warehouse import count_by_status, find_table, read_table
+    from popspark.storage.writing import write_table
 
     spark = get_session("fetch_images", config.env.spark)
     started_at = datetime.now(UTC)
@@ -61,12 +69,12 @@ def main(config: Config) -> None:
         if urls.isEmpty():
             break
         rows = fetch_images(urls, store, config.politeness, config.limits, config.lanes_per_host, started_at)
-        write_table(rows, DOWNLOADS, config.downloads, mode="append")
+        write_table(rows, DOWNLOADS, config.downloads, "append", config.run_id)
     downloads = find_table(spark, DOWNLOADS, config.downloads)
     if downloads is None:
         print("The posts name no URLs.")
         return
-    write_table(images_downloaded(downloads), IMAGES, config.images)
+    write_table(images_downloaded(downloads), IMAGES, config.images, run_id=config.run_id)
     counts = count_by_status(read_table(spark, IMAGES, config.images))
     print(f"{sum(counts.values()):,} URLs in {config.images}")
     for status, n in counts.items():

@@ -42,21 +42,32 @@ class Config(JobConfig):
 
 
 def main(config: Config) -> None:
+    from popspark.storage.writing import claim
+
+    with claim([config.pair_posts, config.pairs, config.pair_audit], config.run_id):
+        _generate(config)
+
+
+def _generate(config: Config) -> None:
     from popspark.pairs.pairing import audit_pairs, generate_pairs, pair_posts
     from popspark.runtime.session import get_session
     from popspark.storage.tables import PAIR_AUDIT, PAIR_POSTS, PAIRS, POSTS
-    from popspark.storage.warehouse import read_table, write_table
+    from popspark.storage.warehouse import read_table
+    from popspark.storage.writing import write_table
 
     stages = Stages()
     spark = get_session("generate_pairs", config.env.spark)
     stages.done("session")
-    write_table(pair_posts(read_table(spark, POSTS, config.posts), config.rules), PAIR_POSTS, config.pair_posts)
+    judged = pair_posts(read_table(spark, POSTS, config.posts), config.rules)
+    write_table(judged, PAIR_POSTS, config.pair_posts, run_id=config.run_id)
     stages.done("posts judged")
     rows = read_table(spark, PAIR_POSTS, config.pair_posts)
-    write_table(generate_pairs(rows, config.rules, config.preset), PAIRS, config.pairs)
+    write_table(generate_pairs(rows, config.rules, config.preset), PAIRS, config.pairs, run_id=config.run_id)
     stages.done("pairs")
     pairs = read_table(spark, PAIRS, config.pairs)
-    write_table(audit_pairs(rows, pairs, config.rules, config.preset), PAIR_AUDIT, config.pair_audit)
+    write_table(
+        audit_pairs(rows, pairs, config.rules, config.preset), PAIR_AUDIT, config.pair_audit, run_id=config.run_id
+    )
     stages.done("audit")
 
     print(f"{'':<8}{'rule':<26}{'found':>15}{'removed':>15}{'left':>15}")

@@ -37,11 +37,19 @@ class Config(JobConfig):
 
 
 def main(config: Config) -> None:
+    from popspark.storage.writing import claim
+
+    with claim([config.images], config.run_id):
+        _ingest(config)
+
+
+def _ingest(config: Config) -> None:
     from popspark.images.index import count_respelt, index_images, to_rows
     from popspark.images.listing import existing_root, find_files
     from popspark.runtime.session import get_session
     from popspark.storage.tables import IMAGES, POSTS
-    from popspark.storage.warehouse import count_by_status, read_table, write_table
+    from popspark.storage.warehouse import count_by_status, read_table
+    from popspark.storage.writing import write_table
 
     if (config.source is None) == (config.posts is None) or (config.posts is not None and config.root is None):
         raise ConfigError(
@@ -53,7 +61,9 @@ def main(config: Config) -> None:
     root = files.root if files else existing_root(str(config.root))
     spark = get_session("ingest_images", config.env.spark)
     paths = to_rows(spark, files) if files else read_table(spark, POSTS, str(config.posts)).select("image_id")
-    write_table(index_images(paths, root, config.limits, config.follow_links), IMAGES, config.images)
+    write_table(
+        index_images(paths, root, config.limits, config.follow_links), IMAGES, config.images, run_id=config.run_id
+    )
 
     images = read_table(spark, IMAGES, config.images)
     counts = count_by_status(images)

@@ -39,13 +39,26 @@ class Config(JobConfig):
 
 
 def main(config: Config) -> None:
+    from popspark.storage.writing import claim
+
+    with claim([config.posts, config.rejects], config.run_id):
+        _ingest(config)
+
+
+def _ingest(config: Config) -> None:
     from popspark.ingest.accounting import write_posts
     from popspark.ingest.exports import check_options, parse_export
     from popspark.runtime.session import get_session
+    from popspark.storage.tables import POSTS, REJECTS
+    from popspark.storage.writing import begin
 
     options = check_options(
         config.origin, config.mapping, config.collected_at, config.keep_user_names, config.user_name_salt
     )
     spark = get_session("ingest_posts", config.env.spark)
     parsed = parse_export(spark, config.origin, config.source, options)
-    print(write_posts(spark, parsed, config.origin, config.is_simulated, config.posts, config.rejects))
+    with (
+        begin(spark, POSTS, config.posts, config.run_id) as posts,
+        begin(spark, REJECTS, config.rejects, config.run_id) as rejects,
+    ):
+        print(write_posts(parsed, config.origin, config.is_simulated, posts, rejects))

@@ -45,8 +45,8 @@ def main(config: Config) -> None:
     from popspark.images.listing import as_text, find_files, to_bytes
     from popspark.models.bundle import load_bundle
     from popspark.report.page import render_page
+    from popspark.runtime.files import write_whole
     from popspark.scoring.album import rank_album, small_image
-    from popspark.storage.publishing import write_whole
 
     bundle = load_bundle(Path(config.bundle))
     planned = plan_bundle(bundle, config.device, config.batch_size, config.weights)

@@ -50,7 +50,7 @@ class Config(JobConfig):
 def main(config: Config) -> None:
     from popspark.images.table import read_images
     from popspark.runtime.session import get_session
-    from popspark.storage.places import snapshot
+    from popspark.storage.snapshots import snapshot
     from popspark.storage.tables import IMAGE_FEATURES, POSTS
     from popspark.storage.warehouse import read_table
     from popspark.study.gathering import gather_facts

@@ -78,9 +78,9 @@ def _score(config: Config, record: Run) -> None:
     from popspark.scoring.scoring import score_posts
     from popspark.scoring.summary import render_summary, write_report
     from popspark.scoring.update import update_scores
-    from popspark.storage.slices import open_slices
     from popspark.storage.tables import IMAGE_FEATURES, POSTS, SCORES
     from popspark.storage.warehouse import find_table, read_table
+    from popspark.storage.writing import begin, claim
 
     stages = record.stages
     bundle = load_bundle(Path(config.bundle))
@@ -107,10 +107,11 @@ def _score(config: Config, record: Run) -> None:
         features = features_for(inputs, bundle, images, stored, extraction)
         return score_posts(inputs, features, bundle, config.run_id)
 
-    with open_slices(spark, SCORES, config.scores, config.run_id, config.lock_wait_seconds) as slices:
-        record.mark_killed(slices.lock.broken)
+    with claim([config.scores], config.run_id, config.lock_wait_seconds) as killed:
+        record.mark_killed(killed)
         inputs = scoring_inputs(posts, images, social, bundle)
-        outcome = update_scores(slices, inputs, score, bundle, config.update, stages)
+        with begin(spark, SCORES, config.scores, config.run_id) as writing:
+            outcome = update_scores(writing, inputs, score, bundle, config.update, stages)
     record.counts = outcome.counts()
     record.input_rows = {"posts": outcome.n_rows}
     if config.report:

@@ -25,6 +25,13 @@ class Config(JobConfig):
 
 
 def main(config: Config) -> None:
+    from popspark.storage.writing import claim
+
+    with claim([config.posts], config.run_id):
+        _simulate(config)
+
+
+def _simulate(config: Config) -> None:
     from pyspark.sql import functions as F
 
     from popspark.images.table import read_images
@@ -32,11 +39,12 @@ def main(config: Config) -> None:
     from popspark.simulation.image_effects import measure_images
     from popspark.simulation.simulation import simulate_posts
     from popspark.storage.tables import POSTS
-    from popspark.storage.warehouse import read_table, write_table
+    from popspark.storage.warehouse import read_table
+    from popspark.storage.writing import write_table
 
     spark = get_session("simulate_posts", config.env.spark)
     images = measure_images(read_images(spark, config.images)).persist() if config.images else None
-    write_table(simulate_posts(spark, config.simulation, images), POSTS, config.posts)
+    write_table(simulate_posts(spark, config.simulation, images), POSTS, config.posts, run_id=config.run_id)
 
     posts = read_table(spark, POSTS, config.posts)
     n = posts.agg(

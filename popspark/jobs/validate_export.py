@@ -39,8 +39,8 @@ def main(config: Config) -> None:
     from popspark.ingest.exports import check_options, is_read, parse_export
     from popspark.ingest.readers.records import list_files
     from popspark.ingest.validation import inspect_rows
+    from popspark.runtime.files import write_whole
     from popspark.runtime.session import get_session
-    from popspark.storage.publishing import write_whole
 
     options = check_options(config.origin, config.mapping, config.collected_at)
     root = existing_root(config.images_root) if config.images_root else None

@@ -30,8 +30,8 @@ from popspark.models.files import check_sha256, open_bundle
 from popspark.models.manifest import FORMAT, Manifest, read_manifest
 from popspark.models.tensors import check_reference, check_tensors, network_shapes, read_tensors, reduction_shapes
 from popspark.runtime.errors import BundleError, PathError
+from popspark.runtime.files import write_whole
 from popspark.runtime.scratch import scratch_folder
-from popspark.storage.publishing import write_whole
 
 N_QUANTILES = 1001
 Floats = npt.NDArray[Any]

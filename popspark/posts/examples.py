@@ -27,7 +27,8 @@ from popspark.storage.examples import (
 from popspark.storage.schemas.table import FLOATS
 from popspark.storage.social_values import SOCIAL_NAMES
 from popspark.storage.tables import EXAMPLES
-from popspark.storage.warehouse import count_by_status, write_table
+from popspark.storage.warehouse import count_by_status
+from popspark.storage.writing import begin
 
 
 def write_examples(
@@ -36,6 +37,7 @@ def write_examples(
     stored_features: DataFrame,
     path: str,
     *,
+    run_id: str | None = None,
     features: FeatureSettings,
     social_mode: SocialMode,
     label: LabelSettings,
@@ -64,10 +66,6 @@ def write_examples(
         raise DataError(
             "No post can be learned from.", where=path, got=", ".join(f"{s} {n:,}" for s, n in counts.items())
         )
-    ExamplesRecord.delete(path)
-    write_table(learned, EXAMPLES, path)
-    splits = describe_splits(learned)
-    rows.unpersist()
     record = ExamplesRecord(
         features=tuple(
             FamilyRecord(name=p.name, version=p.version, dim=p.family.dim, weights=p.weights) for p in planned
@@ -79,10 +77,15 @@ def write_examples(
         is_simulated=posts.where("is_simulated").limit(1).count() > 0,
         rows=counts,
         labels=label_counts,
-        splits=splits,
+        splits=describe_splits(learned),
         unknown_inputs=count_unknown(posts.sparkSession, posts),
     )
+    with begin(posts.sparkSession, EXAMPLES, path, run_id) as writing:
+        writing.stage(learned)
+        ExamplesRecord.delete(path)
+        writing.commit()
     record.save(path)
+    rows.unpersist()
     return record
 
 

@@ -155,3 +155,10 @@ def shuffle_partitions(spark: SparkSession) -> int | None:
     """The session's number of tasks after a shuffle; None where Databricks chooses it, `auto`."""
     number = str(spark.conf.get("spark.sql.shuffle.partitions"))
     return int(number) if number.isdigit() else None
+
+
+def n_cores(spark: SparkSession) -> int:
+    """Tasks that run at once; on Connect, which does not tell, those after a shuffle, or as many as Spark's default."""
+    if hasattr(spark, "_sc") and spark._sc is not None:
+        return int(spark.sparkContext.defaultParallelism)
+    return shuffle_partitions(spark) or 200

@@ -13,10 +13,10 @@ from popspark.images.table import thumbnails
 from popspark.models.bundle import Bundle
 from popspark.report.figures import data_uri, histogram
 from popspark.report.page import render_page
+from popspark.runtime.files import write_whole
 from popspark.runtime.stages import Stages
 from popspark.scoring.inputs import latest_rows
 from popspark.scoring.update import Outcome
-from popspark.storage.publishing import write_whole
 
 N_IMAGES, N_REFUSED, N_PLOTTED = 10, 50, 100_000
 

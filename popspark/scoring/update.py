@@ -13,7 +13,7 @@ from popspark.runtime.errors import AccountingError, RefusalError
 from popspark.runtime.stages import Stages
 from popspark.scoring.inputs import compare_inputs
 from popspark.scoring.settings import Update
-from popspark.storage.slices import Slices
+from popspark.storage.transaction import Transaction
 from popspark.storage.warehouse import count_by_status
 
 
@@ -43,7 +43,7 @@ class Outcome:
 
 
 def update_scores(
-    slices: Slices,
+    writing: Transaction,
     inputs: DataFrame,
     score: Callable[[DataFrame], DataFrame],
     bundle: Bundle,
@@ -57,7 +57,7 @@ def update_scores(
     then as it was.
     """
     is_whole = update.mode == "full" and not (update.posted_from or update.posted_to)
-    stored = None if is_whole else slices.read()
+    stored = None if is_whole else writing.read()
     seen = Observation()
     changes = compare_inputs(inputs, stored, bundle, update.mode == "full", update.posted_from, update.posted_to)
     taken = f.col("post_id").isNotNull() & (f.col("change") != "outside")
@@ -68,9 +68,7 @@ def update_scores(
     )
     observed = changes.observe(seen, *sums)
     # Written, not computed twice: the posts may change meanwhile, and an executor may die.
-    plan_path = f"{slices.scratch}/changes"
-    observed.where(taken & (f.col("change") != "unchanged")).drop("n_rows").write.parquet(plan_path)
-    plan = slices.spark.read.parquet(plan_path)
+    plan = writing.keep(observed.where(taken & (f.col("change") != "unchanged")).drop("n_rows"))
     groups = plan.groupBy("posted_month", "stored_month", "change").count().collect()
     by_change = {
         change: sum(g["count"] for g in groups if g["change"] == change) for change in ("new", "changed", "gone")
@@ -91,15 +89,18 @@ def update_scores(
         n_kept = kept.count() - by_change["changed"] - by_change["gone"]
         kept = kept.join(plan.select("post_id"), "post_id", "left_anti")
         rows = rows.unionByName(kept.withColumn("is_new", f.lit(False)))
-    outcome = _stage(slices, rows, plan, n_wanted, n_kept, outcome)
+    outcome = _stage(writing, rows, plan, n_wanted, n_kept, outcome)
     stages.done("scoring")
     _check_budget(outcome, update.max_refused_share)
-    slices.publish(n_wanted + n_kept, None if stored is None else touched)
+    _check_sum("Rows wanted and rows in the files written", n_wanted + n_kept, writing.n_staged)
+    writing.commit(None if stored is None else touched)
     stages.done("published")
     return outcome
 
 
-def _stage(slices: Slices, rows: DataFrame, plan: DataFrame, n_wanted: int, n_kept: int, outcome: Outcome) -> Outcome:
+def _stage(
+    writing: Transaction, rows: DataFrame, plan: DataFrame, n_wanted: int, n_kept: int, outcome: Outcome
+) -> Outcome:
     """Writes the new slices and adds to the outcome what was counted while they were written."""
     staged = Observation()
     # Observed after the last shuffle, where a task that is tried again counts once.
@@ -109,11 +110,11 @@ def _stage(slices: Slices, rows: DataFrame, plan: DataFrame, n_wanted: int, n_ke
         f.count_if(f.expr("is_new AND status <> 'ok'")).alias("n_refused"),
         f.count_if(f.expr("NOT is_new")).alias("n_kept"),
     )
-    slices.stage(ordered.observe(staged, *sums))
+    writing.stage(ordered.observe(staged, *sums))
 
     def written() -> DataFrame:
         is_new = plan.select("post_id", f.lit(True).alias("is_new"))
-        return slices.staged().join(is_new, "post_id", "left").fillna(False, ["is_new"])
+        return writing.staged().join(is_new, "post_id", "left").fillna(False, ["is_new"])
 
     counted = _counted(staged, written, sums)
     n_scored, n_refused = counted["n_scored"], counted["n_refused"]
@@ -121,7 +122,7 @@ def _stage(slices: Slices, rows: DataFrame, plan: DataFrame, n_wanted: int, n_ke
     _check_sum("Rows to keep and rows kept", n_kept, counted["n_kept"])
     reasons: dict[str, int] = {}
     if n_refused:
-        refused = slices.staged().where("status <> 'ok'")
+        refused = writing.staged().where("status <> 'ok'")
         reasons = count_by_status(refused.join(plan.select("post_id"), "post_id", "left_semi"))
     return replace(outcome, n_scored=n_scored, refused=reasons)
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from popspark.runtime.config import Section
 from popspark.runtime.errors import DataError, PathError
-from popspark.storage.publishing import write_whole
+from popspark.runtime.files import write_whole
 
 SPLITS = ("train", "valid", "test")
 

@@ -27,6 +27,7 @@ from typing import Any
 from fsspec.core import url_to_fs
 
 from popspark.runtime.errors import LockError
+from popspark.runtime.files import replace_file
 
 LOG = logging.getLogger(__name__)
 NAME = "_lock"
@@ -44,17 +45,6 @@ def _is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:  # no Linux, or gone since
         return True
-
-
-def replace_file(fs: Any, source: str, target: str) -> None:
-    """One rename onto the old file; where a file system does not rename onto a file (HDFS), the old one goes first."""
-    try:
-        fs.mv(source, target)
-    except OSError:
-        if not (fs.exists(source) and fs.exists(target)):
-            raise
-        fs.rm_file(target)
-        fs.mv(source, target)
 
 
 class TableLock:

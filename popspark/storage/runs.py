@@ -1,7 +1,7 @@
 """The record of a run: a row of the runs table and the same as JSON for a scheduler, whatever the run's end.
 
-Each run has a file of its own in the table's folder, written when the run starts (`running`) and again when it ends.
-A run that was killed stays `running` until the next run of the same table finds its lock and says `killed`.
+A run's row is written when the run starts (`running`) and again, in its place, when it ends. A run that was killed
+stays `running` until the next run of the same table finds its lock and says `killed`.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ import json
 import logging
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
-from fsspec.core import url_to_fs
 
 import popspark
 from popspark.runtime.config import ScheduledConfig
 from popspark.runtime.errors import PopsparkError
+from popspark.runtime.files import write_whole
 from popspark.runtime.redaction import redact
 from popspark.runtime.stages import Stages
-from popspark.storage.places import snapshot
-from popspark.storage.publishing import write_whole
+from popspark.storage.arrow import read_arrow
+from popspark.storage.delta import is_delta, locate_folder, write_row
+from popspark.storage.snapshots import snapshot
 from popspark.storage.tables import RUNS
 
 LOG = logging.getLogger(__name__)
@@ -91,18 +91,12 @@ class Run:
         self.inputs = {name: path for name, path in inputs.items() if path}
         self.snapshots = {name: found for name, path in self.inputs.items() if (found := snapshot(path))}
 
-    def mark_killed(self, holder: Mapping[str, Any] | None) -> None:
-        """The run whose stale lock was broken gets outcome `killed`, if it is in the table as `running`."""
-        if holder is None or self._runs is None or "/" in str(holder.get("run_id")):
-            return
-        fs, folder = url_to_fs(self._runs)
-        path = f"{folder}/{self.job}-{holder.get('run_id')}.parquet"
-        if not fs.exists(path):
-            return
-        with fs.open(path) as stream:
-            row = pq.read_table(stream, schema=SCHEMA).to_pylist()[0]
-        if row["outcome"] == "running":
-            self._write_row({**row, "outcome": "killed"})
+    def mark_killed(self, holders: Iterable[Mapping[str, Any]]) -> None:
+        """The runs whose stale locks were broken get outcome `killed`, if they are in the table as `running`."""
+        dead = {str(holder.get("run_id")) for holder in holders}
+        for row in read_runs(self._runs) if dead and self._runs else ():
+            if row["run_id"] in dead and row["outcome"] == "running":
+                self._write_row({**row, "outcome": "killed"})
 
     def _row(self, outcome: str, exit_code: int | None = None, error: str | None = None) -> dict[str, Any]:
         return {
@@ -132,6 +126,10 @@ class Run:
         if self._runs is None:
             return
         values = {name: list(row[name].items()) if isinstance(row[name], dict) else row[name] for name in SCHEMA.names}
-        stream = pa.BufferOutputStream()
-        pq.write_table(pa.Table.from_pylist([values], SCHEMA), stream)
-        write_whole(f"{self._runs.rstrip('/')}/{row['job']}-{row['run_id']}.parquet", stream.getvalue().to_pybytes())
+        write_row(self._runs, pa.Table.from_pylist([values], SCHEMA), RUNS.name, "run_id")
+
+
+def read_runs(path: str) -> list[dict[str, Any]]:
+    """The rows of a runs table, the newest first; none where there is none yet."""
+    rows = read_arrow(path).to_pylist() if is_delta(locate_folder(path)) else []
+    return sorted(rows, key=lambda row: row["started_at"], reverse=True)

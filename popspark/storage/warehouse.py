@@ -1,16 +1,31 @@
-"""The validating read and write of the tables of `popspark.storage.tables`."""
+"""The validating read and write of the tables of `popspark.storage.tables`: Delta in a folder, Parquet, or by name."""
 
 from __future__ import annotations
 
+import json
+import re
+
+from fsspec.core import url_to_fs
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
 from pyspark.sql import types as t
 
 from popspark.runtime.errors import PathError, SchemaError
-from popspark.storage.places import is_absent, locate
-from popspark.storage.publishing import settle
+from popspark.storage.delta import Version, is_begun, locate_folder, read_version
 from popspark.storage.schemas.table import Table
+
+CATALOG = "table:"
+ABSENT = ("PATH_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND", "UNABLE_TO_INFER_SCHEMA")
+"""Spark's conditions for a path or a table that does not exist, and for a folder without a file of a table, such as one
+that holds a lock only."""
+OTHER_FORMATS = {"_delta_log": "Delta", "metadata": "Iceberg", ".hoodie": "Hudi"}
+
+
+def is_absent(error: AnalysisException) -> bool:
+    """Whether Spark says that there is no such table, rather than that it cannot read it."""
+    condition = error.getCondition() if hasattr(error, "getCondition") else error.getErrorClass()  # since, before 4.0
+    return condition in ABSENT
 
 
 def _differences(actual: t.StructType, table: Table) -> list[str]:
@@ -44,22 +59,27 @@ def validate(rows: DataFrame, table: Table, where: str) -> DataFrame:
 
 
 def read_table(spark: SparkSession, table: Table, path: str) -> DataFrame:
-    """Reads and validates; raises `PathError` where nothing is, `SchemaError` where that is no such table."""
+    """Reads and validates; raises `PathError` where nothing is, `SchemaError` where that is no such table.
+
+    path: `table:NAME` for any table or view of the session's catalog; else a folder, of a Delta table, whose newest
+    version is read and stays what it is whatever is committed meanwhile, or of Parquet files.
+    """
+    return validate(open_rows(spark, path, table.name), table, path)
+
+
+def open_rows(spark: SparkSession, path: str, name: str = "") -> DataFrame:
+    """The rows of whatever table is there, as `read_table` finds it. name: for the message where there is none."""
     try:
-        rows = _open_sliced(spark, path) if table.is_sliced else spark.read.parquet(path)
-        return validate(rows, table, path)
+        if path.startswith(CATALOG):
+            return spark.read.table(path.removeprefix(CATALOG))
+        if version := read_version(path):
+            return read_files(spark, version, version.paths())
+        if is_begun(locate_folder(path)):
+            raise PathError("This table is being made, or a run that made it was killed.", where=path)
+        return _read_parquet(spark, path)
     except AnalysisException as error:
-        fault = PathError if is_absent(error) else SchemaError
-        raise fault(f"Cannot read the {table.name} table.", where=path, got=str(error).splitlines()[0]) from error
-
-
-def _open_sliced(spark: SparkSession, path: str) -> DataFrame:
-    place = locate(spark, path)
-    if place.folder and not place.is_delta:
-        settle(place.folder)
-    if place.name:
-        return spark.read.table(place.name)
-    return spark.read.format("delta" if place.is_delta else "parquet").load(path)
+        fault, what = PathError if is_absent(error) else SchemaError, f"the {name} table" if name else "this table"
+        raise fault(f"Cannot read {what}.", where=path, got=str(error).splitlines()[0]) from error
 
 
 def find_table(spark: SparkSession, table: Table, path: str) -> DataFrame | None:
@@ -70,13 +90,54 @@ def find_table(spark: SparkSession, table: Table, path: str) -> DataFrame | None
         return None
 
 
-def write_table(rows: DataFrame, table: Table, path: str, mode: str = "overwrite") -> None:
-    """Validates and replaces the table at `path`; mode `append` adds to it."""
-    rows = validate(rows, table, f"rows to be written to {path}")
-    if table.ordered_by:
-        rows = rows.sortWithinPartitions(*table.partitioned_by, *table.ordered_by)
-    writer = rows.write.mode(mode).options(**table.parquet)
-    writer.partitionBy(*table.partitioned_by).parquet(path)
+def read_files(spark: SparkSession, version: Version, paths: list[str]) -> DataFrame:
+    """The rows of these files of a version; raises `SchemaError` where Spark does not see them all."""
+    schema = t.StructType.fromJson(json.loads(version.schema))
+    if not paths:
+        return spark.createDataFrame([], schema)
+    reader = spark.read.schema(schema).option("basePath", as_uri(version.folder))
+    reader = reader.option("datetimeRebaseMode", "CORRECTED")  # pyarrow's days before 1582 are as they stand
+    try:
+        rows = reader.parquet(*(as_pattern(as_uri(path)) for path in paths))
+        if (n_seen := len(rows.inputFiles())) == len(paths):
+            return rows
+        got = f"{n_seen:,} of {len(paths):,}"
+    except AnalysisException as error:  # never taken for a table that is not there yet
+        got = str(error).splitlines()[0]
+    raise SchemaError(
+        "Spark does not see all files of this version.",
+        where=version.folder,
+        got=got,
+        legal=f"the files of version {version.number}",
+        fix="they were deleted, or Spark reaches another disk: give a path that all machines see alike",
+    )
+
+
+def as_uri(path: str) -> str:
+    """The path with a scheme, so that Spark does not look for it on its default file system."""
+    return path if "://" in path else f"file://{path}"
+
+
+def as_pattern(path: str) -> str:
+    """The path as Spark takes it, which reads brackets, stars and question marks as a pattern."""
+    return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)
+
+
+def _read_parquet(spark: SparkSession, path: str) -> DataFrame:
+    folder = locate_folder(path)
+    fs, root = url_to_fs(folder)
+    above = [root.rsplit("/", n)[0] for n in range(root.count("/"))]
+    for parent in filter(None, above):
+        for name, format in OTHER_FORMATS.items():
+            found = fs.glob(f"{parent}/{name}/*.metadata.json") if name == "metadata" else fs.exists(f"{parent}/{name}")
+            if found:
+                raise SchemaError(
+                    f"This is within a table of {format}, some of whose files count no more.",
+                    where=path,
+                    got=f"{parent}/{name}",
+                    fix="give the table's own folder where it is Delta, else its name: table:CATALOG.SCHEMA.NAME",
+                )
+    return spark.read.parquet(as_pattern(folder) if fs.exists(root) else path)
 
 
 def no_rows(spark: SparkSession, table: Table) -> DataFrame:

@@ -18,9 +18,9 @@ Values = npt.NDArray[Any]
 TOP_SHARE = 0.2
 
 
-def read_social(examples: Path) -> tuple[Values, Values, Values]:
-    """users (N,), labels (N,), social values (N, 34) of all splits."""
-    table = ds.dataset(examples, format="parquet").to_table(columns=["user_id", "label", "social"])
+def read_social(files: Sequence[Path]) -> tuple[Values, Values, Values]:
+    """users (N,), labels (N,), social values (N, 34) of the examples in Parquet files."""
+    table = ds.dataset(list(files), format="parquet").to_table(columns=["user_id", "label", "social"])
     users = table["user_id"].to_numpy(zero_copy_only=False)
     social = np.vstack([stack_columns(batch, ("social",)) for batch in table.to_batches() if batch.num_rows])
     return users, table["label"].to_numpy(), social

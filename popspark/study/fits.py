@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from popspark.evaluation.metrics import METRICS, Estimate, bootstrap, within_users
 from popspark.networks.vscnn import merged_size
 from popspark.runtime.config import Section
+from popspark.runtime.files import write_whole
 from popspark.storage.examples import SPLITS
-from popspark.storage.publishing import write_whole
 from popspark.study.facts import FitResult
 from popspark.study.feature_sets import FeatureSet
 from popspark.study.settings import StudySettings

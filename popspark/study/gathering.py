@@ -11,6 +11,7 @@ from popspark.study.facts import CellFacts, Predictions, StudyFacts
 from popspark.study.feature_sets import CLASSICAL
 from popspark.study.run import StudyResults
 from popspark.study.settings import StudySettings
+from popspark.training.examples import find_examples
 
 N_CORRELATED = 10
 """The user's and the post's values: tables I and II."""
@@ -37,7 +38,8 @@ def gather_facts(main: Cell, others: list[Cell], results: StudyResults, settings
             table = pq.read_table(result.folder / "test.parquet")
             columns = [table[name].to_numpy(zero_copy_only=False) for name in ("post_id", "label", "predicted")]
             predictions[result.model] = Predictions(*columns)
-    users, labels, social = read_social(main.examples)
+    examples = find_examples(main.examples)
+    users, labels, social = read_social(examples.all)
     names = main.record.social.names
     no_images = {} if "visual" in results.sets else dict.fromkeys(["visual"], "the examples have no visual values")
     absent = {name: "this family was not extracted" for name in [*CLASSICAL, "deep"] if name not in results.sets}
@@ -57,5 +59,5 @@ def gather_facts(main: Cell, others: list[Cell], results: StudyResults, settings
         variants=results.variants,
         chosen=results.chosen,
         predictions=predictions,
-        train_labels=read_social(main.examples / "split=train")[1],
+        train_labels=read_social(examples.by_split["train"])[1],
     )

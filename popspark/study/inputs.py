@@ -35,7 +35,7 @@ def build_cells(
 ) -> Iterator[Cell]:
     """Writes examples into `folder`, as far as they are not there for the same files and settings.
 
-    versions: of the three tables, as `popspark.storage.places.snapshot` gives them: files may change under their names.
+    versions: of the three tables, as `snapshot` of `popspark.storage.snapshots` gives them.
 
     A combination that leaks is a cell that says why it is refused.
     """

@@ -12,7 +12,7 @@ import numpy as np
 import popspark
 from popspark.report.figures import data_uri
 from popspark.report.page import render_page
-from popspark.storage.publishing import write_whole
+from popspark.runtime.files import write_whole
 from popspark.study import figures, published
 from popspark.study.facts import METRIC_TITLES, MODE_TITLES, Predictions, StudyFacts
 from popspark.study.tables import all_tables, cell_title

@@ -23,7 +23,7 @@ from popspark.study.facts import FitResult
 from popspark.study.feature_sets import FeatureSet, feature_sets
 from popspark.study.fits import BASELINES, KEYS, FitTask, run_fit
 from popspark.study.settings import StudySettings
-from popspark.training.examples import count_splits
+from popspark.training.examples import find_examples
 from popspark.training.reduction import fit_moments, reduce_moments, write_reduced
 from popspark.training.settings import Initialisation
 
@@ -50,7 +50,8 @@ def reduce_cell(cell: Cell, sets: Mapping[str, FeatureSet], scale_first: bool, f
     """The cell's rows with one short column per feature set, each of a PCA of its own; from one pass for all PCAs."""
     if not folder.is_dir():
         columns = ("visual", "social") if "visual" in sets else ("social",)
-        moments = fit_moments(cell.examples / "split=train", columns)
+        examples = find_examples(cell.examples)
+        moments = fit_moments(examples.by_split["train"], columns)
         first = len(moments.mean) - sets["social"].dim
         reductions = {}
         for name, one in sets.items():
@@ -58,7 +59,7 @@ def reduce_cell(cell: Cell, sets: Mapping[str, FeatureSet], scale_first: bool, f
             own = moments.select(offset + one.range.start, offset + (one.range.stop or one.dim))
             reductions[name] = reduce_moments(own, one.n_components, scale_first, f"{cell.examples}, {one.title}")
         folder.parent.mkdir(parents=True, exist_ok=True)
-        write_reduced(cell.examples, folder, reductions, {name: one.range for name, one in sets.items()}, KEYS)
+        write_reduced(examples, folder, reductions, {name: one.range for name, one in sets.items()}, KEYS)
     return folder
 
 
@@ -127,7 +128,7 @@ class Study:
             raise TrainingError("There is no main data to study.", where=main.name, got=main.refused)
         cells = [main, *(cell for cell in others if not cell.refused)]
         for cell in cells:
-            count_splits(cell.examples)
+            find_examples(cell.examples)
         sets = feature_sets(main.record)
         ways = [True, False]
         self._all(

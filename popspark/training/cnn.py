@@ -20,8 +20,8 @@ from popspark.networks.devices import choose_device
 from popspark.networks.vscnn import TOWERS, PopularityCNN, initialise
 from popspark.runtime.errors import TrainingError
 from popspark.storage.examples import SPLITS
-from popspark.training.examples import count_splits, fingerprint
-from popspark.training.feed import count_rows, read_epoch
+from popspark.training.examples import find_examples
+from popspark.training.feed import count_rows, parquet_files, read_epoch
 from popspark.training.fitting import Learner, fit
 from popspark.training.reduction import MODALITIES, fit_reduction, write_reduced
 from popspark.training.settings import CnnFitSettings, CnnSettings
@@ -55,14 +55,14 @@ class FittedCNN:
 
 
 def predict(
-    network: nn.Module, folder: Path, inputs: Mapping[str, str], batch_size: int = 1024
+    network: nn.Module, files: Sequence[Path], inputs: Mapping[str, str], batch_size: int = 1024
 ) -> tuple[Values, Values]:
-    """Labels and predictions (N,) of the rows of `folder`. inputs: by the network's input, the column it reads."""
+    """Labels and predictions (N,) of the rows of Parquet files. inputs: by the network's input, the column it reads."""
     network.eval()
     labels, predicted = [], []
     device = next(network.parameters()).device
     with torch.inference_mode():
-        for batch in read_epoch(folder, ["label", *inputs.values()], batch_size, epoch=0):
+        for batch in read_epoch(files, ["label", *inputs.values()], batch_size, epoch=0):
             predicted.append(network({name: batch[column].to(device) for name, column in inputs.items()}).cpu().numpy())
             labels.append(batch["label"].numpy())
     return np.concatenate(labels), np.concatenate(predicted)
@@ -121,7 +121,7 @@ def fit_network(
     curves. Raises `TrainingError` for a loss or predictions that are not finite.
     """
     network.to(torch.device(choose_device(settings.device, None, None, torch.cuda.device_count())))
-    train, columns = folder / "split=train", ["label", *inputs.values()]
+    train, columns = parquet_files(folder / "split=train"), ["label", *inputs.values()]
     optimizer = make_optimizer(network, settings.learning_rate)
 
     def train_once(seed: int, progress: Any) -> float:
@@ -137,7 +137,7 @@ def fit_network(
                 got=loss,
                 fix="lower learning_rate, or look for extreme features or labels",
             )
-        truth, predicted = predict(network, folder / "split=valid", inputs)
+        truth, predicted = predict(network, parquet_files(folder / "split=valid"), inputs)
         if not np.isfinite(predicted).all():
             raise TrainingError(
                 "Predictions for the validation split are not finite.",
@@ -183,19 +183,21 @@ def train_cnn(examples: Path, work: Path, settings: CnnSettings) -> FittedCNN:
 
     work: has a folder for each examples and settings. Raises `TrainingError` where a split has no rows.
     """
-    n_rows = count_splits(examples)
+    found = find_examples(examples)
     towers = TOWERS[settings.architecture]
     reductions = {
-        modality: fit_reduction(examples / "split=train", MODALITIES[modality].columns, length, settings.scale_first)
+        modality: fit_reduction(found.by_split["train"], MODALITIES[modality].columns, length, settings.scale_first)
         for modality, (length, _) in towers.items()
     }
-    work = work / fingerprint(examples, settings)
+    work = work / found.fingerprint(settings)
     work.mkdir(parents=True, exist_ok=True)
-    write_reduced(examples, work / "reduced", reductions)
+    write_reduced(found, work / "reduced", reductions)
     inputs = {modality: modality for modality in towers}
     network, curves = fit_cnn(work / "reduced", inputs, towers, settings, work / "checkpoint.pt")
-    predictions = {split: predict(network, work / "reduced" / f"split={split}", inputs) for split in SPLITS}
+    predictions = {
+        split: predict(network, parquet_files(work / "reduced" / f"split={split}"), inputs) for split in SPLITS
+    }
     metrics = {
         split: {name: bootstrap(metric, *predictions[split]) for name, metric in METRICS.items()} for split in SPLITS
     }
-    return FittedCNN(network, reductions, curves, predictions["train"][1], metrics, n_rows)
+    return FittedCNN(network, reductions, curves, predictions["train"][1], metrics, found.n_rows)

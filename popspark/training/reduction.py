@@ -1,4 +1,4 @@
-"""PCA of a Parquet folder larger than memory, fitted on the training split only, and the folder's reduced rows.
+"""PCA of Parquet files larger than memory, fitted on the training split only, and all splits' reduced rows.
 
 The mean and the covariance of all rows are summed up batch by batch, and the leading eigenvectors of the covariance
 are the components: exact, unlike an incremental PCA, in one pass, with memory d^2 whatever the number of rows (a few
@@ -24,6 +24,7 @@ from scipy.linalg.blas import dsyrk
 from popspark.models.bundle import Reduction
 from popspark.runtime.errors import TrainingError
 from popspark.storage.examples import SPLITS
+from popspark.training.examples import ExampleFiles
 
 BATCH_ROWS = 2048
 Matrix = npt.NDArray[Any]
@@ -52,10 +53,10 @@ def stack_columns(batch: pa.RecordBatch, columns: Sequence[str]) -> Matrix:
     return np.hstack([values.reshape(batch.num_rows, -1) for values in flat])
 
 
-def read_matrices(folder: Path, columns: Sequence[str]) -> Iterator[Matrix]:
-    """The rows of `folder` as float32 (n, d) matrices of at most `BATCH_ROWS` rows; several columns side by side."""
+def read_matrices(files: Sequence[Path], columns: Sequence[str]) -> Iterator[Matrix]:
+    """The rows of Parquet files as float32 (n, d) matrices of at most `BATCH_ROWS` rows; columns side by side."""
     # Not as a dataset: its scanner reads ahead and keeps a file's bytes, gigabytes of features.
-    for path in sorted(folder.rglob("*.parquet")):
+    for path in files:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=list(columns)):
                 yield stack_columns(batch, columns)
@@ -75,15 +76,15 @@ class Moments:
         return Moments(self.n, self.mean[chosen], self.covariance[chosen, chosen])
 
 
-def fit_moments(folder: Path, columns: Sequence[str]) -> Moments:
-    """One pass over the rows of `folder`.
+def fit_moments(files: Sequence[Path], columns: Sequence[str]) -> Moments:
+    """One pass over the rows of Parquet files.
 
     Rows are shifted by the first batch's mean before they are squared, so that a large mean costs no digits.
     Raises `TrainingError` for values that are not finite.
     """
     n = 0
     shift = total = squares = np.zeros(0)
-    for matrix in read_matrices(folder, columns):
+    for matrix in read_matrices(files, columns):
         if not np.isfinite(matrix).all():
             bad = np.flatnonzero(~np.isfinite(matrix).all(axis=0))
             raise TrainingError(
@@ -143,14 +144,14 @@ def reduce_moments(moments: Moments, n_components: int, scale_first: bool, where
     )
 
 
-def fit_reduction(folder: Path, columns: Sequence[str], n_components: int, scale_first: bool) -> Reduction:
-    """`reduce_moments` of the moments of `columns` in `folder`."""
-    where = f"{folder}, columns {', '.join(columns)}"
-    return reduce_moments(fit_moments(folder, columns), n_components, scale_first, where)
+def fit_reduction(files: Sequence[Path], columns: Sequence[str], n_components: int, scale_first: bool) -> Reduction:
+    """`reduce_moments` of the moments of `columns` in Parquet files."""
+    where = f"{files[0].parent}, columns {', '.join(columns)}"
+    return reduce_moments(fit_moments(files, columns), n_components, scale_first, where)
 
 
 def write_reduced(
-    examples: Path,
+    examples: ExampleFiles,
     reduced: Path,
     reductions: Mapping[str, Reduction],
     ranges: Mapping[str, ValueRange] = MODALITIES,
@@ -169,10 +170,10 @@ def write_reduced(
     for split in SPLITS:
         folder = partial / f"split={split}"
         folder.mkdir(parents=True)
-        rows = ds.dataset(examples / f"split={split}", format="parquet")
+        rows = ds.dataset(examples.by_split[split], format="parquet")
         writer: pq.ParquetWriter | None = None
         for batch in rows.to_batches(columns=[*keys, "label", *needed], batch_size=BATCH_ROWS):
-            _check_finite(batch, ("label", *needed), f"{examples}, split {split}")
+            _check_finite(batch, ("label", *needed), f"{examples.path}, split {split}")
             columns = {name: batch.column(name) for name in (*keys, "label")}
             for name, reduction in reductions.items():
                 taken = ranges[name]

@@ -19,6 +19,7 @@ from popspark.features.settings import FeatureSettings
 from popspark.images import decode as codecs
 from popspark.models.bundle import load_bundle
 from popspark.models.predictor import Predictor
+from popspark.storage.arrow import read_arrow
 from tests.jobs.conftest import ROOT
 from tests.made_bundles import FAMILIES, write_ranker, write_vscnn
 
@@ -79,20 +80,20 @@ def score_of(predictor: Predictor, photograph: Path) -> float:
 
 def test_the_jobs_write_the_same_tables_as_anywhere(warehouse: Path, photographs: Path) -> None:
     predictor = Predictor(load_bundle(warehouse / "vscnn"))
-    scores = pq.read_table(warehouse / "scores").to_pylist()
+    scores = read_arrow(f"{warehouse}/scores").to_pylist()
     assert len(scores) == 15
     for row in scores:
         assert row["status"] == REFUSED.get(row["post_id"], "ok")
         if row["status"] == "ok":
             assert row["score"] == pytest.approx(score_of(predictor, photographs / row["post_id"]), abs=1e-4)
-    features = pq.read_table(warehouse / "image_features")
+    features = read_arrow(f"{warehouse}/image_features")
     assert features.num_rows == 2 * 15
-    assert pq.read_table(warehouse / "pairs").num_rows > 0
-    posts = pq.read_table(warehouse / "pair_posts")
+    assert read_arrow(f"{warehouse}/pairs").num_rows > 0
+    posts = read_arrow(f"{warehouse}/pair_posts")
     assert posts.num_rows == pq.read_table(ROOT / "sample" / "posts").num_rows
-    audit = pq.read_table(warehouse / "pair_audit").sort_by("position")
+    audit = read_arrow(f"{warehouse}/pair_audit").sort_by("position")
     of_pairs = audit.filter(pc.equal(audit["of"], "pairs"))
-    assert of_pairs["n_after"][-1].as_py() == pq.read_table(warehouse / "pairs").num_rows
+    assert of_pairs["n_after"][-1].as_py() == read_arrow(f"{warehouse}/pairs").num_rows
 
 
 def test_an_export_that_is_read_side_by_side(client: Any, tmp_path: Path) -> None:
@@ -100,9 +101,9 @@ def test_an_export_that_is_read_side_by_side(client: Any, tmp_path: Path) -> Non
     printed = client("jobs/ingest_posts.py", "origin=smpd", *options)
     assert printed.startswith("rows in              4\nposts                2\nrejected             2\n")
     assert "labels               0 of 2\n" in printed
-    posts = {post["post_id"]: post["title"] for post in pq.read_table(tmp_path / "posts").to_pylist()}
+    posts = {post["post_id"]: post["title"] for post in read_arrow(f"{tmp_path}/posts").to_pylist()}
     assert posts == {"101": "title 0", "102": "title 1"}
-    reasons = sorted(pq.read_table(tmp_path / "rejects").column("reason").to_pylist())
+    reasons = sorted(read_arrow(f"{tmp_path}/rejects").column("reason").to_pylist())
     assert reasons == ["labels_do_not_line_up"] * 2 + ["row_without_post", "truncated_json"]
 
 
@@ -111,7 +112,7 @@ def test_the_client_has_no_jvm(found: dict[str, Any]) -> None:
 
 
 def test_functions_in_queries(found: dict[str, Any], warehouse: Path, photographs: Path) -> None:
-    job = {row["post_id"]: row for row in pq.read_table(warehouse / "scores").to_pylist()}
+    job = {row["post_id"]: row for row in read_arrow(f"{warehouse}/scores").to_pylist()}
     assert len(found["scores"]) == 15
     for row in found["scores"]:
         expected = job[row["image_id"]]

@@ -14,7 +14,8 @@ from popspark.images.settings import Politeness
 from popspark.jobs.fetch_images import Config, main
 from popspark.runtime.config import Env
 from popspark.storage.tables import DOWNLOADS, IMAGES, POSTS
-from popspark.storage.warehouse import read_table, write_table
+from popspark.storage.warehouse import read_table
+from popspark.storage.writing import write_table
 from tests.misbehaving import png, serve
 
 

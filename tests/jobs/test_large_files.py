@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
+from popspark.storage.arrow import read_arrow
 from tests.jobs.conftest import ROOT, Submit
 
 N_IMAGES, N_BYTES = 50, 15_000_000
@@ -25,6 +24,6 @@ def test_a_folder_larger_than_the_heap_is_indexed_and_scored(submit: Submit, tmp
     submit("ingest_images", f"env.warehouse={tmp_path}", f"source={folder}", options=small)
     bundle = f"bundle={ROOT}/models/demo-vscnn"
     submit("score_posts", f"env.warehouse={tmp_path}", bundle, "posts=null", options=small)
-    assert set(pq.read_table(tmp_path / "images").column("n_bytes").to_pylist()) == {N_BYTES}
-    statuses = pq.read_table(tmp_path / "scores").column("status").to_pylist()
+    assert set(read_arrow(f"{tmp_path}/images").column("n_bytes").to_pylist()) == {N_BYTES}
+    statuses = read_arrow(f"{tmp_path}/scores").column("status").to_pylist()
     assert statuses == ["ok"] * N_IMAGES

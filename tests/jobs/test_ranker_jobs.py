@@ -11,13 +11,13 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from pyspark.sql import SparkSession
 
 from popspark.images.decode import decode
 from popspark.runtime.config import find_conf, load_config
+from popspark.storage.arrow import read_arrow
 from tests.made_pairs import PHOTOS, spoil
 
 pytestmark = pytest.mark.slow
@@ -91,10 +91,10 @@ def warehouse(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, pic
 
 def test_pairs_without_their_pictures_are_counted(warehouse: Path) -> None:
     record = json.loads((warehouse / "pair_examples.json").read_text())
-    n_pairs = pq.read_table(warehouse / "pairs").num_rows
+    n_pairs = read_arrow(f"{warehouse}/pairs").num_rows
     assert sum(record["pairs"].values()) == n_pairs == N_USERS * 9
     assert record["pairs"]["http_404"] == 9 + 3  # all of the first user's, and those of one sharp picture of the next
-    assert record["pairs"]["ok"] == pq.read_table(warehouse / "pair_examples", columns=["rule"]).num_rows
+    assert record["pairs"]["ok"] == read_arrow(f"{warehouse}/pair_examples").num_rows
     assert record["is_simulated"] is False
     assert record["audit"][0]["rule"] == "unique_post_id"
 
@@ -120,7 +120,7 @@ def test_an_album_is_ranked_as_score_posts_scores_it(
     sharp = [int(Path(row["path"]).stem) % 2 == 0 for row in rows]
     assert sum(sharp[:5]) >= 4
     run("score_posts", warehouse, f"bundle={warehouse}/models/ranker")
-    scores = pq.read_table(warehouse / "scores").to_pylist()
+    scores = read_arrow(f"{warehouse}/scores").to_pylist()
     assert len(scores) == N_USERS * N_TWEETS
     by_number = {int(row["post_id"]) - 1000: row for row in scores}
     assert by_number[0]["status"] == "http_404"

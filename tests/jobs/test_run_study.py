@@ -18,7 +18,7 @@ from popspark.images.table import read_images
 from popspark.jobs.run_study import Config, main
 from popspark.runtime.config import load_config
 from popspark.storage.tables import IMAGE_FEATURES, IMAGES
-from popspark.storage.warehouse import write_table
+from popspark.storage.writing import write_table
 from tests.jobs.conftest import ROOT
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from popspark.storage.arrow import read_arrow
 from tests.jobs.conftest import ROOT, Submit
 
 
@@ -14,7 +15,7 @@ def test_the_released_bundle_scores_the_sample(tmp_path: Path, photographs: Path
     submit("ingest_images", env, f"source={photographs}")
     submit("score_posts", env, f"posts={ROOT}/sample/posts", f"bundle={ROOT}/models/demo-vscnn")
     images = {row["post_id"]: row["image_id"] for row in pq.read_table(ROOT / "sample" / "posts").to_pylist()}
-    rows = pq.read_table(tmp_path / "scores").to_pylist()
+    rows = read_arrow(f"{tmp_path}/scores").to_pylist()
     assert {row["post_id"] for row in rows} == set(images)
     assert len(rows) == len(images)
     for row in rows:

@@ -9,9 +9,9 @@ import sysconfig
 import venv
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
+from popspark.storage.arrow import read_arrow
 from tests.jobs.conftest import ROOT
 
 
@@ -59,7 +59,7 @@ def test_it_scores_photographs_and_says_nothing_but_its_own_lines(popspark, phot
     lines = scored.stderr.splitlines()
     assert lines
     assert all(line.startswith("[") and " s] " in line for line in lines)
-    scores = pq.read_table(tmp_path / "warehouse" / "scores").to_pylist()
+    scores = read_arrow(f"{tmp_path}/warehouse/scores").to_pylist()
     assert sorted(row["status"] for row in scores if row["status"] != "ok") == ["corrupt", "empty", "not_an_image"]
 
 

@@ -12,7 +12,7 @@ from pyspark.sql import types as t
 from popspark.ingest.exports import Options
 from popspark.ingest.mapping import ColumnMapping
 from popspark.ingest.origins.table import check_columns, parse_tables
-from popspark.ingest.readers.records import as_pattern
+from popspark.storage.warehouse import as_pattern
 
 
 def reads(file: str) -> bool:

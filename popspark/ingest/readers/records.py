@@ -16,7 +16,6 @@ record, and so must be on a path that the executors can open.
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from popspark.ingest.readers.csv import Lines, iter_csv, read_header
 from popspark.ingest.readers.json import iter_json, iter_json_rows
 from popspark.ingest.readers.texts import Text, open_members
 from popspark.runtime.errors import ConfigError, PathError
+from popspark.storage.warehouse import as_pattern
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -105,11 +105,6 @@ def list_files(spark: SparkSession, source: str) -> list[str]:
     if not kept:
         raise PathError("There is no file to read.", where=source)
     return kept
-
-
-def as_pattern(path: str) -> str:
-    """The path as Spark takes it, which reads brackets, stars and question marks as a pattern."""
-    return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)
 
 
 def is_container(path: str) -> bool:

@@ -50,5 +50,5 @@ IMAGE_FEATURES = Table(
     required=("status",),
     partitioned_by=("family",),
     ordered_by=("image_id",),  # so that the files of all families that a task writes are read side by side
-    parquet={"parquet.block.size": str(16 << 20)},  # which keeps the row groups of short families short as well
+    row_group_bytes=16 << 20,  # which keeps the row groups of short families short as well
 )

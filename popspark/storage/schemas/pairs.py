@@ -28,7 +28,6 @@ PAIR_POSTS = Table(
     },
     key=("post_id",),  # where removed_by is null
     required=("user_id", "user_key", "split"),
-    parquet={"parquet.enable.dictionary": "false"},  # ids and hashes repeat too little for one to be worth its building
 )
 
 PAIRS = Table(
@@ -104,5 +103,5 @@ PAIR_EXAMPLES = Table(
         "thumbnail_r",
     ),
     partitioned_by=("split",),
-    parquet={"parquet.block.size": str(8 << 20)},  # what a reader holds at once, about 200 pairs
+    row_group_bytes=8 << 20,  # what a reader holds at once, about 200 pairs
 )

@@ -24,7 +24,6 @@ SCORES = Table(
     key=("post_id",),
     required=("model_name", "model_version", "status", "scored_at", "input_hash", "run_id", "posted_month"),
     partitioned_by=("posted_month",),
-    is_sliced=True,
 )
 
 RUNS = Table(

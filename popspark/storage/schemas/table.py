@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyspark.sql import types as t
@@ -20,9 +19,8 @@ STRINGS, FLOATS, TEXT_BY_NAME = t.ArrayType(STRING), t.ArrayType(t.FloatType()),
 class Table:
     """name: plural noun. columns: name -> type. key: the columns that name a row; never null.
 
-    required: other columns that may not be null. partitioned_by: folders on disk. is_sliced: such a folder is
-    replaced as a whole, by `popspark.storage.slices`; the table may also be one of the catalog, `table:NAME`, or Delta.
-    ordered_by: within each file. parquet: options of its writer, where Spark's are not right for it.
+    required: other columns that may not be null. partitioned_by: folders on disk, which can be replaced one by one.
+    ordered_by: within each file. row_group_bytes: what a reader of its files holds at once.
     """
 
     name: str
@@ -30,9 +28,8 @@ class Table:
     key: tuple[str, ...]
     required: tuple[str, ...] = ()
     partitioned_by: tuple[str, ...] = ()
-    is_sliced: bool = False
     ordered_by: tuple[str, ...] = ()
-    parquet: Mapping[str, str] = field(default_factory=dict)
+    row_group_bytes: int = 64 << 20
 
     @property
     def schema(self) -> t.StructType:

@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float32]
 
 
 def read_crops(
-    folder: Path, backbone: Backbone, batch_size: int, epoch: int, targets: Targets, n_threads: int
+    files: Sequence[Path], backbone: Backbone, batch_size: int, epoch: int, targets: Targets, n_threads: int
 ) -> Iterator[tuple[list[Image], Floats]]:
     """One pass over the pairs of a split: B left crops, then their B right ones, and the targets (B,).
 
@@ -30,7 +30,7 @@ def read_crops(
     generator = np.random.default_rng(epoch)
 
     def rows() -> Iterator[tuple[bytes, bytes, npt.NDArray[np.float64], np.float32]]:
-        for group in read_row_groups(folder, ("thumbnail_l", "thumbnail_r", "margin", "probability"), epoch):
+        for group in read_row_groups(files, ("thumbnail_l", "thumbnail_r", "margin", "probability"), epoch):
             wanted = pair_targets(group["margin"], group["probability"], targets)
             corners = generator.random((len(wanted), 2, 2))
             yield from zip(group["thumbnail_l"], group["thumbnail_r"], corners, wanted, strict=True)
@@ -46,7 +46,7 @@ def read_crops(
 
 
 def measure_images(
-    folders: Sequence[Path],
+    files: Sequence[Path],
     images: npt.NDArray[np.str_],
     prepare: Callable[[Image], Image],
     forward: Callable[[Sequence[Image]], Floats],
@@ -62,8 +62,7 @@ def measure_images(
 
     def wanted() -> Iterator[tuple[int, bytes]]:
         columns = ("sha256_l", "sha256_r", "thumbnail_l", "thumbnail_r")
-        groups = (group for folder in folders for group in read_row_groups(folder, columns, epoch=0))
-        for group in groups:
+        for group in read_row_groups(files, columns, epoch=0):
             for side in "lr":
                 rows = np.searchsorted(images, group[f"sha256_{side}"].astype(str))
                 for row, thumbnail in zip(rows, group[f"thumbnail_{side}"], strict=True):

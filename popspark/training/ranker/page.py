@@ -9,8 +9,8 @@ from typing import Any
 import popspark
 from popspark.report.figures import data_uri
 from popspark.report.page import render_page
+from popspark.runtime.files import write_whole
 from popspark.storage.examples import PairExamplesRecord
-from popspark.storage.publishing import write_whole
 from popspark.training.ranker.facts import RankerFacts
 from popspark.training.ranker.figures import fit_curves, reliability
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy.typing as npt
 import pyarrow.dataset as ds
 
 from popspark.storage.examples import SPLITS
-from popspark.training.examples import count_splits
+from popspark.training.examples import ExampleFiles
 from popspark.training.ranker.settings import Targets
 
 COLUMNS = ("post_id_l", "post_id_r", "user_id", "margin", "probability", "rule", "sha256_l", "sha256_r")
@@ -61,13 +60,12 @@ class PairTable:
     splits: dict[str, SplitPairs]
 
 
-def load_pairs(examples: Path) -> PairTable:
-    """Raises `TrainingError` where a split has no pairs."""
-    count_splits(examples)
+def load_pairs(examples: ExampleFiles) -> PairTable:
+    """All but the images."""
     names = [*COLUMNS, *(f"{name}_{side}" for name in SIDED for side in "lr")]
     columns: dict[str, dict[str, Values]] = {}
     for split in SPLITS:
-        table = ds.dataset(examples / f"split={split}", format="parquet").to_table(columns=names)
+        table = ds.dataset(examples.by_split[split], format="parquet").to_table(columns=names)
         columns[split] = {
             name: np.array(table[name].to_pylist(), str)
             if str(table.schema.field(name).type) == "string"

@@ -24,7 +24,7 @@ from popspark.networks.devices import choose_device
 from popspark.networks.inference import load_features
 from popspark.networks.ranker import Ranker, load_head, start_ranker
 from popspark.networks.weights import PretrainedWeights, find_weights
-from popspark.training.examples import fingerprint
+from popspark.training.examples import ExampleFiles, find_examples
 from popspark.training.ranker.fit import RankerEpoch, fit_ranker
 from popspark.training.ranker.images import measure_images, read_crops
 from popspark.training.ranker.pairs import PairTable, load_pairs
@@ -55,7 +55,7 @@ class FittedRanker:
 class _Job:
     """One call: what it fits, from where, and where it keeps what a killed one had done."""
 
-    examples: Path
+    examples: ExampleFiles
     work: Path
     checkpoint: Path
     pairs: PairTable
@@ -70,17 +70,14 @@ def train_ranker(examples: Path, work: Path, settings: RankerSettings) -> Fitted
     work: for features, and a checkpoint by examples and settings. Raises `TrainingError` where a split has no pairs.
     """
     weights = find_weights(settings.backbone, settings.weights, settings.weights_sha256)
-    pairs = load_pairs(examples)
+    found = find_examples(examples)
+    pairs = load_pairs(found)
     exact = settings.model_copy(update={"weights_sha256": weights.sha256})
-    checkpoint = work / fingerprint(examples, exact) / "checkpoint.pt"
+    checkpoint = work / found.fingerprint(exact) / "checkpoint.pt"
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     device = choose_device(settings.device, None, None, torch.cuda.device_count())
-    job = _Job(examples, work, checkpoint, pairs, weights, settings, torch.device(device))
+    job = _Job(found, work, checkpoint, pairs, weights, settings, torch.device(device))
     return _fit_head(job) if settings.is_frozen else _fit_whole(job)
-
-
-def _folders(examples: Path, *splits: str) -> list[Path]:
-    return [examples / f"split={split}" for split in splits]
 
 
 def _n_threads() -> int:
@@ -90,7 +87,7 @@ def _n_threads() -> int:
 def _frozen_features(job: _Job) -> Floats:
     """(number of images, dim), a file mapped into memory; what an earlier, killed call has found stays."""
     of_features = RankerSettings(backbone=job.settings.backbone, weights_sha256=job.weights.sha256)
-    path = job.work / f"features-{fingerprint(job.examples, of_features)}.npy"
+    path = job.work / f"features-{job.examples.fingerprint(of_features)}.npy"
     shape = (len(job.pairs.images), BACKBONES[job.settings.backbone].dim)
     if not path.is_file():
         partial = path.with_suffix(".partial")
@@ -101,9 +98,14 @@ def _frozen_features(job: _Job) -> Floats:
         features = load_features(
             job.settings.backbone, job.weights.path, job.weights.sha256, str(job.device), "float32", SCORED_TOGETHER
         )
-        folders = _folders(job.examples, *job.pairs.splits)
         measure_images(
-            folders, job.pairs.images, features.prepare, features.forward, values, SCORED_TOGETHER, _n_threads()
+            job.examples.all,
+            job.pairs.images,
+            features.prepare,
+            features.forward,
+            values,
+            SCORED_TOGETHER,
+            _n_threads(),
         )
     return values
 
@@ -174,16 +176,15 @@ def _fit_whole(job: _Job) -> FittedRanker:
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def batches(seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        (folder,) = _folders(job.examples, "train")
-        fit = job.settings.fit
-        for crops, targets in read_crops(folder, backbone, fit.batch_size, seed, fit.targets, _n_threads()):
+        fit, files = job.settings.fit, job.examples.by_split["train"]
+        for crops, targets in read_crops(files, backbone, fit.batch_size, seed, fit.targets, _n_threads()):
             yield to_input(crops, backbone, job.device, torch.float32), torch.from_numpy(targets).to(job.device)
 
     def scores_of(*splits: str) -> Floats:
         values = np.full((len(job.pairs.images), 1), np.nan, np.float32)
         forward = _forward(network, backbone, job.device)
         measure_images(
-            _folders(job.examples, *splits),
+            [file for split in splits for file in job.examples.by_split[split]],
             job.pairs.images,
             lambda image: crop(image, backbone),
             forward,

@@ -13,7 +13,7 @@ import torch
 
 from popspark.runtime.errors import PathError, TrainingError
 from popspark.training import feed
-from popspark.training.feed import count_rows, read_epoch
+from popspark.training.feed import count_rows, parquet_files, read_epoch
 
 N_ROWS = 112
 
@@ -31,11 +31,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def labels(folder: Path, epoch: int, batch_size: int = 20) -> list[float]:
-    return [v for b in read_epoch(folder, ["label"], batch_size, epoch) for v in b["label"].tolist()]
+    return [v for b in read_epoch(parquet_files(folder), ["label"], batch_size, epoch) for v in b["label"].tolist()]
 
 
 def test_all_rows_arrive_once_with_their_values(folder: Path) -> None:
-    batches = list(read_epoch(folder, ["label", "visual"], 20, 0))
+    batches = list(read_epoch(parquet_files(folder), ["label", "visual"], 20, 0))
     assert [len(batch["label"]) for batch in batches] == [20] * 5 + [12]
     assert all(list(batch) == ["label", "visual"] for batch in batches)
     found, visual = (torch.cat([batch[name] for batch in batches]) for name in ("label", "visual"))
@@ -66,15 +66,15 @@ def test_a_lost_row_is_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_reader_left_early_is_closed_without_a_word(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    batches = read_epoch(folder, ["label"], 10, 0)
+    batches = read_epoch(parquet_files(folder), ["label"], 10, 0)
     next(batches)
     batches.close()
     assert capsys.readouterr().out == ""
 
 
 def test_rows_are_counted_in_the_files_own_footers(folder: Path, tmp_path: Path) -> None:
-    assert count_rows(folder) == N_ROWS
+    assert count_rows(parquet_files(folder)) == N_ROWS
     with pytest.raises(
         PathError, match=f"^There are no Parquet files to feed from.\n  where: {re.escape(str(tmp_path))}$"
     ):
-        count_rows(tmp_path)
+        parquet_files(tmp_path)

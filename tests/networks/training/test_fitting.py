@@ -17,7 +17,7 @@ from popspark.evaluation.metrics import mse
 from popspark.runtime.errors import TrainingError
 from popspark.training import cnn
 from popspark.training.cnn import CnnEpoch, fit_network, predict
-from popspark.training.feed import read_epoch
+from popspark.training.feed import parquet_files, read_epoch
 from popspark.training.settings import CnnFitSettings
 
 INPUTS = {"visual": "features"}
@@ -70,7 +70,7 @@ def test_a_fit_learns_and_keeps_the_best_epoch(examples: Path, tmp_path: Path) -
     curves = fit_network(network, examples, INPUTS, CnnFitSettings(n_epochs=5, learning_rate=0.05), tmp_path / "c.pt")
     assert [line.epoch for line in curves] == [1, 2, 3, 4, 5]
     assert curves[-1].train_loss < curves[0].train_loss
-    measured = mse(*predict(network, examples / "split=valid", INPUTS))
+    measured = mse(*predict(network, parquet_files(examples / "split=valid"), INPUTS))
     assert measured == pytest.approx(min(line.valid_mse for line in curves), rel=1e-6)
 
 
@@ -101,8 +101,8 @@ class Killed(BaseException):
 
 
 def killing_feed(kill_in_epoch: int) -> Callable[..., Iterator[Any]]:
-    def feed(folder: Path, columns: Sequence[str], batch_size: int, epoch: int) -> Iterator[Any]:
-        for n, batch in enumerate(read_epoch(folder, columns, batch_size, epoch)):
+    def feed(files: Sequence[Path], columns: Sequence[str], batch_size: int, epoch: int) -> Iterator[Any]:
+        for n, batch in enumerate(read_epoch(files, columns, batch_size, epoch)):
             if epoch % 100_003 == kill_in_epoch and n == 1:
                 raise Killed
             yield batch
@@ -164,7 +164,7 @@ def test_validation_features_that_are_not_finite(tmp_path: Path) -> None:
 
 def test_predict_pairs_each_label_with_its_own_row(examples: Path) -> None:
     network = Small()
-    label, predicted = predict(network, examples / "split=valid", INPUTS, batch_size=6)
+    label, predicted = predict(network, parquet_files(examples / "split=valid"), INPUTS, batch_size=6)
     rows = pq.read_table(examples / "split=valid").to_pydict()
     with torch.inference_mode():
         expected = network.eval()({"visual": torch.tensor(rows["features"])}).numpy()

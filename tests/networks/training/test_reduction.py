@@ -18,13 +18,13 @@ from popspark.training.reduction import fit_reduction, read_matrices
 RNG = np.random.default_rng(8)
 
 
-def write(folder: Path, values: np.ndarray, n_files: int = 1) -> Path:
+def write(folder: Path, values: np.ndarray, n_files: int = 1) -> list[Path]:
     """Columns `visual` and, of the last two values, `social`."""
     folder.mkdir(exist_ok=True)
     for part, rows in enumerate(np.array_split(values.astype(np.float32), n_files)):
         table = pa.table({"visual": pa.array(list(rows[:, :-2])), "social": pa.array(list(rows[:, -2:]))})
         pq.write_table(table, folder / f"part-{part}.parquet")
-    return folder
+    return sorted(folder.glob("*.parquet"))
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +57,11 @@ def test_signs_do_not_depend_on_how_the_rows_lie(values: np.ndarray, tmp_path: P
 
 
 def test_only_the_columns_asked_for(values: np.ndarray, tmp_path: Path) -> None:
-    folder = write(tmp_path / "t", values)
-    social = fit_reduction(folder, ["social"], 2, True)
+    files = write(tmp_path / "t", values)
+    social = fit_reduction(files, ["social"], 2, True)
     assert social.components.shape == (2, 2)
     np.testing.assert_allclose(social.center, values[:, -2:].mean(axis=0), rtol=1e-5)
-    swapped = np.vstack(list(read_matrices(folder, ["social", "visual"])))
+    swapped = np.vstack(list(read_matrices(files, ["social", "visual"])))
     np.testing.assert_array_equal(swapped, np.hstack([values[:, -2:], values[:, :-2]]))
 
 
@@ -86,12 +86,12 @@ def test_components_without_variance_stay_zero(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("n_rows", "n_components"), [(3, 4), (20, 7)])
 def test_too_few_rows_or_values(n_rows: int, n_components: int, tmp_path: Path) -> None:
-    folder = write(tmp_path / "t", RNG.normal(size=(n_rows, 6)))
+    files = write(tmp_path / "t", RNG.normal(size=(n_rows, 6)))
     with pytest.raises(TrainingError) as raised:
-        fit_reduction(folder, ["visual", "social"], n_components, True)
+        fit_reduction(files, ["visual", "social"], n_components, True)
     assert str(raised.value) == (
         "Too few rows or values for the reduction.\n"
-        f"  where: {folder}, columns visual, social\n"
+        f"  where: {tmp_path / 't'}, columns visual, social\n"
         f"  got: {n_rows} rows of 6 values\n"
         f"  legal: at least {n_components} of each\n"
         "  fix: train on more posts, or reduce to fewer components"

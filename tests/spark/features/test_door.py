@@ -15,7 +15,8 @@ from popspark.features.projection import sum_projections
 from popspark.models.bundle import load_bundle
 from popspark.models.shipping import ship_bundle
 from popspark.storage.tables import IMAGE_BLOBS, IMAGE_FEATURES
-from popspark.storage.warehouse import read_table, write_table
+from popspark.storage.warehouse import read_table
+from popspark.storage.writing import write_table
 from tests.made_bundles import write_ranker
 from tests.spark.features.test_extraction import image_row, jpeg
 

@@ -13,9 +13,10 @@ from PIL import Image as Pillow
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
 
+from popspark.features import missing_features
 from popspark.features.extraction import Extraction, current_features, extract_features, to_feature_rows
 from popspark.features.family import Family
-from popspark.features.missing_features import extract_missing, extract_wanted
+from popspark.features.missing_features import extract_missing, extract_rounds, extract_wanted
 from popspark.features.plan import PlannedFamily, plan_features
 from popspark.features.registry import get_family
 from popspark.features.settings import FeatureSettings
@@ -25,7 +26,8 @@ from popspark.images.index import index_images, list_images
 from popspark.images.limits import Limits
 from popspark.images.table import read_images
 from popspark.storage.tables import IMAGE_BLOBS, IMAGE_FEATURES
-from popspark.storage.warehouse import read_table, write_table
+from popspark.storage.warehouse import read_table
+from popspark.storage.writing import write_table
 
 CLASSICAL = FeatureSettings(families=("color", "lbp"))
 
@@ -182,21 +184,23 @@ def test_what_is_stored_is_found_in_every_layout(
     assert [row["key"] for row in found if row["image_id"] == "gone"] == [""]
 
 
-def test_a_commit_that_was_cut_off_half_way_is_completed_without_doubles(
-    spark: SparkSession, images: DataFrame, tmp_path: Path
+def test_a_run_killed_between_rounds_is_completed_without_doubles(
+    spark: SparkSession, images: DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed while Spark moves its files into place: some are there, whole."""
     extraction, path = Extraction(plan_features(CLASSICAL), "cpu", 2), str(tmp_path / "image_features")
-    write_table(extract_missing(images.repartition(4), None, extraction), IMAGE_FEATURES, path, "append")
-    expected = by_id(read_table(spark, IMAGE_FEATURES, path))
-    for file in sorted(tmp_path.rglob("part-*.parquet"))[::2]:
-        file.unlink()
+    expected = by_id(extract_missing(images, None, extraction))
+    monkeypatch.setattr(missing_features, "IMAGES_PER_TASK", 1)
+    monkeypatch.setattr(missing_features, "ROUND_TASKS", 1)
+    rounds = extract_rounds(images, None, extraction)
+    write_table(next(rows for rows in rounds if not rows.isEmpty()), IMAGE_FEATURES, path, "append")
     stored = read_table(spark, IMAGE_FEATURES, path)
     assert 0 < stored.count() < 14
-    write_table(extract_missing(images, stored, extraction), IMAGE_FEATURES, path, "append")
+    for rows in extract_rounds(images, stored, extraction):
+        write_table(rows, IMAGE_FEATURES, path, "append")
     found = read_table(spark, IMAGE_FEATURES, path)
     assert found.count() == 14
     assert by_id(found) == expected
+    assert list(extract_rounds(images, found, extraction)) == []
 
 
 def test_one_bad_family_costs_its_own_values_only(images: DataFrame) -> None:

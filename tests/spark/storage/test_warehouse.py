@@ -12,7 +12,8 @@ from pyspark.sql import functions as f
 
 from popspark.runtime.errors import PathError, SchemaError
 from popspark.storage.tables import IMAGE_FEATURES, IMAGES, SCORES
-from popspark.storage.warehouse import count_by_status, find_table, read_table, validate, write_table
+from popspark.storage.warehouse import count_by_status, find_table, read_table, validate
+from popspark.storage.writing import write_table
 
 
 def test_all_differences_are_reported_at_once(spark: SparkSession) -> None:
@@ -64,7 +65,7 @@ def test_the_files_that_a_task_writes_for_several_families_hold_images_in_one_or
 ) -> None:
     families = f.explode(f.array(f.lit("color"), f.lit("lbp"), f.lit("gist"))).alias("family")
     rows = spark.range(0, 300, 1, 2).select(f.col("id").cast("string").alias("image_id"), families).orderBy(f.rand(1))
-    known = {"image_id": f.col("image_id"), "family": f.col("family"), "status": f.lit("ok")}
+    known = {"image_id": f.col("image_id"), "family": f.col("family"), "status": f.lit("ok"), "version": f.lit("1")}
     columns = (known.get(n, f.lit(None)).cast(kind).alias(n) for n, kind in IMAGE_FEATURES.columns.items())
     write_table(rows.coalesce(2).select(*columns), IMAGE_FEATURES, str(tmp_path))
     found = [pq.ParquetFile(file).read().column("image_id").to_pylist() for file in tmp_path.glob("family=*/*.parquet")]

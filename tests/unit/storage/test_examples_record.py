@@ -32,7 +32,7 @@ def test_a_killed_write_leaves_no_record(tmp_path: Path, monkeypatch: pytest.Mon
     def full(*_: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("popspark.storage.publishing.replace_file", full)
+    monkeypatch.setattr("popspark.runtime.files.replace_file", full)
     with pytest.raises(OSError, match="No space"):
         made_record().save(tmp_path / "examples")
     assert list(tmp_path.iterdir()) == []

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
 from popspark.runtime.config import Env, ScheduledConfig
 from popspark.runtime.errors import BundleError, RefusalError
-from popspark.storage.places import snapshot
-from popspark.storage.runs import Run, installed_versions
+from popspark.storage.runs import Run, installed_versions, read_runs
+from popspark.storage.snapshots import snapshot
 
 
 def config(folder: Path, run_id: str = "r1") -> ScheduledConfig:
@@ -25,7 +24,7 @@ def config(folder: Path, run_id: str = "r1") -> ScheduledConfig:
 
 
 def rows(folder: Path) -> list[dict]:
-    return sorted(pq.read_table(folder / "runs").to_pylist(), key=lambda row: row["run_id"])
+    return sorted(read_runs(str(folder / "runs")), key=lambda row: row["run_id"])
 
 
 def test_a_run_that_succeeds(tmp_path: Path) -> None:
@@ -89,16 +88,15 @@ def test_the_next_run_says_which_one_was_killed(tmp_path: Path) -> None:
     killed = Run("score_posts", config(tmp_path, "r1"))
     killed.__enter__()
     with Run("score_posts", config(tmp_path, "r2")) as run:
-        run.mark_killed({"run_id": "r1"})
-        run.mark_killed({"run_id": "unknown"})
-        run.mark_killed(None)
+        run.mark_killed([{"run_id": "r1"}, {"run_id": "unknown"}, {}])
+        run.mark_killed([])
     assert [(row["run_id"], row["outcome"]) for row in rows(tmp_path)] == [("r1", "killed"), ("r2", "succeeded")]
 
 
 def test_no_runs_table_and_no_metrics(tmp_path: Path) -> None:
     silent = config(tmp_path).model_copy(update={"runs": None, "metrics": None})
     with Run("score_posts", silent) as run:
-        run.mark_killed({"run_id": "r0"})
+        run.mark_killed([{"run_id": "r0"}])
     assert not list(tmp_path.iterdir())
 
 
@@ -110,7 +108,7 @@ def test_neither_the_table_nor_the_metrics_hold_secrets(tmp_path: Path) -> None:
 
     with pytest.raises(BundleError):
         read(Run("score_posts", config(tmp_path)))
-    written = (tmp_path / "metrics.json").read_text() + str(pq.read_table(tmp_path / "runs").to_pylist())
+    written = (tmp_path / "metrics.json").read_text() + str(rows(tmp_path))
     assert "SEC" not in written
     assert written.count("s3a://***@bucket/posts") == 2
     assert written.count("pwd=***") == 2

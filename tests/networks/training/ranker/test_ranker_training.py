@@ -36,6 +36,7 @@ from popspark.runtime.config import load_config
 from popspark.runtime.errors import AccountingError, BundleError, LeakError, PathError, TrainingError, UnfitWeightsError
 from popspark.scoring.album import Album, rank_album, small_image
 from popspark.storage.examples import PairExamplesRecord
+from popspark.training.examples import find_examples
 from popspark.training.ranker import train
 from popspark.training.ranker.evaluation import evaluate
 from popspark.training.ranker.facts import RankerFacts
@@ -337,14 +338,14 @@ def test_frozen_features_are_computed_once(
 
 def test_a_photograph_of_two_splits_is_a_leak(tmp_path: Path) -> None:
     write_small(tmp_path, lambda split: "same")
-    fitted = FittedRanker(FROZEN, None, None, None, [], load_pairs(tmp_path), np.zeros(4, np.float32))  # type: ignore[arg-type]
+    fitted = FittedRanker(FROZEN, None, None, None, [], load_pairs(find_examples(tmp_path)), np.zeros(4, np.float32))  # type: ignore[arg-type]
     with pytest.raises(LeakError, match=r"train and valid\n  got: 1 photographs, 0 users"):
         evaluate(fitted)
 
 
 def test_a_pair_of_two_users_is_noticed(tmp_path: Path) -> None:
     write_small(tmp_path, lambda split: split, user_popularity_r=2.0)
-    pairs = load_pairs(tmp_path)
+    pairs = load_pairs(find_examples(tmp_path))
     scores = np.arange(len(pairs.images), dtype=np.float32)
     fitted = FittedRanker(FROZEN, None, None, None, [], pairs, scores)  # type: ignore[arg-type]
     with pytest.raises(AccountingError, match=r"so they are not of one user"):
@@ -367,7 +368,7 @@ def write_small(folder: Path, left_of: Any, **values: Any) -> None:
 
 def test_a_split_without_pairs(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"^A split has no rows\."):
-        load_pairs(tmp_path)
+        load_pairs(find_examples(tmp_path))
 
 
 def test_a_ranker_s_bundle_written_again_is_the_same(sharp: tuple[FittedRanker, RankerFacts, Path]) -> None:

@@ -1,0 +1,112 @@
+"""Tables in a folder: Delta, written by the tasks, made to count by one commit that needs no jar.
+
+What a run that was killed leaves are files that no version names; `popspark compact` with vacuum takes them.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+
+from fsspec.core import url_to_fs
+from pyspark.sql import DataFrame, SparkSession
+
+from popspark.runtime.errors import PathError, SchemaError
+from popspark.storage.delta import DataFile, Version, begin_table, commit, is_begun, locate_folder, read_version
+from popspark.storage.files import write_files
+from popspark.storage.schemas.table import Table
+from popspark.storage.transaction import Transaction
+from popspark.storage.warehouse import as_pattern, as_uri, read_files, validate
+
+SCRATCH = "_staging-"
+
+
+class FolderTransaction(Transaction):
+    """Of a table by path."""
+
+    def __init__(self, spark: SparkSession, table: Table, path: str, run_id: str | None) -> None:
+        super().__init__(spark, table, path, run_id)
+        self._folder = locate_folder(path)
+        self._base = read_version(path)
+        if self._base is None and not is_begun(self._folder):
+            _check_free(self._folder)
+        self._files: list[DataFile] = []
+        self._n_kept = 0
+        self._clear()
+
+    def __exit__(self, *error: object) -> None:
+        with suppress(OSError):  # the error that ended the block is the one to hear of
+            self.unstage()
+            self._clear()
+
+    def read(self) -> DataFrame | None:
+        if self._base is None:
+            return None
+        return validate(read_files(self.spark, self._base, self._base.paths()), self.table, self.path)
+
+    def stage(self, rows: DataFrame) -> None:
+        rows = validate(rows, self.table, f"rows to be written to {self.path}")
+        if self.table.ordered_by:
+            rows = rows.sortWithinPartitions(*self.table.partitioned_by, *self.table.ordered_by)
+        if self._base is None:
+            begin_table(self._folder)
+        self._files += write_files(rows, self.table, self._folder)
+
+    @property
+    def n_staged(self) -> int:
+        return sum(file.n_rows for file in self._files)
+
+    def staged(self) -> DataFrame:
+        version = Version(self._folder, -1, self._schema, self.table.partitioned_by, tuple(self._files))
+        return validate(read_files(self.spark, version, version.paths()), self.table, self.path)
+
+    def unstage(self) -> None:
+        fs, root = url_to_fs(self._folder)
+        for file in self._files:
+            if fs.exists(f"{root}/{file.path}"):
+                fs.rm_file(f"{root}/{file.path}")
+        self._files = []
+
+    def keep(self, rows: DataFrame) -> DataFrame:
+        """Written, so that neither their inputs nor an executor's end can change them."""
+        self._n_kept += 1
+        path = as_uri(f"{self._folder}/{SCRATCH}{self.run_id}/{self._n_kept}")
+        rows.write.mode("overwrite").parquet(path)
+        return self.spark.read.schema(rows.schema).parquet(as_pattern(path))
+
+    @property
+    def _schema(self) -> str:
+        return json.dumps(self.table.schema.jsonValue())
+
+    def _staged_slices(self) -> set[str]:
+        column = self.table.partitioned_by[0]
+        return {file.slices[column] for file in self._files}
+
+    def _commit(self, replaced: list[str] | None) -> None:
+        columns, name = self.table.partitioned_by, self.table.name
+        commit(self._folder, self._base, self._schema, columns, self._files, replaced, self.facts, name=name)
+        self._base, self._files = read_version(self.path), []
+
+    def _clear(self) -> None:
+        """Takes away what `keep` wrote, also that of runs that were killed."""
+        fs, root = url_to_fs(self._folder)
+        fs.invalidate_cache(root)
+        for path in fs.ls(root, detail=False) if fs.exists(root) else ():
+            if path.rstrip("/").rpartition("/")[2].startswith(SCRATCH):
+                fs.rm(path, recursive=True)
+
+
+def _check_free(folder: str) -> None:
+    """Raises `SchemaError` where files stand that are no Delta table, which a table could hide or mix with."""
+    fs, root = url_to_fs(folder)
+    if fs.isfile(root):
+        raise PathError("A table is a folder, and this is a file.", where=folder)
+    names = [path.rstrip("/").rpartition("/")[2] for path in (fs.ls(root, detail=False) if fs.exists(root) else ())]
+    if found := sorted(name for name in names if not name.startswith(("_", "."))):
+        raise SchemaError(
+            "There are files here that are no table of this popspark.",
+            where=folder,
+            got=", ".join(found[:5]),
+            legal="no folder, an empty one, or a Delta table",
+            fix=f"popspark convert {folder} where it is a table of Parquet, or another path",
+        )
