@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 
 from fsspec.core import url_to_fs
 from pyspark.errors import AnalysisException
@@ -88,6 +89,22 @@ def find_table(spark: SparkSession, table: Table, path: str) -> DataFrame | None
         return read_table(spark, table, path)
     except PathError:
         return None
+
+
+def register_tables(spark: SparkSession, warehouse: str) -> dict[str, DataFrame]:
+    """See `popspark.tables`; raises `PathError` where the warehouse holds none."""
+    from popspark.storage import tables
+
+    names = sorted({found.name for name in tables.__all__ if isinstance(found := getattr(tables, name), Table)})
+    separator = "." if warehouse.startswith(CATALOG) else "/"
+    found = dict[str, DataFrame]()
+    for name in names:
+        with suppress(PathError):
+            found[name] = open_rows(spark, f"{warehouse.rstrip('/')}{separator}{name}")
+            found[name].createOrReplaceTempView(name)
+    if not found:
+        raise PathError("There is no table of popspark's.", where=warehouse, legal=", ".join(names))
+    return found
 
 
 def read_files(spark: SparkSession, version: Version, paths: list[str]) -> DataFrame:

@@ -15,12 +15,14 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
 from pyspark.sql import types as t
 
+import popspark
 from popspark.runtime.errors import AccountingError, LockError, PathError, SchemaError
 from popspark.storage import files, folders
 from popspark.storage.arrow import read_arrow
 from popspark.storage.delta import DataFile
 from popspark.storage.files import check_there
 from popspark.storage.schemas.table import Table
+from popspark.storage.tables import IMAGES
 from popspark.storage.warehouse import find_table, open_rows, read_table
 from popspark.storage.writing import begin, claim, write_table
 
@@ -223,6 +225,24 @@ def test_large_values_are_written_in_row_groups_that_a_reader_can_hold(spark: Sp
     metadata = pq.read_metadata(file)
     assert (metadata.num_rows, 3 <= metadata.num_row_groups <= 10) == (40, True)
     assert metadata.row_group(0).column(0).compression == "ZSTD"
+
+
+def test_the_tables_of_a_warehouse_are_views(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(PathError, match="no table of popspark's"):
+        popspark.tables(spark, str(tmp_path))
+    write_table(
+        spark.createDataFrame([("i", "ok")], "image_id string, status string").select(
+            *(
+                f.col(n) if n in ("image_id", "status") else f.lit(None).cast(k).alias(n)
+                for n, k in IMAGES.columns.items()
+            )
+        ),
+        IMAGES,
+        f"{tmp_path}/images",
+    )
+    found = popspark.tables(spark, f"{tmp_path}/")
+    assert list(found) == ["images"]
+    assert spark.sql("SELECT status FROM images").collect()[0].status == found["images"].collect()[0].status == "ok"
 
 
 def test_a_second_run_ends_before_it_computes(tmp_path: Path) -> None:
