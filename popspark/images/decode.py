@@ -8,7 +8,7 @@ What each kind of file becomes, so that one image has one meaning:
 | AVIF | where Pillow was built with it, as its wheels are; else `unsupported` |
 | HEIC | by pillow-heif (the extra `popspark[heif]`), 10 bits brought to 8; without it `unsupported` |
 | raw photographs (DNG, NEF, CR2, ARW, ...) | `unsupported`, and never their preview |
-| JPEG XL, JPEG 2000, PSD, SVG | `unsupported` |
+| JPEG XL, JPEG 2000, PSD, SVG, big-endian BigTIFF | `unsupported` |
 | any other | `not_an_image`; `error` says what it is where its first bytes do |
 | several frames or pages | the first |
 | EXIF orientation | applied; broken EXIF counts as upright |
@@ -21,6 +21,8 @@ What each kind of file becomes, so that one image has one meaning:
 | signed, 32-bit or float samples | `unsupported`: they have no agreed white |
 | TIFF in planes of more than 8 bits without compression, or of grey with alpha | `unsupported`: Pillow misreads them |
 | JPEG of more than `Limits.max_scans` scans | `too_slow` |
+| JPEG, PNG or TIFF whose header alone takes seconds: `popspark.images.costs` | `too_slow` |
+| PNG with more than 1 MiB of text or profile in a chunk, unpacked, or 64 MiB of text | `corrupt`, as Pillow has it |
 | pixels that a stream leaves out though it ends well | the codec's fill, black or grey: Pillow does not tell |
 
 Bytes, pixels and scans are checked before anything is decoded, the pixels from the file's header.
@@ -40,7 +42,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError, features
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT, TiffImageFile
 
-from popspark.images import kinds
+from popspark.images import costs, kinds
 from popspark.images.limits import DEFAULT_LIMITS, Limits
 
 try:
@@ -98,6 +100,8 @@ def _open(content: bytes, limits: Limits) -> Image.Image:
         raise ImageRefused("empty", "the file has no bytes")
     if len(content) > limits.max_bytes:
         raise ImageRefused("too_large", f"{len(content)} bytes; the limit is {limits.max_bytes}")
+    if reason := costs.slow_header(content):
+        raise ImageRefused("too_slow", reason)
     try:
         image = _identify(content)
         if isinstance(image, TiffImageFile):
@@ -113,7 +117,7 @@ def _open(content: bytes, limits: Limits) -> Image.Image:
     if image.width * image.height > limits.max_pixels:
         pixels = f"{image.width} x {image.height} pixels; the limit is {limits.max_pixels} in all"
         raise ImageRefused("too_many_pixels", pixels)
-    if image.format in ("JPEG", "MPO") and (n := kinds.count_scans(content, limits.max_scans)) > limits.max_scans:
+    if image.format in ("JPEG", "MPO") and (n := costs.count_scans(content, limits.max_scans)) > limits.max_scans:
         raise ImageRefused("too_slow", f"a JPEG of {n} scans; limits.max_scans is {limits.max_scans}")
     return image
 
