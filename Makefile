@@ -92,7 +92,7 @@ lint: .venv/installed ## style, types and the walls between rooms
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-BENCHES := folders extraction scoring ingest training effects pairs scheduled faults
+BENCHES := folders extraction colours scoring ingest training effects pairs scheduled faults
 bench: java .venv/installed dist/popspark.zip ## every bench, into docs/benchmarks.md
 	for name in $(BENCHES); do $(BIN)/python -m bench.$$name --json warehouse/bench/$$name.json || exit 1; done
 

@@ -8,7 +8,7 @@ What each kind of file becomes, so that one image has one meaning:
 | AVIF | where Pillow was built with it, as its wheels are; else `unsupported` |
 | HEIC | by pillow-heif (the extra `popspark[heif]`), 10 bits brought to 8; without it `unsupported` |
 | raw photographs (DNG, NEF, CR2, ARW, ...) | `unsupported`, and never their preview |
-| JPEG XL, JPEG 2000, PSD, SVG | `unsupported` |
+| JPEG XL, JPEG 2000, PSD, SVG, big-endian BigTIFF | `unsupported` |
 | any other | `not_an_image`; `error` says what it is where its first bytes do |
 | several frames or pages | the first |
 | EXIF orientation | applied; broken EXIF counts as upright |
@@ -16,11 +16,16 @@ What each kind of file becomes, so that one image has one meaning:
 | grey | the same value in R, G and B |
 | palette | its colours, with its transparency |
 | alpha, or one colour that is transparent | composed on white |
-| CMYK, YCbCr, Lab | Pillow's plain conversion; embedded colour profiles are not applied |
-| 16 bit per channel | the high byte |
+| an embedded ICC profile | applied: the colours in sRGB (`popspark.images.colours`) |
+| CMYK, YCbCr, Lab without one | Pillow's plain conversion |
+| 16 bits a channel, in colour | the high byte |
+| grey of 16 bits | the high 8 of those in use: 8, 10, 12, 14 or 16, the fewest that hold the largest sample |
+| grey of 12 bits, in a TIFF | the high 8 |
 | signed, 32-bit or float samples | `unsupported`: they have no agreed white |
 | TIFF in planes of more than 8 bits without compression, or of grey with alpha | `unsupported`: Pillow misreads them |
 | JPEG of more than `Limits.max_scans` scans | `too_slow` |
+| JPEG, PNG or TIFF whose header alone takes seconds: `popspark.images.costs` | `too_slow` |
+| PNG with more than 1 MiB of text or profile in a chunk, unpacked, or 64 MiB of text | `corrupt`, as Pillow has it |
 | pixels that a stream leaves out though it ends well | the codec's fill, black or grey: Pillow does not tell |
 
 Bytes, pixels and scans are checked before anything is decoded, the pixels from the file's header.
@@ -40,7 +45,8 @@ from PIL import ExifTags, Image, UnidentifiedImageError, features
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT, TiffImageFile
 
-from popspark.images import kinds
+from popspark.images import costs, kinds
+from popspark.images.colours import to_srgb
 from popspark.images.limits import DEFAULT_LIMITS, Limits
 
 try:
@@ -48,11 +54,13 @@ try:
 except ImportError:
     HeifImageFile = None
 
-VERSION = "1"
-"""Of the rules above; part of every feature's version."""
+VERSION = "2"
+"""Of the rules above; part of every feature's version. 2: embedded colour profiles, grey of few bits."""
 
 Image.init()  # registers WebP and TIFF too; left to itself, Pillow would do it in the middle of the first decode
 REDUCED_SIDE_PX = 512
+GREY_BITS = (8, 10, 12, 14, 16)
+"""Depths of sensors and scanners, whose samples are often written into 16 bits as they are."""
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow opens MPO, several JPEGs in a file, as JPEG
 OPTIONAL = ("AVIF",) if features.check("avif") else ()
 ORIENTATIONS = {  # EXIF's values to what sets the image upright
@@ -98,6 +106,8 @@ def _open(content: bytes, limits: Limits) -> Image.Image:
         raise ImageRefused("empty", "the file has no bytes")
     if len(content) > limits.max_bytes:
         raise ImageRefused("too_large", f"{len(content)} bytes; the limit is {limits.max_bytes}")
+    if reason := costs.slow_header(content):
+        raise ImageRefused("too_slow", reason)
     try:
         image = _identify(content)
         if isinstance(image, TiffImageFile):
@@ -113,7 +123,7 @@ def _open(content: bytes, limits: Limits) -> Image.Image:
     if image.width * image.height > limits.max_pixels:
         pixels = f"{image.width} x {image.height} pixels; the limit is {limits.max_pixels} in all"
         raise ImageRefused("too_many_pixels", pixels)
-    if image.format in ("JPEG", "MPO") and (n := kinds.count_scans(content, limits.max_scans)) > limits.max_scans:
+    if image.format in ("JPEG", "MPO") and (n := costs.count_scans(content, limits.max_scans)) > limits.max_scans:
         raise ImageRefused("too_slow", f"a JPEG of {n} scans; limits.max_scans is {limits.max_scans}")
     return image
 
@@ -184,26 +194,32 @@ def _scale_transparent_colour(image: Image.Image) -> None:
             image.info["transparency"] = colour * (85 if tile.args == "L;2" else 17)
 
 
-def _grey16_to_rgb(image: Image.Image, is_inverted: bool) -> Image.Image:
-    """is_inverted: 0 is white, as a TIFF may have it; Pillow turns only 8-bit ones round."""
+def _high_bits(image: Image.Image, tags: Mapping[int, Any]) -> Image.Image:
+    """Grey of more than 8 bits as grey of 8, of mode L or, with a transparent colour, LA."""
     samples = np.asarray(image)
-    high = ((~samples if is_inverted else samples) >> 8).astype(np.uint8)
+    declared = max(tags.get(BITSPERSAMPLE) or (16,))
+    largest = int(samples.max(initial=0))
+    n_bits = declared if declared < 16 else next(n for n in GREY_BITS if largest < 1 << n)
+    if tags.get(PHOTOMETRIC_INTERPRETATION) == 0:  # 0 is white; Pillow turns only 8-bit ones round
+        samples = (1 << n_bits) - 1 - samples
+    grey = Image.fromarray((samples >> (n_bits - 8)).astype(np.uint8))
     if isinstance(colour := image.info.get("transparency"), int):
-        high = np.where(samples == colour, np.uint8(255), high)
-    return Image.fromarray(high).convert("RGB")
+        grey.putalpha(Image.fromarray(np.where(np.asarray(image) == colour, 0, 255).astype(np.uint8)))
+    return grey
 
 
 def _to_rgb(image: Image.Image, tags: Mapping[int, Any]) -> Image.Image:
     """tags: a TIFF's own, which a turned image no longer has."""
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
+    profile = image.info.get("icc_profile")
     if image.mode.startswith("I;16"):
-        return _grey16_to_rgb(image, is_inverted=tags.get(PHOTOMETRIC_INTERPRETATION) == 0)
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        white = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(white, layer).convert("RGB")
-    return image.convert("RGB")
+        image = _high_bits(image, tags)
+    if not image.has_transparency_data:
+        return to_srgb(image, profile)
+    layer = image.convert("LA" if image.mode in ("1", "L", "LA", "La") else "RGBA")
+    opaque = to_srgb(layer.convert(layer.mode[:-1]), profile)
+    opaque.putalpha(layer.getchannel("A"))
+    white = Image.new("RGBA", opaque.size, "white")
+    return Image.alpha_composite(white, opaque).convert("RGB")
 
 
 def read_header(content: bytes, limits: Limits = DEFAULT_LIMITS) -> Header:
@@ -226,7 +242,8 @@ def decode(
     try:
         if reduced_side_px and image.format in ("JPEG", "MPO"):
             image.draft(None, (reduced_side_px, reduced_side_px))
-        tags = dict(image.tag_v2) if isinstance(image, TiffImageFile) else {}
+        named = (PHOTOMETRIC_INTERPRETATION, BITSPERSAMPLE)
+        tags = {tag: image.tag_v2.get(tag) for tag in named} if isinstance(image, TiffImageFile) else {}
         _scale_transparent_colour(image)
         image.load()  # by itself, for what follows would take a codec's fault for one of its own
         pixels = np.asarray(_to_rgb(_upright(image), tags))

@@ -119,7 +119,8 @@ class Downloader:
         for _ in range(self._politeness.max_redirects + 1):
             try:
                 target = urlsplit(url)
-                if target.scheme not in ("http", "https") or not target.hostname:
+                # Of a backslash before an @, what is the host is read in two ways.
+                if target.scheme not in ("http", "https") or not target.hostname or "\\" in target.netloc:
                     return Download("bad_url", f"not an http address: {url[:200]}"), None
                 if refusal := refuse(url):
                     return refusal, None

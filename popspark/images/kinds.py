@@ -1,11 +1,10 @@
-"""What a file is by its content, where `popspark.images.decode` does not read it, and what it would cost to decode.
+"""What a file is by its content, where `popspark.images.decode` does not read it.
 
 Signatures are those of the formats' specifications; Exiv2's and LibRaw's lists of raw formats agree with them.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from io import BytesIO
 from typing import Any
@@ -19,6 +18,8 @@ from PIL.TiffImagePlugin import (
     TiffImageFile,
 )
 
+from popspark.images.costs import png_chunks
+
 READABLE = {
     b"\xff\xd8\xff": "JPEG",
     b"\x89PNG\r\n\x1a\n": "PNG",
@@ -27,13 +28,16 @@ READABLE = {
     b"II*\0": "TIFF",
     b"MM\0*": "TIFF",
     b"II+\0": "TIFF",
-    b"MM\0+": "TIFF",
 }
 PICTURES = {
     b"\xff\x0a": "JPEG XL",
     b"\0\0\0\x0cJXL \r\n\x87\n": "JPEG XL",
     b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG 2000",
     b"\xff\x4f\xff\x51": "JPEG 2000",
+    b"MM\0+": "big-endian BigTIFF",
+    b"II\xbc": "JPEG XR",
+    b"v/1\x01": "OpenEXR",
+    b"#?RADIANCE": "Radiance HDR",
     b"8BPS": "Photoshop document (PSD)",
     b"FUJIFILMCCD-RAW": "raw photograph (RAF)",
     b"IIRO": "raw photograph (ORF)",
@@ -48,6 +52,9 @@ OTHERS = {
     b"%PDF-": "PDF",
     b"PK\x03\x04": "zip archive",
     b"\x1f\x8b": "gzip archive",
+    b"7z\xbc\xaf\x27\x1c": "7z archive",
+    b"Rar!\x1a\x07": "RAR archive",
+    b"OggS": "video or sound (Ogg)",
     b"\x1aE\xdf\xa3": "video (Matroska or WebM)",
     b"FLV\x01": "video (FLV)",
 }
@@ -96,7 +103,7 @@ def _directories(image: TiffImageFile, content: bytes) -> Iterator[Mapping[int, 
     below = first.get(ExifTags.Base.SubIFDs, ())
     waiting = [*(below if isinstance(below, tuple) else (below,)), first.next]
     yield first
-    for offset in waiting[:MAX_FOLLOWED]:
+    for offset in dict.fromkeys(waiting[:MAX_FOLLOWED]):
         if not isinstance(offset, int) or not 0 < offset < len(content):
             continue
         directory = ImageFileDirectory_v2(header)
@@ -112,14 +119,16 @@ def _directories(image: TiffImageFile, content: bytes) -> Iterator[Mapping[int, 
 def raw_format(image: TiffImageFile, content: bytes) -> str | None:
     """The raw format of a TIFF whose first page is the preview of a sensor's samples, or is these; else None.
 
-    DNG by its version's tag, CR2 by its signature, others by a page of sensor samples, or by a first page that calls
-    itself a reduced copy of what is below it; their names are those of the cameras' makers.
+    DNG by its version's tag, CR2 and IIQ by their signatures, others by a page of sensor samples, or by a first page
+    that calls itself a reduced copy of what is below it; their names are those of the cameras' makers.
     """
     tags = image.tag_v2
     if ExifTags.Base.DNGVersion in tags:
         return "DNG"
     if content[8:10] == b"CR":
         return "CR2"
+    if content[8:12] in (b"IIII", b"MMMM"):
+        return "IIQ"
     is_preview = tags.get(ExifTags.Base.NewSubfileType) == REDUCED_COPY and ExifTags.Base.SubIFDs in tags
     photometric = (directory.get(PHOTOMETRIC_INTERPRETATION) for directory in _directories(image, content))
     if is_preview or any(value in RAW_PHOTOMETRIC for value in photometric):
@@ -139,36 +148,16 @@ def is_misread_planar(image: TiffImageFile) -> bool:
     return image.mode == "LA" or (is_deep and any(tile.codec_name != "libtiff" for tile in image.tile))
 
 
-def count_scans(content: bytes, limit: int) -> int:
-    """The scans of a file's first JPEG; counted exactly where there may be more than `limit`."""
-    most = content.count(b"\xff\xda")
-    if most <= limit:  # those of thumbnails and of further pictures are among them
-        return most
-    marker = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
-    n, at = 0, 2
-    while found := marker.search(content, at):
-        kind, at = found[1][0], found.end()
-        if kind == 0xD9:  # end of image
-            break
-        n += kind == 0xDA
-        if kind not in (0x01, 0xD8):  # all others have a length
-            at += max(int.from_bytes(content[at : at + 2], "big"), 2)
-    return n
-
-
 PNG_TEXTS = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")
 """The chunks that can say which side of a picture is up."""
 
 
 def with_texts_first(content: bytes) -> bytes:
     """A PNG with the texts that stand behind its pixels before them, where its header is read."""
-    first, at, behind = 0, 8, list[bytes]()
-    while at + 12 <= len(content):
-        end = at + 12 + int.from_bytes(content[at : at + 4], "big")
-        kind = content[at + 4 : at + 8]
+    first, behind = 0, list[bytes]()
+    for kind, at, end in png_chunks(content):
         if kind == b"IDAT" and not first:
             first = at
         elif first and kind in PNG_TEXTS:
             behind.append(content[at:end])
-        at = end
     return content[:first] + b"".join(behind) + content[first:] if behind else content

@@ -113,6 +113,8 @@ def find_files(source: str, follow_links: bool = False) -> Files:
     source: a path, a `file://` address (escaped or not), or a url of an object store or of what pyarrow knows.
     Raises `PathError` where no image is.
     """
+    if not source.strip() or "\0" in source:
+        raise PathError("A source without a name.", got=repr(source), legal="a folder, a glob, or a url")
     left_out = Counter[str]()
     if (local := local_source(source)) is not None:
         root, pattern = _split(local, lambda path: os.path.lexists(to_bytes(path)))
@@ -194,21 +196,22 @@ def _list_local(root: str, pattern: list[str], follow_links: bool, left_out: Cou
         for one in inside:
             name = os.path.join(below, one.name)
             steps = as_text(name).split("/")
-            is_folder = _is_folder(one)
-            if not (_may_hold if is_folder else _matches)(steps, pattern):
+            has_files = is_folder(one)
+            if not (_may_hold if has_files else _matches)(steps, pattern):
                 continue
             if kind := junk_kind(steps[-1]):
-                left_out[kind] += _count_below(one.path) if is_folder and not one.is_symlink() else 1
+                left_out[kind] += _count_below(one.path) if has_files and not one.is_symlink() else 1
             elif one.is_symlink() and (refused := _refuse_link(base, name, follow_links)):
                 if _matches(steps, pattern):
                     yield refused
-            elif is_folder:
+            elif has_files:
                 (links if one.is_symlink() else folders).append(name)
             else:
                 yield Entry(as_text(name), uri_of(os.path.join(base, name)), _size(one))
 
 
-def _is_folder(entry: os.DirEntry[bytes]) -> bool:
+def is_folder(entry: os.DirEntry[bytes]) -> bool:
+    """Whether it is one, or a link to one."""
     try:
         return entry.is_dir()
     except OSError:  # a link to itself

@@ -27,8 +27,8 @@ from urllib.parse import unquote
 
 from popspark.images.decode import ImageRefused
 from popspark.images.junk import junk_kind
-from popspark.images.listing import as_text, is_inside, local_source, outside, to_bytes, uri_of
-from popspark.images.references import OBJECT_STORES, open_store, split_uri
+from popspark.images.listing import as_text, is_folder, is_inside, local_source, outside, to_bytes, uri_of
+from popspark.images.references import OBJECT_STORES, local_path, open_store, split_uri
 
 FOLDERS_KEPT = 64
 """Listings that a worker keeps."""
@@ -100,7 +100,8 @@ class Names:
             if not path.startswith(base + "/"):
                 raise ImageRefused("outside_root", f"the path leads out of {self._url}")
             return f"{scheme}://{path}"
-        named = os.path.normpath(os.path.join(self._base, image_id.encode("utf-8")))
+        typed = local_path(image_id) if image_id.startswith("file://") else image_id.encode("utf-8")
+        named = os.path.normpath(os.path.join(self._base, typed or b""))
         if is_inside(named, self._typed):  # in full, where the root is a link
             named = os.path.join(self._base, os.path.relpath(named, self._typed))
         return self._checked(named)
@@ -173,13 +174,13 @@ class Names:
             inside = self._local_names(below) if self._base is not None else self._remote_names(below)
         except Exception:  # an OSError or one of obstore's: as good as empty, for the exact name was tried before
             inside = []
-        for name, is_folder in sorted(inside):
+        for name, has_files in sorted(inside):
             shown = _shown(name)
             if junk_kind(shown):
                 continue
             loose = _loose(shown)
-            (folders if is_folder else files)[loose].append(name)
-            if not is_folder and (stem := _stem(shown)) != loose:
+            (folders if has_files else files)[loose].append(name)
+            if not has_files and (stem := _stem(shown)) != loose:
                 stems[stem].append(name)
         return _Folder(dict(folders), dict(files), dict(stems), sorted(folders), sorted(files))
 
@@ -189,7 +190,7 @@ class Names:
         if not self._follow_links and not is_inside(os.path.realpath(path), self._base):
             return []
         with os.scandir(path) as stream:
-            return [(entry.name.decode("utf-8", "surrogateescape"), entry.is_dir()) for entry in stream]
+            return [(entry.name.decode("utf-8", "surrogateescape"), is_folder(entry)) for entry in stream]
 
     def _remote_names(self, below: str) -> list[tuple[str, bool]]:
         at = f"{self._url}/{below}".rstrip("/")
@@ -204,4 +205,4 @@ class Names:
             filesystem, path = fs.FileSystem.from_uri(at)
             infos = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
             names = [(info.path, info.type == fs.FileType.Directory) for info in infos]
-        return [(posixpath.basename(path.rstrip("/")), is_folder) for path, is_folder in names]
+        return [(posixpath.basename(path.rstrip("/")), has_files) for path, has_files in names]

@@ -13,6 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from popspark.runtime.config import JobConfig
+from popspark.runtime.errors import DataError
 from popspark.runtime.stages import Stages
 from popspark.training.ranker.settings import RankerSettings
 
@@ -37,6 +38,7 @@ class Config(JobConfig):
 
 
 def main(config: Config) -> None:
+    from popspark.images.decode import VERSION as DECODER_VERSION
     from popspark.storage.examples import PairExamplesRecord
     from popspark.training.ranker.evaluation import evaluate
     from popspark.training.ranker.page import write_ranker_report
@@ -44,6 +46,14 @@ def main(config: Config) -> None:
     from popspark.training.ranker.train import train_ranker
 
     record = PairExamplesRecord.load(config.pair_examples)
+    if record.decoder != DECODER_VERSION:  # the bundle's features would not be those that it learned on
+        raise DataError(
+            "Pair examples of images that were decoded by other rules.",
+            where=config.pair_examples,
+            got=f"decoder {record.decoder}",
+            legal=f"decoder {DECODER_VERSION}",
+            fix="run popspark build-pair-examples again",
+        )
     stages = Stages()
     fitted = train_ranker(Path(config.pair_examples), Path(config.work), config.ranker)
     stages.done("ranker fitted")

@@ -35,7 +35,6 @@ class Config(JobConfig):
 
 def main(config: Config) -> None:
     import popspark
-    from popspark.images.decode import VERSION as DECODER_VERSION
     from popspark.models.bundle import Bundle, quantiles, write_bundle
     from popspark.networks.vscnn import TOWERS
     from popspark.report.card import render_card
@@ -49,7 +48,7 @@ def main(config: Config) -> None:
         "version": config.version,
         "kind": config.model.architecture,
         "popspark": popspark.__version__,
-        "decoder": DECODER_VERSION,
+        "decoder": record.features[0].version.partition(".")[0],
         "network": {"towers": TOWERS[config.model.architecture]},
         **record.model_dump(mode="json"),
         "training": {

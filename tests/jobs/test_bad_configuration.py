@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -67,7 +68,7 @@ def test_a_bundle_made_with_other_weights(tmp_path: Path) -> None:
     done = run("score_posts", bundle, f"scores={tmp_path}/scores", "weights.efficientnet_lite0=random")
     assert done.returncode == 65
     assert "was made for other features than those at hand." in done.stderr
-    assert "1.1-random-float32" in done.stderr
+    assert "2.1-random-float32" in done.stderr
 
 
 def test_weights_of_the_wrong_sha256(tmp_path: Path) -> None:
@@ -95,6 +96,16 @@ def test_training_without_examples(job: str, before: str, tmp_path: Path) -> Non
     assert not (tmp_path / "models").exists()
 
 
+def test_pair_examples_of_another_decoder(tmp_path: Path) -> None:
+    record = {"is_simulated": True, "decoder": "0", "pairs": {"ok": 1}, "limits": {}, "audit": [], "seed": 0}
+    (tmp_path / "pair_examples.json").write_text(json.dumps(record))
+    done = run("train_ranker", f"env.warehouse={tmp_path}")
+    assert done.returncode == 65
+    assert "Pair examples of images that were decoded by other rules." in done.stderr
+    assert "got: decoder 0\n  legal: decoder 2\n  fix: run popspark build-pair-examples again" in done.stderr
+    assert not (tmp_path / "models").exists()
+
+
 def test_an_album_without_photographs_or_by_a_bundle_that_is_no_ranker(tmp_path: Path) -> None:
     settings = [f"bundle={ROOT}/models/demo-vscnn", f"album={tmp_path}/album"]
     done = run("rank_album", *settings, f"source={tmp_path}/nothing")
@@ -102,7 +113,7 @@ def test_an_album_without_photographs_or_by_a_bundle_that_is_no_ranker(tmp_path:
     assert "There are no photographs." in done.stderr
     done = run("rank_album", *settings, f"source={ROOT}/sample/photos/c*.jpg")
     assert done.returncode == 65
-    assert "Bundle demo-vscnn 1 is no ranker." in done.stderr
+    assert "Bundle demo-vscnn 2 is no ranker." in done.stderr
     assert not list(tmp_path.iterdir())
 
 

@@ -99,7 +99,10 @@ def test_informational_answers_are_read_over(server: Server) -> None:
     assert downloader().fetch(server.url("prepared")).status == "ok"
 
 
-@pytest.mark.parametrize("url", ["", "a.png", "file:///etc/passwd", "http://", "http://[::1", "https://:80/a"])
+@pytest.mark.parametrize(
+    "url",
+    ["", "a.png", "file:///etc/passwd", "http://", "http://[::1", "https://:80/a", "http://a.example\\@b.example/"],
+)
 def test_what_is_no_address(url: str) -> None:
     assert downloader().fetch(url).status == "bad_url"
 

@@ -1,75 +1,102 @@
-"""Files of every format, cut, spliced and altered at random: a picture or a refusal with a status, nothing else.
-
-The bounded run is part of every test run; the long one of `make test-all`.
-"""
+"""Files of every format, cut, spliced and altered: a picture or a refusal with a status, in bounded time and memory."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterator
+
 import pytest
+from hypothesis import strategies as st
+from PIL import Image
 
-from popspark.images.decode import STATUSES, ImageRefused, decode
-from popspark.images.limits import Limits
-from tests.encoded import one_of_each
+from bench.references import profiles
+from popspark.images.decode import STATUSES, ImageRefused
+from tests.altered_images import LIMITS, Examiner, altered, digest_of, spliced, whole_files
+from tests.encoded import encode, picture
+from tests.fuzzing import SECONDS, try_for_long, try_some
 
-LIMITS = Limits(max_bytes=1_000_000, max_pixels=4_000_000)
-VALUES = np.array([0, 1, 0x7F, 0x80, 0xFE, 0xFF], dtype=np.uint8)  # lengths and counts at their extremes
-
-
-def _mutate(content: bytes, rng: np.random.Generator) -> bytes:
-    """One to eight changes; half of them in the first 200 bytes, where headers are."""
-    data = np.frombuffer(content, dtype=np.uint8).copy()
-    for _ in range(rng.integers(1, 9)):
-        if len(data) == 0:
-            break
-        at = int(rng.integers(0, min(len(data), 200) if rng.random() < 0.5 else len(data)))
-        length = int(rng.integers(1, 17))
-        match rng.integers(0, 6):
-            case 0:
-                data[at] ^= np.uint8(1 << rng.integers(0, 8))
-            case 1:
-                data[at : at + length] = rng.integers(0, 256, len(data[at : at + length]))
-            case 2:
-                data[at : at + 4] = rng.choice(VALUES)
-            case 3:
-                data = np.delete(data, slice(at, at + length))
-            case 4:
-                data = np.insert(data, at, data[at : at + length])
-            case _:
-                data = data[: max(at, 8)] if rng.random() < 0.2 else np.roll(data, 1)
-    return data.tobytes()
+FILES = whole_files()
+NAMES = st.sampled_from(sorted(FILES))
+PROFILES = {"RGB": profiles.rgb(), "L": profiles.grey(1.8), "CMYK": profiles.cmyk(profiles.INKS), "LAB": profiles.lab()}
+CHANGED = st.one_of(
+    NAMES.flatmap(lambda name: altered(FILES[name])),
+    st.builds(
+        spliced, NAMES.map(FILES.get), NAMES.map(FILES.get), st.floats(0, 1), st.floats(0, 1)
+    ).flatmap(lambda content: st.one_of(st.just(content), altered(content))),
+)  # fmt: skip
+CUTS = st.tuples(NAMES, st.floats(0, 1))
+DAMAGED = st.sampled_from(sorted(PROFILES)).flatmap(lambda mode: st.tuples(st.just(mode), altered(PROFILES[mode])))
 
 
-def _outcome(content: bytes) -> tuple[str, np.ndarray | None]:
+@pytest.fixture(scope="module")
+def examiner() -> Iterator[Examiner]:
+    examiner = Examiner()
+    yield examiner
+    examiner.close()
+
+
+def _is_a_picture_or_refused(examiner: Examiner, content: bytes) -> None:
+    found = examiner(content)
+    if found.status == "ok":
+        assert found.pixels == found.header  # small enough to be decoded in full
+    else:
+        assert found.status in STATUSES
+        assert found.reason
+        assert len(found.reason) <= 300
+
+
+def _has_all_its_pixels_or_is_refused(examiner: Examiner, cut: tuple[str, float]) -> None:
+    """A file without its end."""
+    content = FILES[cut[0]]
+    found = examiner(content[: round(cut[1] * len(content))])
+    assert found.status in ("empty", "not_an_image", "unsupported", "corrupt", "ok")
+    if found.status == "ok":
+        assert found.digest == examiner(content).digest
+
+
+def _is_a_picture_whatever_its_profile(examiner: Examiner, damaged: tuple[str, bytes]) -> None:
+    """A file that is whole but for its profile."""
+    mode, profile = damaged
+    image = Image.new("LAB", (60, 40)) if mode == "LAB" else Image.fromarray(picture()).convert(mode)
+    found = examiner(encode(image, "TIFF", icc_profile=profile or b"\0"))
+    assert (found.status, found.pixels) == ("ok", (60, 40)), found.reason
+
+
+def _is_the_same_in_isolation(examiner: Examiner, content: bytes) -> None:
+    """As a task that is tried again decodes it."""
+    found = examiner(content)
+    outcome: object
     try:
-        return "ok", decode(content, LIMITS)
+        outcome = digest_of(examiner.isolated(content, LIMITS))
     except ImageRefused as refused:
-        return refused.status, None
+        outcome = refused.status, str(refused)
+    assert outcome == (found.digest or (found.status, found.reason))
 
 
-def _fuzz(name: str, n_files: int, seed: int) -> set[str]:
-    content = one_of_each()[name]
-    rng = np.random.default_rng([seed, *name.encode()])
-    seen = set()
-    for i in range(n_files):
-        status, pixels = _outcome(_mutate(content, rng))
-        seen.add(status)
-        if pixels is None:
-            assert status in STATUSES, f"{name}, file {i}"
-        else:
-            assert (pixels.dtype, pixels.ndim, pixels.shape[-1]) == (np.uint8, 3, 3), f"{name}, file {i}"
-            assert 0 < pixels.size <= 3 * LIMITS.max_pixels, f"{name}, file {i}"
-    return seen
+PROPERTIES = {
+    "altered": (_is_a_picture_or_refused, CHANGED, 500),
+    "isolated": (_is_the_same_in_isolation, CHANGED, 100),
+    "cut": (_has_all_its_pixels_or_is_refused, CUTS, 200),
+    "profile": (_is_a_picture_whatever_its_profile, DAMAGED, 200),
+}
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")  # Pillow warns of what it repairs
-@pytest.mark.parametrize("name", one_of_each())
-def test_a_few_hundred_altered_files(name: str) -> None:
-    assert len(_fuzz(name, n_files=150, seed=1)) > 1
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_some(name: str, examiner: Examiner) -> None:
+    check, files, n = PROPERTIES[name]
+    try_some(check, n, files, examiner)
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
-@pytest.mark.parametrize("name", one_of_each())
-def test_many_altered_files(name: str) -> None:
-    assert len(_fuzz(name, n_files=5000, seed=2)) > 1
+@pytest.mark.timeout(3 * SECONDS)
+def test_for_long(examiner: Examiner) -> None:
+    def holds(examiner: Examiner, example: tuple[str, object]) -> None:
+        name, files = example
+        PROPERTIES[name][0](examiner, files)
+
+    named = [st.tuples(st.just(name), files) for name, (_, files, _) in PROPERTIES.items()]
+    try_for_long(holds, st.one_of(*named), examiner)
+
+
+def test_all_files_are_pictures(examiner: Examiner) -> None:
+    for name, content in FILES.items():
+        assert examiner(content).status == "ok", name

@@ -11,8 +11,8 @@ from PIL import ExifTags, Image, features
 from PIL.PngImagePlugin import PngInfo
 
 from popspark.images import decode as codecs
+from popspark.images.costs import count_scans
 from popspark.images.decode import ImageRefused, decode, read_header
-from popspark.images.kinds import count_scans
 from popspark.images.limits import Limits
 from tests.encoded import encode, one_of_each, picture, png_chunk, tiff
 
@@ -46,6 +46,9 @@ def _ftyp(*brands: bytes) -> bytes:
         (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(90), "JPEG XL"),
         (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(90), "JPEG 2000"),
         (b"8BPS\0\1" + bytes(90), "Photoshop document (PSD)"),
+        (b"II\xbc\x01" + bytes(90), "JPEG XR"),
+        (b"v/1\x01" + bytes(90), "OpenEXR"),
+        (b"#?RADIANCE\n" + bytes(90), "Radiance HDR"),
         (b"FUJIFILMCCD-RAW 0201" + bytes(90), "raw photograph (RAF)"),
         (b"IIRO\x08\0\0\0" + bytes(90), "raw photograph (ORF)"),
         (b"IIU\0\x18\0\0\0" + bytes(90), "raw photograph (RW2)"),
@@ -57,6 +60,17 @@ def test_pictures_that_are_not_read_are_unsupported_and_named(content: bytes, na
     assert _refusal(content) == ("unsupported", name + CONVERT)
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning:PIL")
+def test_a_big_endian_bigtiff_is_named_for_pillow_misreads_its_order() -> None:
+    for order in "<>":
+        buffer = BytesIO()
+        tifffile.imwrite(buffer, picture(), byteorder=order, bigtiff=True)
+        if order == "<":
+            np.testing.assert_array_equal(decode(buffer.getvalue()), picture())
+        else:
+            assert _refusal(buffer.getvalue()) == ("unsupported", f"big-endian BigTIFF{CONVERT}")
+
+
 @pytest.mark.parametrize(
     ("content", "name"),
     [
@@ -65,6 +79,9 @@ def test_pictures_that_are_not_read_are_unsupported_and_named(content: bytes, na
         (_ftyp(b"isom", b"mp42"), "video (MOV or MP4)"),
         (b"RIFF\x20\0\0\0AVI LIST", "video (AVI)"),
         (b"PK\x03\x04" + bytes(30), "zip archive"),
+        (b"7z\xbc\xaf\x27\x1c" + bytes(30), "7z archive"),
+        (b"Rar!\x1a\x07\x01\0", "RAR archive"),
+        (b"OggS\0\2", "video or sound (Ogg)"),
         (b"\xef\xbb\xbf\n<!DOCTYPE html><title>Please log in</title>", "HTML page"),
         (b"<HTML><body>", "HTML page"),
     ],
@@ -160,13 +177,14 @@ def test_a_raw_photograph_is_named_and_its_preview_is_not_taken(
     assert _refusal(content) == ("unsupported", f"raw photograph ({name}){CONVERT}")
 
 
-def test_a_cr2_is_named_by_its_signature() -> None:
+@pytest.mark.parametrize(("signature", "name"), [(b"CR\2\0", "CR2"), (b"IIII", "IIQ"), (b"MMMM", "IIQ")])
+def test_a_raw_photograph_is_named_by_its_signature(signature: bytes, name: str) -> None:
     page = tiff(GREY, bytes(64))
     shifted = tiff({**GREY, 254: 0}, bytes(64))
     assert decode(page).shape == (8, 8, 3)
     directory_at = len(page)
-    content = page[:4] + directory_at.to_bytes(4, "little") + b"CR\2\0" + page[12:] + shifted[8:]
-    assert _refusal(content) == ("unsupported", f"raw photograph (CR2){CONVERT}")
+    content = page[:4] + directory_at.to_bytes(4, "little") + signature + page[12:] + shifted[8:]
+    assert _refusal(content) == ("unsupported", f"raw photograph ({name}){CONVERT}")
 
 
 @pytest.mark.parametrize("offset", [0, 3, 10**9])

@@ -251,3 +251,9 @@ def test_what_is_stored_once_is_read_under_its_uri(tmp_path: Path) -> None:
     with pytest.raises(ImageRefused) as raised:
         read_uri(f"{tmp_path}/{'x' * 300}", 99)
     assert (raised.value.status, str(raised.value)) == ("unreadable", "OSError: File name too long")
+
+
+@pytest.mark.parametrize("source", ["", " ", "photos/\0"])
+def test_a_source_without_a_name_is_not_the_current_folder(source: str) -> None:
+    with pytest.raises(PathError, match="A source without a name"):
+        find_files(source)

@@ -144,6 +144,22 @@ def test_exact_names(root: Path) -> None:
         assert (raised.value.status, str(raised.value)) == refused
 
 
+def test_a_file_address_is_the_path_that_it_escapes(root: Path) -> None:
+    (root / "a b#1.jpg").write_bytes(b"escaped")
+    names = Names(str(root))
+    assert read_uri(names.exact(f"file://{root}/a%20b%231.jpg"), 99) == b"escaped"
+    for elsewhere in ("file:///etc/hostname", f"file://{root}/../secret.jpg", f"file://{root}/%2e%2e/secret.jpg"):
+        with pytest.raises(ImageRefused) as raised:
+            names.exact(elsewhere)
+        assert raised.value.status == "outside_root"
+
+
+def test_a_link_to_itself_hides_no_other_file_of_its_folder(root: Path) -> None:
+    (root / "loop").symlink_to("loop")
+    (root / "Beach.JPG").write_bytes(b"beach")
+    assert read_uri(Names(str(root)).search("beach"), 99) == b"beach"
+
+
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> str:
     """The url of a prefix of a store in memory; each object holds its key."""
