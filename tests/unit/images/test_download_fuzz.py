@@ -272,7 +272,7 @@ def _fuzz(seed: int) -> set[str]:
         urls = _urls(rng, address)
         asked = pd.DataFrame({"image_id": urls, "etag": [None, '"v1"', '"v1"', None, None], "last_modified": None})
         started = time.monotonic()
-        frames = list(_build_fetcher(polite, LIMITS, 1, store)(iter([asked[:2], asked[2:]])))
+        frames = list(_build_fetcher(polite, LIMITS, 1, store, datetime(2024, 1, 1))(iter([asked[:2], asked[2:]])))
         seconds = time.monotonic() - started
         found = pd.concat(frames)
         assert found["image_id"].tolist() == urls, f"seed {seed}"
