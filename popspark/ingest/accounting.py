@@ -15,11 +15,13 @@ from popspark.storage.warehouse import no_rows, read_table, write_table
 
 POSITION = ("file", "line", "nth", "item")
 """Names a parsed row: nth counts the records that begin on a line, item the posts of one record."""
-OF_LABELS = ("labels_do_not_line_up", "label_without_post")
+OF_LABELS = ("labels_do_not_line_up", "label_without_post", "duplicate_label", "unreadable_label")
 """Reasons of rows that were labels, and could never have been posts: they are counted apart."""
 ADVICE = {
     "backslash_quote": "quotes escaped by a backslash are read with escape: '\\' in the mapping",
+    "unescaped_quote": "within a field in quotes a quote is written twice, or behind the sign that escape: names",
     "wrong_field_count": "another delimiter, or one within a field without quotes? delimiter: and escape: are settings",
+    "labels_do_not_line_up": "labels without ids count by rows, and these are not as many as the posts' rows",
     "rounded_id": "a program rounded the ids, Excel for one: export them again as text",
 }
 N_SAMPLE_CHARS = 120
@@ -44,15 +46,20 @@ class Counts:
     def __str__(self) -> str:
         rejected = sum(self.n_rejected.values())
         lines = [f"rows in   {self.n_in:>12,}", f"posts     {self.n_out:>12,}", f"rejected  {rejected:>12,}"]
-        for reason, n in self.n_rejected.items():
-            lines.append(f"  {reason:<30} {n:>12,}")
-            lines += [f"    {note}" for note in (self._sample(reason), advise(reason, self.samples)) if note]
+        lines += self._reasons(self.n_rejected)
         if self.n_labelled or self.n_labels_rejected:
             lines.append(f"labels    {self.n_labelled:>12,} of {self.n_out:,}")
-            lines += [f"  {reason:<30} {n:>12,}" for reason, n in self.n_labels_rejected.items()]
+            lines += self._reasons(self.n_labels_rejected)
         if self.n_undecodable:
             lines.append(f"posts with text that could not be decoded {self.n_undecodable:,}: name its encoding?")
         return "\n".join(lines)
+
+    def _reasons(self, counts: Mapping[str, int]) -> list[str]:
+        lines = []
+        for reason, n in counts.items():
+            lines.append(f"  {reason:<30} {n:>12,}")
+            lines += [f"    {note}" for note in (self._sample(reason), advise(reason, self.samples)) if note]
+        return lines
 
     def _sample(self, reason: str) -> str:
         text = " ".join(self.samples.get(reason, "").split())
@@ -120,11 +127,12 @@ def write_posts(
     """
     rows = complete(parsed, origin, is_simulated)
     if rows.where("reason IS NULL").isEmpty():
-        n_rejected, samples = _count_rejects(rows.where("reason IS NOT NULL"))
+        found, samples = _count_rejects(rows.where("reason IS NOT NULL"))
+        n_labels = _take_labels(found)
         raise DataError(
             "The export holds no post: no table was written.",
             where=posts_path,
-            got=f"\n{Counts(sum(n_rejected.values()), 0, n_rejected, samples)}",
+            got=f"\n{Counts(sum(found.values()), 0, found, samples, n_labels_rejected=n_labels)}",
         )
     seen = _write_good(rows, posts_path)
     n_out, n_ids, n_edited = _count_posts(spark, posts_path)
@@ -138,12 +146,17 @@ def write_posts(
         rejects = rows.where("reason IS NOT NULL").withColumns({"origin": F.lit(origin), "raw": raw})
     write_table(rejects, REJECTS, rejects_path)
     found, samples = _count_rejects(read_table(spark, REJECTS, rejects_path)) if seen["n_rejected"] else ({}, {})
-    of_labels = {reason: found.pop(reason) for reason in OF_LABELS if reason in found}
+    of_labels = _take_labels(found)
     n_in = seen["n_in"] - sum(of_labels.values())
     counts = Counts(n_in, n_out, found, samples, seen["n_labelled"], of_labels, seen["n_undecodable"])
     if n_in != n_out + sum(counts.n_rejected.values()):
         raise AccountingError("The rows of the export do not add up.", where=posts_path, got=f"\n{counts}")
     return counts
+
+
+def _take_labels(found: dict[str, int]) -> dict[str, int]:
+    """The counts of rows that were labels, which are taken out of those found."""
+    return {reason: found.pop(reason) for reason in list(found) if reason in OF_LABELS}
 
 
 def _count_rejects(rejects: DataFrame) -> tuple[dict[str, int], dict[str, str]]:

@@ -153,3 +153,40 @@ def test_instagram(spark: SparkSession, tmp_path: Path) -> None:
     assert posts["1"].collected_at - posts["1"].posted_at == datetime(2024, 6, 1) - datetime(2024, 5, 1, 8)
     assert [row.reason for row in rejects] == ["bad_posted_at", "missing_id"]
     assert not any("ann" in row.raw for row in rejects)
+
+
+def test_labels_of_a_file_of_their_own(spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "src").mkdir()
+    posts_csv = "id;who;likes\n1;ann;1\n2;bob;2\n3;clear;many\n4;dan;4\n"
+    (tmp_path / "src/posts.csv").write_text(posts_csv)
+    lines = ["post,who,score", "1,ann,1.5", "2,bob,high", "1,ann,9", "3,clear,3", "7,eve,7", ",x,1", "8,y", "2,bob,"]
+    (tmp_path / "src/labels.csv").write_text("\n".join(lines))
+    mapping = tmp_path / "m.yaml"
+    ids = "post_id: id\nuser_name: who\nn_likes: likes\ndelimiter: ';'\n"
+    mapping.write_text(f"{ids}labels: {{source: src/labels.csv, post_id: post, label: score, delimiter: ','}}\n")
+    posts, rejects = ingest(spark, tmp_path, "origin=csv", f"mapping={mapping}")
+    assert {i: post.popularity for i, post in posts.items()} == {"1": 1.5, "2": None, "4": None}
+    assert [(Path(row.file).name, row.line, row.reason) for row in rejects] == [
+        ("labels.csv", 3, "unreadable_label"),
+        ("labels.csv", 4, "duplicate_label"),
+        ("labels.csv", 5, "label_without_post"),
+        ("labels.csv", 6, "label_without_post"),
+        ("labels.csv", 7, "unreadable_label"),
+        ("labels.csv", 8, "unreadable_label"),
+        ("labels.csv", 9, "unreadable_label"),
+        ("posts.csv", 4, "bad_n_likes"),
+    ]
+    assert not any(name in row.raw for row in rejects for name in ("ann", "bob", "clear", "eve"))
+    printed = capsys.readouterr().out
+    assert printed.startswith("rows in              4\nposts                3\nrejected             1\n")
+    assert "labels               1 of 3\n  unreadable_label                          4\n" in printed
+    scores = pd.DataFrame({"post": [2, 4], "score": ["2,5", "1.000,5"], "who": ["bob", "dan"]})
+    scores.to_parquet(tmp_path / "labels.parquet", index=False)
+    source = "{source: labels.parquet, post_id: post, label: {column: score, decimal: ','}}"
+    mapping.write_text(f"{ids}labels: {source}\n")
+    (tmp_path / "src/labels.csv").unlink()
+    posts, _ = ingest(spark, tmp_path, "origin=csv", f"mapping={mapping}")
+    assert {i: post.popularity for i, post in posts.items()} == {"1": None, "2": 2.5, "4": 1000.5}
+    mapping.write_text(f"{ids}labels: {source.replace('label: {column: score', 'label: {column: points')}\n")
+    with pytest.raises(SchemaError, match=r"labels\.parquet(?s:.*)got: points"):
+        ingest(spark, tmp_path, "origin=csv", f"mapping={mapping}")

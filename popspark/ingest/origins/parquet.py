@@ -22,11 +22,11 @@ def reads(file: str) -> bool:
 
 def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
     """Parsed rows, see `popspark.ingest.exports`."""
-    return parse_tables(spark, source, options, reads, _read)
+    return parse_tables(spark, source, options, reads, read_tables)
 
 
-def _read(spark: SparkSession, files: list[str], mapping: ColumnMapping) -> DataFrame:
-    """Rows of the files, those of one schema in one read."""
+def read_tables(spark: SparkSession, files: list[str], mapping: ColumnMapping) -> DataFrame:
+    """Rows of the files, see `popspark.ingest.origins.table`, those of one schema in one read."""
 
     def schema_of(file: str) -> t.StructType:
         return spark.read.parquet(as_pattern(file)).schema

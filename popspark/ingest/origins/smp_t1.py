@@ -24,7 +24,7 @@ HEADER = (
     *("pid", "uid", "postdate", "commentcount", "haspeople", "titlelen", "deslen", "tagcount"),
     *("avgview", "groupcount", "avgmembercount"),
 )
-FILE = r"(train|test)[^/]*(data|label)[^/]*\.txt(\.gz)?$"
+FILE = r"(?<!t2_)(train|test)[^/]*(data|label)[^/]*\.txt(\.gz)?$"
 
 
 def reads(file: str) -> bool:

@@ -41,7 +41,8 @@ def iter_csv(
 
     lines: each with its end. A quoted field may hold ends of lines. A row whose number of fields is not the header's is
     a fault, and so is one over several lines whose quotes do not close: only its first line is the fault, reading goes
-    on with the next. Without an escape, a quote that would need one is a fault of its own, `backslash_quote`.
+    on with the next. A quote within a quoted field that is not escaped is one too, `unescaped_quote`; written \\" where
+    the mapping has no escape, `backslash_quote`. In a field that is not quoted it is only text.
     """
     source = Lines(lines)
     found = read_header(source, delimiter, escape, columns)
@@ -54,13 +55,16 @@ def iter_csv(
         fault = "wrong_field_count"
         try:
             row = next(_reader(source, delimiter, escape), None)
-        except csv.Error:
-            row, fault = [], "field_too_long"
+        except csv.Error as error:
+            row = []
+            if "limit" in str(error):
+                fault = "field_too_long"
+            elif len(source.taken) == 1 and _n_fields(source.taken, delimiter, escape) == len(header):
+                fault = "unescaped_quote"
         if row is None and not source.taken:
             return
         text = "".join(source.taken)
-        is_odd = len(source.taken) > 1 or (escape is None and '\\"' in text)
-        if row is not None and len(row) == len(header) and not (is_odd and _is_broken(source.taken, delimiter, escape)):
+        if row is not None and len(row) == len(header):
             values = dict(zip(header, row, strict=True))
             yield first, json.dumps({"row": text.rstrip("\r\n"), "values": values}, ensure_ascii=False), None
             continue
@@ -69,18 +73,14 @@ def iter_csv(
             yield first, bad.rstrip("\r\n"), "backslash_quote" if escape is None and '\\"' in bad else fault
 
 
-def _reader(lines: Iterable[str], delimiter: str, escape: str | None, strict: bool = False) -> Any:
+def _reader(lines: Iterable[str], delimiter: str, escape: str | None, strict: bool = True) -> Any:
     csv.field_size_limit(MAX_RECORD_CHARS)
     return csv.reader(lines, delimiter=delimiter, escapechar=escape, strict=strict)
 
 
-def _is_broken(taken: list[str], delimiter: str, escape: str | None) -> bool:
-    """Whether the quotes of a row do not open and close as they must; within one line a stray quote is only text."""
-    try:
-        list(_reader(taken, delimiter, escape, strict=True))
-    except csv.Error:
-        return True
-    return False
+def _n_fields(lines: list[str], delimiter: str, escape: str | None) -> int:
+    """The fields of a row where a stray quote is only text."""
+    return len(next(_reader(lines, delimiter, escape, strict=False), []))
 
 
 class Lines:

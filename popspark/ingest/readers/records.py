@@ -16,6 +16,7 @@ record, and so must be on a path that the executors can open.
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -216,7 +217,7 @@ def iter_records(path: str, layout: Layout) -> Iterator[Record]:
         last, nth = 0, 0
         for line, raw, fault in _split(text, layout):
             last, nth = line, nth + 1 if line == last else 0
-            yield _as_record(name, line, nth, raw, fault)
+            yield _as_record(name, line, nth, raw, fault, layout.kind)
         if text.fault:
             yield Record(name, 0, nth + 1 if last == 0 else 0, "", None, text.fault)
 
@@ -242,10 +243,13 @@ def _split(text: Text, layout: Layout) -> Iterator[tuple[int, str, str | None]]:
     return (line for line in lines if line[1].strip(" "))
 
 
-def _as_record(file: str, line: int, nth: int, text: str, fault: str | None) -> Record:
+def _as_record(file: str, line: int, nth: int, text: str, fault: str | None, kind: str) -> Record:
     """The record of text that was decoded with surrogateescape."""
     if text.isascii():
         return Record(file, line, nth, text, None, fault)
-    raw = text.encode("utf-8", "surrogateescape")
-    valid = raw.decode("utf-8", "replace")
-    return Record(file, line, nth, valid, None if valid == text else base64.b64encode(raw).decode("ascii"), fault)
+    valid = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if valid == text:
+        return Record(file, line, nth, valid, None, fault)
+    row = json.loads(text)["row"] if kind == "csv" and fault is None else text
+    encoded = base64.b64encode(row.encode("utf-8", "surrogateescape")).decode("ascii")
+    return Record(file, line, nth, valid, encoded, fault)

@@ -198,6 +198,19 @@ def test_csv_whose_quotes_have_a_backslash(tmp_path: Path) -> None:
     assert found == ["plain", '"Two words" in quotes', 'a "b"', "C:x"]
 
 
+def test_a_quote_within_a_quoted_field_is_never_dropped_in_silence(tmp_path: Path) -> None:
+    text = 'id,text\n1,"my "cat""\n2,"my ""cat"""\n3,an "open" one\n4,"a" b\n5,"a"b,"\n6,x\n'
+    path = write(tmp_path / "a.csv", text)
+    faults = [(line, fault) for line, _, fault in read(path, CSV) if fault]
+    assert faults == [(2, "unescaped_quote"), (5, "unescaped_quote"), (6, "wrong_field_count")]
+    assert [row["text"] for row in rows(path, CSV)] == ['my "cat"', 'an "open" one', "x"]
+
+
+def test_bytes_of_a_csv_row_are_kept(tmp_path: Path) -> None:
+    ((_, _, _, _, encoded, _),) = iter_records(str(write(tmp_path / "a.csv", b"id,text\n1,caf\xe9\n")), CSV)
+    assert base64.b64decode(str(encoded)) == b"1,caf\xe9"
+
+
 def test_csv_without_a_header_and_with_a_long_field(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", f"1,{'x' * 140_000}\n2,b\n")
     layout = Layout("csv", columns=("id", "text"))
