@@ -61,7 +61,7 @@ class Findings:
     first_posted_at: datetime | None
     last_posted_at: datetime | None
     n_known: dict[str, int]
-    quantiles: dict[str, list[float] | None]
+    quantiles: dict[str, list[float]]
     rejections: list[Rejection]
     undecodable: list[Undecodable]
     odd: dict[str, int]
@@ -81,40 +81,40 @@ def inspect_rows(
     files: of the source, and whether the origin reads them. count_labels: posts by label rule and status. look_up: rows
     of image_id to (image_id, error), error null where the file is there.
     """
-    parsed = rows.drop("raw").persist()
-    kept = reject_repeated(parsed, find_repeated(parsed.where("reason IS NULL"))).persist()
+    kept = _without_texts(rows).localCheckpoint()
+    repeated = find_repeated(kept.where("reason IS NULL")).localCheckpoint()
+    if not repeated.isEmpty():
+        kept = reject_repeated(kept, repeated).localCheckpoint()
     posts = kept.where("reason IS NULL")
     known = {name: F.count(name).alias(f"known_{name}") for name in POSTS.columns if name not in NOT_FIELDS}
-    spread = {name: F.percentile_approx(name, list(QUANTILES)).alias(f"spread_{name}") for name in COUNTS}
     suspicions = _suspicions()
     odd = [F.count_if(F.coalesce(is_odd, F.lit(False))).alias(f"odd_{name}") for name, is_odd in suspicions.items()]
     of_posts = posts.agg(
         F.count(F.lit(1)).alias("n"),
-        F.count_distinct("user_id").alias("n_users"),
         F.min("posted_at").alias("first"),
         F.max("posted_at").alias("last"),
         *known.values(),
-        *spread.values(),
         *odd,
     ).collect()[0]
     n_known = {name: of_posts[f"known_{name}"] for name in known}
+    spread = [F.percentile_approx(name, list(QUANTILES)).alias(name) for name in COUNTS if n_known[name]]
+    quantiles = posts.agg(*spread).collect()[0].asDict() if spread else {}
     rejections = _rejections(kept.where("reason IS NOT NULL"))
     n_images_missing, missing_images = None, list[tuple[str, str]]()
     if look_up is not None:
-        missing = look_up(posts.select("image_id")).where("error IS NOT NULL").persist()
+        missing = look_up(posts.select("image_id")).where("error IS NOT NULL").localCheckpoint()
         n_images_missing = missing.count()
         shown = missing.orderBy("image_id").limit(N_SHOWN).collect()
         missing_images = [(row["image_id"], row["error"]) for row in shown]
-        missing.unpersist()
-    found = Findings(
+    return Findings(
         files=list(files),
         n_rows=of_posts["n"] + sum(one.n for one in rejections if one.reason not in OF_LABELS),
         n_posts=of_posts["n"],
-        n_users=of_posts["n_users"],
+        n_users=posts.select("user_id").distinct().count(),  # beside the quantiles it would cost their buffers a user
         first_posted_at=of_posts["first"],
         last_posted_at=of_posts["last"],
         n_known=n_known,
-        quantiles={name: of_posts[f"spread_{name}"] for name in COUNTS},
+        quantiles=quantiles,
         rejections=rejections,
         undecodable=_undecodable(posts),
         odd={name: n for name in suspicions if (n := of_posts[f"odd_{name}"])} | _repeated_times(posts),
@@ -122,9 +122,18 @@ def inspect_rows(
         n_images_missing=n_images_missing,
         missing_images=missing_images,
     )
-    kept.unpersist()
-    parsed.unpersist()
-    return found
+
+
+def _without_texts(rows: DataFrame) -> DataFrame:
+    """The rows with an empty value for each text or list that is there, but for ids, images and undecodable bytes."""
+    found = {"raw": F.lit(None).cast("string")}
+    for name, kind in POSTS.columns.items():
+        if isinstance(kind, t.StringType) and name not in ("post_id", "user_id", "image_id", "origin"):
+            found[name] = F.when(F.col(name).isNotNull(), F.lit(""))
+        elif isinstance(kind, t.ArrayType):
+            found[name] = F.when(F.col(name).isNotNull(), F.array().cast("array<string>"))
+    told = F.map_filter("extra", lambda key, _: key.isin("earlier_post_ids", "not_utf8_base64", "n_replaced_chars"))
+    return rows.withColumns({**found, "extra": told})
 
 
 def _suspicions() -> dict[str, Column]:
@@ -144,11 +153,7 @@ def _suspicions() -> dict[str, Column]:
 
 def _repeated_times(posts: DataFrame) -> dict[str, int]:
     """The moment at which more than a tenth of the posts, and at least five, went up: a stand-in for an unknown one."""
-    at = (
-        posts.where("posted_at IS NOT NULL")
-        .groupBy("posted_at")
-        .agg(F.count_distinct("user_id").alias("n_users"), F.count(F.lit(1)).alias("n"))
-    )
+    at = posts.where("posted_at IS NOT NULL").groupBy("posted_at").agg(F.count(F.lit(1)).alias("n"))
     found = at.agg(F.sum("n").alias("total"), F.max(F.struct("n", "posted_at")).alias("most")).collect()[0]
     if found["most"] is None or found["most"]["n"] < max(5, found["total"] / 10):
         return {}

@@ -67,7 +67,7 @@ def _of_values(found: Findings) -> list[str]:
     lines += [f"  in no row: {', '.join(absent) or 'none'}", f"  in every row: {', '.join(complete) or 'none'}"]
     heads = "".join(f"{name:>12}" for name in ("least", "25%", "median", "75%", "99%", "most"))
     lines += ["", f"Counts{'':<24}{heads}"]
-    lines += [f"  {name:<28}{_cells(values)}" for name, values in found.quantiles.items() if values]
+    lines += [f"  {name:<28}{_cells(values)}" for name, values in found.quantiles.items()]
     lines += ["", "Odd, but read"]
     lines += [f"  {name:<48}{_share(n, found.n_posts)}" for name, n in found.odd.items()]
     for one in found.undecodable:

@@ -122,6 +122,14 @@ def test_parquet_files_that_differ_from_day_to_day(spark: SparkSession, tmp_path
     absent[["id", "who"]].to_parquet(tmp_path / "src/5.parquet", index=False)
     with pytest.raises(SchemaError, match=r"5\.parquet(?s:.*)got: at, n"):
         ingest(spark, tmp_path, "origin=parquet", f"mapping={mapping}")
+    content = (tmp_path / "src/2.parquet").read_bytes()
+    (tmp_path / "src/2.parquet").write_bytes(content[: len(content) // 2])
+    (tmp_path / "src/5.parquet").write_bytes(b"")
+    posts, rejects = ingest(spark, tmp_path, "origin=parquet", f"mapping={mapping}")
+    assert set(posts) == {"1", "2", "5"}
+    assert [(Path(row.file).name, row.reason) for row in rejects] == [
+        *(("2.parquet", "unreadable"), ("5.parquet", "unreadable")),
+    ]
 
 
 def test_csv_beside_parquet_is_not_left_out(

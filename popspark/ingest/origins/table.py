@@ -38,6 +38,7 @@ import logging
 import re
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from textwrap import shorten
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -81,7 +82,7 @@ def parse_tables(
             "There is no table of this origin here.",
             where=source,
             got=f"{others[0]}, which another origin reads" if others else None,
-            legal="csv: .csv, .tsv, .txt, gzip or a zip; parquet: .parquet",
+            legal="csv: .csv, .tsv, .txt, gzip, a zip or tar; parquet: .parquet",
         )
     if others:
         _LOG.warning("Left out, as another origin reads them: %d tables, %s the first", len(others), others[0])
@@ -99,13 +100,20 @@ def check_columns(file: str, columns: Sequence[str], line: str, mapping: ColumnM
     if absent:
         split = {sign: [name.strip('" ') for name in line.split(sign)] for sign in DELIMITERS}
         other = [sign for sign, names in split.items() if set(mapping.wanted) <= set(names)]
-        fix = f"delimiter: {other[0]!r}".replace("'", '"') if other else closest(absent[0], columns)
-        fix = fix or ("encoding: utf-16" if "\0" in line else "")
+        if "\0" in line:
+            fix = f"encoding: {name_wide_encoding(line)}"
+        elif other:
+            fix = f"delimiter: {other[0]!r}".replace("'", '"')
+        else:
+            same = next((name for name in columns if name.casefold() == absent[0].casefold()), None)
+            fix = f"Did you mean {same!r}?" if same else closest(absent[0], columns)
+        if not fix and len(absent) == len(mapping.wanted):
+            fix = "a file without a header needs columns: [...] in the mapping"
         raise SchemaError(
             "The export does not have columns that the mapping names.",
             where=file,
             got=", ".join(absent),
-            legal=", ".join(columns).replace("\0", ""),
+            legal=shorten(", ".join(columns).replace("\0", ""), 1000),
             fix=fix or None,
         )
     twice = [name for name in mapping.wanted if list(columns).count(name) > 1]
@@ -113,6 +121,12 @@ def check_columns(file: str, columns: Sequence[str], line: str, mapping: ColumnM
         raise SchemaError(
             "Two columns of the export have one name.", where=file, got=", ".join(twice), fix="rename one"
         )
+
+
+def name_wide_encoding(line: str) -> str:
+    """The encoding without a byte order mark of a line that was read as UTF-8 and has NULs in it."""
+    width = "32" if "\0\0\0" in line else "16"
+    return f"utf-{width}-{'be' if line.startswith(chr(0)) else 'le'}"
 
 
 def _tags(text: Column) -> Column:

@@ -10,6 +10,7 @@ from typing import Any
 
 from popspark.ingest.readers.json import MAX_RECORD_CHARS
 
+BOM = "\ufeff"
 _SEPARATOR = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 
 
@@ -24,13 +25,17 @@ def read_header(
         if found := _SEPARATOR.fullmatch(line):
             delimiter = found[1]
         elif line.strip():
-            lines.put_back()
+            lines.put_back(line)
             break
     else:
         return None
     if columns:
         return list(columns), delimiter
-    header: list[str] = next(_reader(lines, delimiter, escape), [])
+    lines.taken.clear()
+    try:
+        header: list[str] = next(_reader(lines, delimiter, escape), [])
+    except csv.Error:  # its quotes do not close: the names are in its first line, if anywhere
+        header = next(_reader([lines.keep_first()], delimiter, escape, strict=False), [])
     return [name.strip() for name in header], delimiter
 
 
@@ -42,29 +47,32 @@ def iter_csv(
     lines: each with its end. A quoted field may hold ends of lines. A row whose number of fields is not the header's is
     a fault, and so is one over several lines whose quotes do not close: only its first line is the fault, reading goes
     on with the next. A quote within a quoted field that is not escaped is one too, `unescaped_quote`; written \\" where
-    the mapping has no escape, `backslash_quote`. In a field that is not quoted it is only text.
+    the mapping has no escape, `backslash_quote`. In a field that is not quoted it is only text. In files that were put
+    one behind the other the header within is a fault, `repeated_header`, and byte order marks are left out.
     """
     source = Lines(lines)
     found = read_header(source, delimiter, escape, columns)
     if found is None:
         return
     header, delimiter = found
-    while True:
+    for line in source:
+        source.put_back(line.removeprefix(BOM))
         first = source.number + 1
         source.taken.clear()
         fault = "wrong_field_count"
         try:
-            row = next(_reader(source, delimiter, escape), None)
+            row: list[str] = next(_reader(source, delimiter, escape), [])
         except csv.Error as error:
             row = []
             if "limit" in str(error):
                 fault = "field_too_long"
             elif len(source.taken) == 1 and _n_fields(source.taken, delimiter, escape) == len(header):
                 fault = "unescaped_quote"
-        if row is None and not source.taken:
-            return
         text = "".join(source.taken)
-        if row is not None and len(row) == len(header):
+        if row and [name.strip() for name in row] == header and not columns:
+            yield first, text.rstrip("\r\n"), "repeated_header"
+            continue
+        if len(row) == len(header):
             values = dict(zip(header, row, strict=True))
             yield first, json.dumps({"row": text.rstrip("\r\n"), "values": values}, ensure_ascii=False), None
             continue
@@ -101,9 +109,10 @@ class Lines:
         self.number += 1
         return line
 
-    def put_back(self) -> None:
-        """The last line taken is the next one again."""
-        self._again.append(self.taken.pop())
+    def put_back(self, line: str) -> None:
+        """The line, in place of the last one taken, is the next."""
+        self.taken.pop()
+        self._again.append(line)
         self.number -= 1
 
     def keep_first(self) -> str:
@@ -111,4 +120,5 @@ class Lines:
         first, *others = self.taken
         self._again.extend(reversed(others))
         self.number -= len(others)
+        self.taken = [first]
         return first

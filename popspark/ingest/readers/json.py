@@ -15,7 +15,7 @@ MAX_RECORD_CHARS = 256 * 1024 * 1024
 RESYNC_CHARS = 4 * 1024 * 1024
 HEAD_CHARS = 4096
 
-_GAP = re.compile(r"[\s,]*")
+_GAP = re.compile("[\\s,\ufeff]*")
 _NEXT_ELEMENT = re.compile(r"\}\s*,\s*(?=\{\s*\")")
 _DECODER = json.JSONDecoder()
 _HALF = re.compile("[\ud800-\udfff]")

@@ -1,16 +1,16 @@
 """Files to records: (file, line, nth, raw, raw_base64, fault), read on executors and never whole in memory.
 
-    file        its path; within a zip container path/of.zip!/name
+    file        its path; within a zip or tar path/of.zip!/name
     line        from 1, of the line where it begins; exact, also where many tasks read one file
     nth         from 0, among the records that begin on that line
     raw         text; bytes that are not UTF-8 are U+FFFD in it
     raw_base64  the bytes, where they are not of the encoding, so that nothing is lost
     fault       null, or why this is not a record, e.g. truncated_json
 
-Nothing of a file is dropped but empty lines, hidden entries and `__MACOSX` entries of a zip: a container that ends too
-early and JSON that is cut become records with a fault. Plain files of lines are read by Spark, in parallel also within
-a file. Containers (gzip, zip), JSON documents and CSV are streamed by one task a file, in memory bounded by the largest
-record, and so must be on a path that the executors can open.
+Nothing of a file is dropped but empty lines, and hidden and `__MACOSX` entries of a zip or tar: a container that ends
+too early and JSON that is cut become records with a fault. Plain files of lines are read by Spark, in parallel also
+within a file. Containers (gzip, zip, tar), JSON documents and CSV are streamed by one task a file, in memory bounded by
+the largest record, and so must be on a path that the executors can open.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pyspark.sql import functions as F
 
 from popspark.ingest.readers.csv import Lines, iter_csv, read_header
 from popspark.ingest.readers.json import iter_json, iter_json_rows
-from popspark.ingest.readers.texts import Text, open_members
+from popspark.ingest.readers.texts import Text, is_archive, open_members
 from popspark.runtime.errors import ConfigError, PathError
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def as_pattern(path: str) -> str:
 
 def is_container(path: str) -> bool:
     """Whether the file has to be unpacked first."""
-    return path.lower().endswith((".gz", ".zip"))
+    return path.lower().endswith(".gz") or is_archive(path)
 
 
 def read_lines(spark: SparkSession, files: Sequence[str]) -> DataFrame:
