@@ -135,7 +135,17 @@ def user_name(text: Column, keep: bool, salt: str) -> Column:
     return known(text) if keep else F.sha2(F.concat(F.lit(salt), known(text)), 256)
 
 
-NAME_KEYS = ("user_?name", "screen_name", "name", "realname", "ownername", "authorname", "path_?alias", "ownerUsername")
+NAME_KEYS = (
+    "user_?name",
+    "screen_name",
+    "full_?name",
+    "name",
+    "realname",
+    "ownername",
+    "authorname",
+    "path_?alias",
+    "ownerUsername",
+)
 """The keys, whatever their case, at which the JSON of an origin has the name of a user."""
 
 

@@ -198,3 +198,32 @@ def test_labels_of_a_file_of_their_own(spark: SparkSession, tmp_path: Path, caps
     mapping.write_text(f"{ids}labels: {source.replace('label: {column: score', 'label: {column: points')}\n")
     with pytest.raises(SchemaError, match=r"labels\.parquet(?s:.*)got: points"):
         ingest(spark, tmp_path, "origin=csv", f"mapping={mapping}")
+
+
+def test_flickrs_sets_own_download_and_calls(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    in_set = {"id": "1", "title": "in a set", "dateupload": "1457000000", "views": "3"}
+    photoset = {"photoset": {"id": "77", "owner": "9@N", "ownername": "zed", "photo": [in_set]}, "stat": "ok"}
+    (tmp_path / "src/set.json").write_text(f"jsonFlickrApi({json.dumps(photoset)})")
+    own = {
+        "id": "2",
+        "name": "Sea",
+        "description": "d",
+        "count_views": "12",
+        "count_faves": "3",
+        "count_comments": "1",
+        "comments": [{"comment": "nice"}],
+        "date_imported": "2016-03-03 10:13:20",
+        "photopage": "https://www.flickr.com/photos/8@N00/2/",
+        "original": "https://live.staticflickr.com/1/2_o.jpg",
+        "tags": [{"tag": "sea", "user": "ann"}, {"tag": "blue sky"}],
+    }
+    (tmp_path / "src/photo_2.json").write_text(json.dumps(own))
+    posts, rejects = ingest(spark, tmp_path, "origin=flickr")
+    assert rejects == []
+    assert (posts["1"].user_id, posts["1"].title, posts["1"].n_views) == ("9@N", "in a set", 3)
+    assert "zed" not in str(posts["1"].extra)
+    found = posts["2"]
+    assert (found.user_id, found.title, found.caption, found.hashtags) == ("8@N00", "Sea", "d", ["sea", "blue sky"])
+    assert (found.n_views, found.n_likes, found.n_comments, found.image_id) == (12, 3, 1, own["original"])
+    assert found.posted_at == posts["1"].posted_at

@@ -222,6 +222,13 @@ def test_json_files_that_were_put_one_behind_the_other(tmp_path: Path) -> None:
     assert [(raw, fault) for _, raw, fault in read(path, JSON)] == [(f'{{"a": {n}}}', None) for n in (1, 2, 3)]
 
 
+@pytest.mark.parametrize("end", [")", ");\n", " ) ; \n"])
+def test_the_call_around_flickrs_answers(tmp_path: Path, end: str) -> None:
+    path = write(tmp_path / "a.json", f'\ufeffjsonFlickrApi({{"a": "b)"}}{end}')
+    assert read(path, JSON) == [(1, '{"a": "b)"}', None)]
+    assert [fault for _, _, fault in read(write(path, '{"a": 1})'), JSON)] == [None, "truncated_json"]
+
+
 def _tar(files: dict[str, bytes], mode: str) -> bytes:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode=mode) as container:  # type: ignore[call-overload]
