@@ -13,9 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import pandas as pd
 from hypothesis import strategies as st
 
-Kind = Literal["csv", "x_api", "flickr", "instagram", "smp_t1", "smpd_2018", "smpd"]
+Kind = Literal["csv", "x_api", "flickr", "instagram", "smp_t1", "smpd_2018", "smpd", "parquet"]
 PIECES = (
     *("sea", " ", "#sun", "é", "☀", "👩‍👧", '"', '""', ",", ";", "\n", "\r\n", "\\", '\\"', "}, {", "]", "[", "{", "'"),
     *("\u2028", "\x85", "\t", "None", '"}, {"id": "', "null", "\ufeff", "日本", "=1+1", "\x0b", "\x1c", "\ufffd", "::"),
@@ -169,6 +170,29 @@ def exports(draw: st.DrawFn, kind: Kind, prefix: str = "") -> Export:
     return replace(
         export, name="train_tags.json", beside=replace(export, name="train_temporalspatial.json", content=times)
     )
+
+
+@st.composite
+def parquet_exports(draw: st.DrawFn, prefix: str = "") -> Export:
+    """A file of any types that hold the same values, whole or cut."""
+    export = draw(exports("csv", prefix))
+    likes = draw(st.sampled_from(["int64", "float64", "str", "int32"]))
+    rows = [[post.post_id, post.user_id, post.caption, post.n_likes] for post in export.posts]
+    table = pd.DataFrame(rows, columns=["id", "who", "text", "likes"]).astype({"likes": likes})
+    if draw(st.booleans()):
+        table["more"] = None
+    stream = io.BytesIO()
+    table.to_parquet(stream, index=False)
+    export = replace(export, kind="parquet", name=f"{prefix}posts.parquet", content=stream.getvalue(), spans=())
+    fault = draw(st.sampled_from(["none", "none", "cut", "magic"]))
+    if fault == "none":
+        return export
+    content = (
+        export.content[: draw(st.integers(0, len(export.content) - 1))]
+        if fault == "cut"
+        else export.content[:-1] + b"?"
+    )
+    return replace(export, content=content, fault=fault, touched=frozenset(post.post_id for post in export.posts))
 
 
 @st.composite

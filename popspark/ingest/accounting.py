@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from popspark.ingest.times import name_format
-from popspark.runtime.errors import AccountingError, DataError
+from popspark.runtime.errors import AccountingError, DataError, PopsparkError
 from popspark.storage.tables import POSTS, REJECTS
 from popspark.storage.warehouse import no_rows, read_table, write_table
 
@@ -115,6 +117,24 @@ def reject_repeated(rows: DataFrame, repeated: DataFrame) -> DataFrame:
     return joined.withColumn("reason", F.coalesce("reason", "why")).drop("why")
 
 
+@contextmanager
+def naming_broken_files() -> Iterator[None]:
+    """Raises `DataError` where Spark cannot read a file of the export to its end, in place of Spark's own error."""
+    try:
+        yield
+    except PopsparkError:
+        raise
+    except Exception as error:  # Spark's own class differs between classic and Connect
+        if not (found := re.search(r"\[FAILED_READ_FILE[^\]]*\][^\n]*?(\w+:/\S+[^.\s])", str(error))):
+            raise
+        raise DataError(
+            "A file of the export cannot be read to its end.",
+            where=found[1],
+            fix="fetch it again, or leave it out",
+        ) from error
+
+
+@naming_broken_files()
 def write_posts(
     spark: SparkSession, parsed: DataFrame, origin: str, is_simulated: bool, posts_path: str, rejects_path: str
 ) -> Counts:

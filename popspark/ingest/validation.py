@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as t
 from pyspark.sql.window import Window
 
-from popspark.ingest.accounting import OF_LABELS, find_repeated, reject_repeated
+from popspark.ingest.accounting import OF_LABELS, find_repeated, naming_broken_files, reject_repeated
 from popspark.storage.tables import POSTS
 
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.99, 1.0)
@@ -70,6 +70,7 @@ class Findings:
     missing_images: list[tuple[str, str]]
 
 
+@naming_broken_files()
 def inspect_rows(
     rows: DataFrame,
     files: Sequence[tuple[str, bool]],

@@ -155,6 +155,22 @@ def without_names(json: Column, keep: bool) -> Column:
     return json if keep else F.regexp_replace(json, rf'(?i)("(?:{keys})"\s*:\s*)"(?:[^"\\]|\\.)*"?', '$1"..."')
 
 
+def bytes_without_names(encoded: Column, keep: bool, *names: Column) -> Column:
+    """Bytes in base64, changed as `without_names` changes a text, and with ... in place of each of `names`."""
+    if keep:
+        return encoded
+    text = without_names(F.decode(F.unbase64(encoded), "ISO-8859-1"), keep)  # a character a byte
+    for name in names:
+        of_bytes = F.decode(F.encode(known(name), "UTF-8"), "ISO-8859-1")
+        text = F.when(of_bytes.isNull(), text).otherwise(F.replace(text, of_bytes, F.lit("...")))
+    return F.regexp_replace(F.base64(F.encode(text, "ISO-8859-1")), r"\s", "")
+
+
+def fingerprint(text: Column) -> Column:
+    """A hash and the length of a text that may name users, in its place."""
+    return F.concat(F.lit("sha256:"), F.sha2(text, 256), F.lit(" of "), F.char_length(text), F.lit(" characters"))
+
+
 def normal_tags(tags: Column) -> Column:
     """The tags in the form NFC, the first of each; those of ASCII never leave Spark."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 from datetime import datetime
 from pathlib import Path
@@ -67,6 +69,17 @@ def test_tweets_collected_twice_edited_long_and_glued(
     assert "posts with text that could not be decoded 1" in printed
 
 
+def test_json_lines_of_more_than_one_byte_a_unit(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    for encoding in ("utf-8-sig", "utf-16", "utf-32"):
+        lines = [json.dumps(tweet(f"{encoding}{i}", "é\u2028\x85"), ensure_ascii=False) for i in range(2)]
+        (tmp_path / f"src/{encoding}.jsonl").write_bytes("\r\n".join(lines).encode(encoding))
+    posts, rejects = ingest(spark, tmp_path, "origin=x_api")
+    assert rejects == []
+    assert {post.caption for post in posts.values()} == {"é\u2028\x85"}
+    assert len(posts) == 6
+
+
 def test_a_csv_that_holds_no_post_leaves_the_old_table(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "src").mkdir()
     mapping = tmp_path / "m.yaml"
@@ -124,12 +137,19 @@ def test_parquet_files_that_differ_from_day_to_day(spark: SparkSession, tmp_path
         ingest(spark, tmp_path, "origin=parquet", f"mapping={mapping}")
     content = (tmp_path / "src/2.parquet").read_bytes()
     (tmp_path / "src/2.parquet").write_bytes(content[: len(content) // 2])
-    (tmp_path / "src/5.parquet").write_bytes(b"")
+    (tmp_path / "src/5.parquet").write_bytes(b"PAR1")
     posts, rejects = ingest(spark, tmp_path, "origin=parquet", f"mapping={mapping}")
     assert set(posts) == {"1", "2", "5"}
     assert [(Path(row.file).name, row.reason) for row in rejects] == [
         *(("2.parquet", "unreadable"), ("5.parquet", "unreadable")),
     ]
+    stream = io.BytesIO()
+    pd.DataFrame({"id": range(2000), "who": "a", "at": "2024-05-01", "n": range(2000)}).to_parquet(stream)
+    content = bytearray(stream.getvalue())
+    content[1000:1400] = b"\xff" * 400
+    (tmp_path / "src/5.parquet").write_bytes(content)
+    with pytest.raises(DataError, match=r"cannot be read to its end\.\n  where: file:/\S+/src/5\.parquet\n"):
+        ingest(spark, tmp_path, "origin=parquet", f"mapping={mapping}")
 
 
 def test_csv_beside_parquet_is_not_left_out(
@@ -227,3 +247,21 @@ def test_flickrs_sets_own_download_and_calls(spark: SparkSession, tmp_path: Path
     assert (found.user_id, found.title, found.caption, found.hashtags) == ("8@N00", "Sea", "d", ["sea", "blue sky"])
     assert (found.n_views, found.n_likes, found.n_comments, found.image_id) == (12, 3, 1, own["original"])
     assert found.posted_at == posts["1"].posted_at
+
+
+def test_names_do_not_stand_in_bytes_that_are_not_utf8(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    mapping = tmp_path / "m.yaml"
+    mapping.write_text("post_id: id\nuser_name: who\ncaption: text\nn_likes: n\n")
+    (tmp_path / "src/a.csv").write_bytes(b"id,who,text,n\n1,secret,caf\xe9,1\n2,secret,caf\xe9,x\n")
+    author = {"id": "9", "username": "secret"}
+    line = json.dumps(tweet("1", "caf?", author=author)).encode().replace(b"?", b"\xe9")
+    (tmp_path / "src/a.jsonl").write_bytes(line + b"\n" + line.replace(b'"1"', b'"2"').replace(b"2024", b"x"))
+    for settings in (("origin=csv", f"mapping={mapping}"), ("origin=x_api",)):
+        posts, rejects = ingest(spark, tmp_path, *settings)
+        encoded = posts["1"].extra["not_utf8_base64"]
+        assert b"caf\xe9" in base64.b64decode(encoded)
+        texts = [encoded, *[row.raw.split("base64:")[-1] for row in rejects if "base64:" in row.raw]]
+        assert not any(b"secret" in base64.b64decode(text) for text in texts)
+        assert not any("secret" in row.raw for row in rejects)
+        assert len(rejects) == 1

@@ -125,7 +125,7 @@ def test_smp_t1_labels_of_another_number_are_refused(ingest: Any, tmp_path: Path
     assert rejects == [("t1_train_label.txt.gz", n, "labels_do_not_line_up") for n in (2, 3)]
 
 
-def test_smpd_2018(ingest: Any) -> None:
+def test_smpd_2018(ingest: Any, spark: SparkSession, tmp_path: Path) -> None:
     posts, rejects, printed = ingest("smpd", EXPORTS / "smpd_2018")
     has(
         posts["101"],
@@ -150,6 +150,8 @@ def test_smpd_2018(ingest: Any) -> None:
         ("train_data.txt", 5, "bad_Postdate"),
     ]
     assert "labels               3 of 4" in printed
+    raw = [row.raw for row in read_table(spark, REJECTS, str(tmp_path / "rejects")).collect()]
+    assert not any("alias_1" in text for text in raw)
 
 
 def test_smpd_2018_with_headers_labels_and_images(ingest: Any, tmp_path: Path) -> None:

@@ -112,12 +112,13 @@ def _posts(photos: DataFrame, options: Options) -> DataFrame:
             (values.is_bad(people, values.flag(people)), "bad_haspeople"),
         ),
     )
+    encoded = values.bytes_without_names(F.col("raw_base64"), options.keep_user_names)
     return rows.select(
         "file",
         "line",
         "nth",
         "item",
-        values.without_names(lossless(F.col("raw"), F.col("raw_base64")), options.keep_user_names).alias("raw"),
+        values.without_names(lossless(F.col("raw"), encoded), options.keep_user_names).alias("raw"),
         reason.alias("reason"),
         values.identifier(photo["id"]).alias("post_id"),
         values.identifier(owner_id).alias("user_id"),
@@ -135,7 +136,7 @@ def _posts(photos: DataFrame, options: Options) -> DataFrame:
         F.lower(values.known(photo["media"])).alias("media_type"),
         values.extras(
             user_name=values.user_name(name, options.keep_user_names, options.user_name_salt),
-            not_utf8_base64=F.col("raw_base64"),
+            not_utf8_base64=encoded,
             n_replaced_chars=F.col("n_replaced"),
         ).alias("extra"),
     )

@@ -3,6 +3,7 @@
 | file | has | a post is |
 |---|---|---|
 | Meta's download, `posts_1.json` | no ids | `{"media": [{"uri", "creation_timestamp", "title"}], "title"}` |
+| the same of old, `media.json` | no ids | `{"photos": [{"path", "taken_at", "caption"}]}` |
 | a scraper's post | ids, counts | `{"id", "ownerId", "caption", "timestamp", "likesCount", "displayUrl"}`, ... |
 | a scraper's profile | user values once | `{"id", "postsCount", "latestPosts": [posts as above]}` |
 | Instagram's own answers, as loaders keep them | ids, counts | `FIELDS`, in `node`, `items`, or a user's `edges` |
@@ -123,6 +124,11 @@ def _find_posts(document: Any) -> Iterator[dict[str, Any]]:
                 yield {**_of_scraper({**node, **of_post}), "n_user_posts": n_posts}
     elif isinstance(media := document.get("media"), list) and media and all(isinstance(one, dict) for one in media):
         yield _of_meta(document, media)
+    elif isinstance(old := document.get("photos"), list):  # a download's media.json, up to 2021
+        for one in old:
+            if isinstance(one, dict) and "path" in one:
+                post = {"title": one.get("caption"), "creation_timestamp": one.get("taken_at")}
+                yield _of_meta(post, [{"uri": one["path"]}])
     elif OF_POST & set(document):
         yield _of_scraper(document)
     elif len(document) <= 3 and (
@@ -187,9 +193,10 @@ def _posts(rows: DataFrame, options: Options) -> DataFrame:
         ),
     )
     user_name = values.user_name(F.col("user_name"), options.keep_user_names, options.user_name_salt)
+    encoded = values.bytes_without_names(F.col("raw_base64"), options.keep_user_names)
     return rows.select(
         *("file", "line", "nth", "item"),
-        values.without_names(lossless(F.col("raw"), F.col("raw_base64")), options.keep_user_names).alias("raw"),
+        values.without_names(lossless(F.col("raw"), encoded), options.keep_user_names).alias("raw"),
         reason.alias("reason"),
         *[values.identifier(F.col(name)).alias(name) for name in ("post_id", "user_id")],
         posted_at.alias("posted_at"),
@@ -200,5 +207,5 @@ def _posts(rows: DataFrame, options: Options) -> DataFrame:
         F.array_size(hashtags).cast("bigint").alias("n_hashtags"),
         *[values.count(F.col(name)).alias(name) for name in counts],
         *("image_id", "media_type"),
-        values.extras(user_name=user_name, not_utf8_base64=F.col("raw_base64")).alias("extra"),
+        values.extras(user_name=user_name, not_utf8_base64=encoded).alias("extra"),
     )

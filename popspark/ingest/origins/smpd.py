@@ -268,11 +268,13 @@ def _posts(rows: DataFrame, splits: Mapping[str, Mapping[str, str]], options: Op
     title = values.free_text(F.coalesce("text_Title", "text_Tile"))  # the files of 2019 say Tile
     hashtags = F.array_distinct(values.words(values.free_text(F.col("text_Alltags"))))
     extras = {name: values.known(F.col(column)) for name, column in EXTRAS.items()}
-    user_name = values.user_name(F.col("additional_Pathalias"), options.keep_user_names, options.user_name_salt)
+    alias = F.col("additional_Pathalias")
+    user_name = values.user_name(alias, options.keep_user_names, options.user_name_salt)
+    encoded = values.bytes_without_names(F.col("raw_base64"), options.keep_user_names, alias)
     return rows.select(
         "file",
         "line",
-        values.without_names(F.col("raw"), options.keep_user_names).alias("raw"),
+        (F.col("raw") if options.keep_user_names else _without_names(user_name, has(WHOLE))).alias("raw"),
         reason.alias("reason"),
         pid.alias("post_id"),
         uid.alias("user_id"),
@@ -289,5 +291,16 @@ def _posts(rows: DataFrame, splits: Mapping[str, Mapping[str, str]], options: Op
         F.lit(1).cast("bigint").alias("n_media"),
         F.lower(values.known(F.col("text_Mediatype"))).alias("media_type"),
         label.alias("popularity"),
-        values.extras(**extras, user_name=user_name, not_utf8_base64=F.col("raw_base64")).alias("extra"),
+        values.extras(**extras, user_name=user_name, not_utf8_base64=encoded).alias("extra"),
     )
+
+
+def _without_names(user_name: Column, is_whole: Column) -> Column:
+    """The text for a reject: a row of 2018 that has no fields may name its user anywhere, and so may bytes."""
+    raw = values.without_names(F.regexp_replace("raw", r"\nbase64:[\w+/=]+", ""), keep=False)
+    alias = values.known(F.col("additional_Pathalias"))
+    hidden = F.when(is_whole & alias.isNotNull(), F.replace(raw, alias, user_name)).otherwise(raw)
+    is_unread = (
+        is_whole & F.col("fault").isNotNull() & ~F.col("fault").isin("row_without_post", "labels_do_not_line_up")
+    )
+    return F.when(is_unread & (raw != ""), values.fingerprint(raw)).otherwise(hidden)

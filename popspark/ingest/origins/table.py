@@ -191,6 +191,7 @@ def _posts(rows: DataFrame, mapping: ColumnMapping, options: Options) -> DataFra
     if "hashtags" in typed:
         typed.setdefault("n_hashtags", F.array_size(typed["hashtags"]).cast("bigint"))
     names = [text(name) for name in _names(mapping) if not options.keep_user_names]
+    encoded = values.bytes_without_names(F.col("raw_base64"), options.keep_user_names or not names, *names)
     return rows.select(
         "file",
         "line",
@@ -198,9 +199,9 @@ def _posts(rows: DataFrame, mapping: ColumnMapping, options: Options) -> DataFra
         _without_names(names, options.user_name_salt).alias("raw"),
         reason.alias("reason"),
         *[column.alias(name) for name, column in typed.items()],
-        values.extras(
-            **{name: F.col("fields")[name] for name in mapping.extra}, not_utf8_base64=F.col("raw_base64")
-        ).alias("extra"),
+        values.extras(**{name: F.col("fields")[name] for name in mapping.extra}, not_utf8_base64=encoded).alias(
+            "extra"
+        ),
     )
 
 
@@ -213,5 +214,8 @@ def _without_names(names: list[Column], salt: str) -> Column:
     for name in names:
         known = values.known(name)
         hidden = F.when(known.isNull(), hidden).otherwise(F.replace(hidden, known, values.user_name(name, False, salt)))
-    length = F.concat(F.lit("sha256:"), F.sha2(raw, 256), F.lit(" of "), F.char_length(raw), F.lit(" characters"))
-    return F.when(F.col("fault").isNull(), hidden).when(F.col("fault").contains(":"), F.col("fault")).otherwise(length)
+    return (
+        F.when(F.col("fault").isNull(), hidden)
+        .when(F.col("fault").contains(":"), F.col("fault"))
+        .otherwise(values.fingerprint(raw))
+    )

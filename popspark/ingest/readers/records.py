@@ -28,7 +28,7 @@ from pyspark.sql import functions as F
 
 from popspark.ingest.readers.csv import Lines, iter_csv, read_header
 from popspark.ingest.readers.json import iter_json, iter_json_rows
-from popspark.ingest.readers.texts import Text, is_archive, open_members
+from popspark.ingest.readers.texts import Text, is_archive, is_wide, open_members
 from popspark.runtime.errors import ConfigError, PathError
 
 if TYPE_CHECKING:
@@ -121,10 +121,11 @@ def is_container(path: str) -> bool:
 def read_lines(spark: SparkSession, files: Sequence[str]) -> DataFrame:
     """Records of the lines of plain files and containers; empty ones are left out but counted in `line`.
 
-    Counts the lines of plain files first, in one pass over them.
+    Counts the lines of plain files first, in one pass over them. A file of more than one byte a unit, by its byte order
+    mark, is streamed as a container is.
     """
-    plain = [file for file in files if not is_container(file)]
-    packed = [file for file in files if is_container(file)]
+    packed = [file for file in files if is_container(file) or is_wide(file)]
+    plain = [file for file in files if file not in packed]
     if not packed:
         return _read_plain_lines(spark, plain)
     streamed = stream_records(spark, packed, Layout("lines"))

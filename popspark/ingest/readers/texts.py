@@ -18,12 +18,23 @@ CHUNK_BYTES = 1 << 20
 _LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)")
 _TAR = re.compile(r"\.(tar(\.gz|\.bz2|\.xz)?|tgz)$")
 _OTHER = re.compile(r"\.(zip|bz2|xz|7z|rar)$")
+WIDE = ("utf-16", "utf-32", "utf_16", "utf_32")
 Member = tuple[str, IO[bytes] | None, str | None]
 
 
 def is_archive(path: str) -> bool:
     """Whether a file of that path holds files: a zip or a tar."""
     return path.lower().endswith(".zip") or _TAR.search(path.lower()) is not None
+
+
+def is_wide(path: str) -> bool:
+    """Whether a file begins with the byte order mark of UTF-16 or UTF-32; no where it cannot be opened here."""
+    try:
+        with open(path.removeprefix("file://").removeprefix("file:"), "rb") as stream:
+            start = stream.read(4)
+    except OSError:
+        return False
+    return any(start.startswith(mark) for mark, name in BOMS.items() if name.startswith(WIDE))
 
 
 def open_members(path: str) -> Iterator[Member]:
@@ -96,7 +107,7 @@ class Text:
         while raw and len(raw) < 4 and (more := self._read()):
             raw += more
         encoding = next((name for mark, name in BOMS.items() if raw.startswith(mark)), self._encoding)
-        errors = "replace" if encoding.startswith(("utf-16", "utf-32", "utf_16", "utf_32")) else "surrogateescape"
+        errors = "replace" if encoding.startswith(WIDE) else "surrogateescape"
         decode = codecs.getincrementaldecoder(encoding)(errors).decode
         while raw:
             if text := decode(raw):

@@ -20,7 +20,7 @@ from popspark.runtime.errors import DataError
 from popspark.storage.tables import POSTS, REJECTS
 from popspark.storage.warehouse import read_table
 from tests.fuzzing import SECONDS, run_rounds
-from tests.made_exports import Export, Kind, Post, faulty_exports
+from tests.made_exports import Export, Kind, Post, faulty_exports, parquet_exports
 
 N = 24
 """Exports of one run."""
@@ -81,7 +81,7 @@ def _run_files(spark: SparkSession, exports: list[Export], kind: Kind, folder: P
     (folder / "src").mkdir()
     for export in exports:
         (folder / "src" / export.name).write_bytes(export.content)
-    options = Options(mapping=MAPPING if kind == "csv" else None)
+    options = Options(mapping=MAPPING if kind in ("csv", "parquet") else None)
     _ingest(spark, parse_export(spark, kind, f"{folder}/src", options), kind, folder)
 
 
@@ -96,19 +96,19 @@ def _run_smpd(spark: SparkSession, exports: list[Export], kind: Kind, folder: Pa
             (at / one.name).write_bytes(one.content)
         splits[str(i)] = {role: str(at / one.name) for role, one in files.items() if one is not None}
     rows = [row for split, files in splits.items() for row in smpd.iter_aligned(split, files)]
-    parsed = smpd._posts(spark.createDataFrame(rows, smpd.ALIGNED), splits, Options())
+    parsed = smpd._posts(spark.createDataFrame(rows, smpd.ALIGNED), splits, Options(keep_user_names=True))
     _ingest(spark, parsed, "smpd", folder)
 
 
 Run = Callable[[SparkSession, list[Export], Kind, Path], None]
 RUNS: dict[Kind, Run] = {
-    **dict.fromkeys(("csv", "x_api", "flickr", "instagram", "smp_t1"), _run_files),
+    **dict.fromkeys(("csv", "x_api", "flickr", "instagram", "smp_t1", "parquet"), _run_files),
     **dict.fromkeys(("smpd_2018", "smpd"), _run_smpd),
 }  # type: ignore[dict-item]
 
 
 def _fuzz(spark: SparkSession, kind: Kind, seconds: float) -> None:
-    made = [faulty_exports(kind, f"e{i}") for i in range(N)]
+    made = [parquet_exports(f"e{i}") if kind == "parquet" else faulty_exports(kind, f"e{i}") for i in range(N)]
 
     @settings(
         max_examples=1,

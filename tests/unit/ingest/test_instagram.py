@@ -36,6 +36,12 @@ def test_metas_download(tmp_path: Path) -> None:
     has(found[1], post_id="media/b.jpg", caption="grün 😍", posted="1714550401")
 
 
+def test_metas_download_of_old(tmp_path: Path) -> None:
+    old = {"photos": [{"caption": "a #b", "taken_at": "2019-05-01T10:00:00", "path": "photos/a.jpg"}, {}], "videos": []}
+    (found,) = posts(tmp_path / "p.json", old)
+    has(found, fault=None, post_id="photos/a.jpg", user_id="self", caption="a #b", posted="2019-05-01T10:00:00")
+
+
 def test_a_scrapers_profile_and_posts(tmp_path: Path) -> None:
     post = {"id": "1", "caption": "a #b", "likesCount": 5, "timestamp": "2024-05-01T08:00:00.000Z", "displayUrl": "u"}
     profile = {"id": "7", "username": "ann", "postsCount": 40, "latestPosts": [post, {**post, "id": "2"}]}
