@@ -128,7 +128,7 @@ def _fuzz(spark: SparkSession, kind: Kind, seconds: float) -> None:
     run_rounds(check, seconds)
 
 
-@pytest.mark.parametrize("kind", RUNS)
+@pytest.mark.parametrize("kind", ["csv", "x_api"])  # a run takes half a minute: the others are left to the slow one
 def test_fuzz_origins(spark: SparkSession, kind: Kind) -> None:
     _fuzz(spark, kind, 0)
 
