@@ -103,25 +103,30 @@ def index_images(paths: DataFrame, root: str, limits: Limits, follow_links: bool
     return spread(ids, n_tasks, "image_id").mapInArrow(index, IMAGES.schema)
 
 
-def named_images(ids: DataFrame, root: str, follow_links: bool = False) -> DataFrame:
-    """Those rows of image_id whose files are there, by whatever spelling; nothing of them is read."""
+def look_up_images(ids: DataFrame, root: str, follow_links: bool = False) -> DataFrame:
+    """Rows of image_id to (image_id, error): null where its file is there, by whatever spelling, else why it is not.
 
-    def find(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Names of files that are there; on executors."""
+    Nothing of a file is read.
+    """
+
+    def look_up(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Names, and what is wrong with them; on executors."""
         names = Names(root, follow_links)
         for batch in batches:
-            found = [_is_there(names, image_id) for image_id in batch.column("image_id").to_pylist()]
-            yield batch.filter(pa.array(found, pa.bool_()))
+            image_ids = batch.column("image_id").to_pylist()
+            errors = pa.array([_fault_of(names, image_id) for image_id in image_ids], pa.string())
+            yield pa.RecordBatch.from_arrays([pa.array(image_ids, pa.string()), errors], names=["image_id", "error"])
 
-    return ids.select("image_id").where("image_id IS NOT NULL").mapInArrow(find, "image_id string")
+    named = ids.select("image_id").where("image_id IS NOT NULL")
+    return named.mapInArrow(look_up, "image_id string, error string")
 
 
-def _is_there(names: Names, image_id: str) -> bool:
+def _fault_of(names: Names, image_id: str) -> str | None:
     try:
         _locate(names, {"image_id": image_id, "uri": None})
-    except codecs.ImageRefused:
-        return False
-    return True
+    except codecs.ImageRefused as refusal:
+        return str(refusal)
+    return None
 
 
 def count_respelt(images: DataFrame, root: str) -> int:

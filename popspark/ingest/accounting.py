@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from popspark.ingest.times import name_format
-from popspark.runtime.errors import AccountingError, DataError
+from popspark.runtime.errors import AccountingError, DataError, PopsparkError
 from popspark.storage.tables import POSTS
 from popspark.storage.transaction import Transaction
 
 POSITION = ("file", "line", "nth", "item")
 """Names a parsed row: nth counts the records that begin on a line, item the posts of one record."""
-OF_LABELS = ("labels_do_not_line_up", "label_without_post")
+OF_LABELS = ("labels_do_not_line_up", "label_without_post", "duplicate_label", "unreadable_label")
 """Reasons of rows that were labels, and could never have been posts: they are counted apart."""
 ADVICE = {
     "backslash_quote": "quotes escaped by a backslash are read with escape: '\\' in the mapping",
+    "unescaped_quote": "within a field in quotes a quote is written twice, or behind the sign that escape: names",
     "wrong_field_count": "another delimiter, or one within a field without quotes? delimiter: and escape: are settings",
+    "labels_do_not_line_up": "labels without ids count by rows, and these are not as many as the posts' rows",
     "rounded_id": "a program rounded the ids, Excel for one: export them again as text",
 }
 N_SAMPLE_CHARS = 120
@@ -44,15 +48,20 @@ class Counts:
     def __str__(self) -> str:
         rejected = sum(self.n_rejected.values())
         lines = [f"rows in   {self.n_in:>12,}", f"posts     {self.n_out:>12,}", f"rejected  {rejected:>12,}"]
-        for reason, n in self.n_rejected.items():
-            lines.append(f"  {reason:<30} {n:>12,}")
-            lines += [f"    {note}" for note in (self._sample(reason), advise(reason, self.samples)) if note]
+        lines += self._reasons(self.n_rejected)
         if self.n_labelled or self.n_labels_rejected:
             lines.append(f"labels    {self.n_labelled:>12,} of {self.n_out:,}")
-            lines += [f"  {reason:<30} {n:>12,}" for reason, n in self.n_labels_rejected.items()]
+            lines += self._reasons(self.n_labels_rejected)
         if self.n_undecodable:
             lines.append(f"posts with text that could not be decoded {self.n_undecodable:,}: name its encoding?")
         return "\n".join(lines)
+
+    def _reasons(self, counts: Mapping[str, int]) -> list[str]:
+        lines = []
+        for reason, n in counts.items():
+            lines.append(f"  {reason:<30} {n:>12,}")
+            lines += [f"    {note}" for note in (self._sample(reason), advise(reason, self.samples)) if note]
+        return lines
 
     def _sample(self, reason: str) -> str:
         text = " ".join(self.samples.get(reason, "").split())
@@ -108,6 +117,24 @@ def reject_repeated(rows: DataFrame, repeated: DataFrame) -> DataFrame:
     return joined.withColumn("reason", F.coalesce("reason", "why")).drop("why")
 
 
+@contextmanager
+def naming_broken_files() -> Iterator[None]:
+    """Raises `DataError` where Spark cannot read a file of the export to its end, in place of Spark's own error."""
+    try:
+        yield
+    except PopsparkError:
+        raise
+    except Exception as error:  # Spark's own class differs between classic and Connect
+        if not (found := re.search(r"\[FAILED_READ_FILE[^\]]*\][^\n]*?(\w+:/\S+[^.\s])", str(error))):
+            raise
+        raise DataError(
+            "A file of the export cannot be read to its end.",
+            where=found[1],
+            fix="fetch it again, or leave it out",
+        ) from error
+
+
+@naming_broken_files()
 def write_posts(parsed: DataFrame, origin: str, is_simulated: bool, posts: Transaction, rejects: Transaction) -> Counts:
     """Writes both tables from parsed rows, the posts first; raises, before either has changed, `DataError` where no row
     is a post, and `AccountingError` where what arrived is not what was read.
@@ -119,11 +146,12 @@ def write_posts(parsed: DataFrame, origin: str, is_simulated: bool, posts: Trans
     rows = complete(parsed, origin, is_simulated)
     seen = _stage_good(rows, posts)
     if not posts.n_staged:
-        n_rejected, samples = _count_rejects(rows.where("reason IS NOT NULL"))
+        found, samples = _count_rejects(rows.where("reason IS NOT NULL"))
+        n_labels = _take_labels(found)
         raise DataError(
             "The export holds no post: no table was written.",
             where=posts.path,
-            got=f"\n{Counts(sum(n_rejected.values()), 0, n_rejected, samples)}",
+            got=f"\n{Counts(sum(found.values()), 0, found, samples, n_labels_rejected=n_labels)}",
         )
     if _has_repeated(posts.staged(), posts.n_staged):
         rows = reject_repeated(rows, find_repeated(posts.staged()))
@@ -134,7 +162,7 @@ def write_posts(parsed: DataFrame, origin: str, is_simulated: bool, posts: Trans
         raw = F.coalesce("raw", F.lit(""))
         rejects.stage(rows.where("reason IS NOT NULL").withColumns({"origin": F.lit(origin), "raw": raw}))
         found, samples = _count_rejects(rejects.staged())
-    of_labels = {reason: found.pop(reason) for reason in OF_LABELS if reason in found}
+    of_labels = _take_labels(found)
     n_in = seen["n_in"] - sum(of_labels.values())
     counts = Counts(n_in, n_out, found, samples, seen["n_labelled"], of_labels, seen["n_undecodable"])
     if n_in != n_out + sum(counts.n_rejected.values()):
@@ -142,6 +170,11 @@ def write_posts(parsed: DataFrame, origin: str, is_simulated: bool, posts: Trans
     posts.commit()
     rejects.commit()
     return counts
+
+
+def _take_labels(found: dict[str, int]) -> dict[str, int]:
+    """The counts of rows that were labels, which are taken out of those found."""
+    return {reason: found.pop(reason) for reason in list(found) if reason in OF_LABELS}
 
 
 def _count_rejects(rejects: DataFrame) -> tuple[dict[str, int], dict[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from popspark.storage.tables import POSTS
 GENERATED = ("origin", "is_simulated", "extra")
 TARGETS = (*[name for name in POSTS.columns if name not in GENERATED], "user_name")
 LAYOUT = ("delimiter", "escape", "encoding", "columns")
-SETTINGS = ("extra", *LAYOUT)
+SETTINGS = ("extra", "labels", *LAYOUT)
+LABEL_SETTINGS = ("source", "post_id", "label", *LAYOUT)
 DECIMALS = (".", ",")
 BOMS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -44,7 +45,10 @@ class Field:
 
 @dataclass(frozen=True)
 class ColumnMapping:
-    """A checked mapping. fields: by column of posts, or `user_name`. columns: of files without a header."""
+    """A checked mapping. fields: by column of posts, or `user_name`. columns: of files without a header.
+
+    labels: of a file of labels, `labels_source`, with the fields `post_id` and `popularity`.
+    """
 
     fields: dict[str, Field]
     extra: tuple[str, ...] = ()
@@ -52,12 +56,31 @@ class ColumnMapping:
     escape: str | None = None
     encoding: str = "utf-8"
     columns: tuple[str, ...] = ()
+    labels: ColumnMapping | None = None
+    labels_source: str = ""
 
     @property
     def wanted(self) -> tuple[str, ...]:
         """The columns that each file of the export must have."""
         named = [field.column for field in self.fields.values() if field.column is not None]
         return tuple(dict.fromkeys((*named, *self.extra)))
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML whose values are texts as they stand, `no`, 007 and 2024-05-01 too, or null; keys are there once."""
+
+    yaml_implicit_resolvers = {  # PyYAML's own way
+        first: [(tag, form) for tag, form in known if tag.endswith((":null", ":merge"))]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set[str]()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} stands twice", key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
 
 
 def load_mapping(path: str) -> ColumnMapping:
@@ -67,16 +90,29 @@ def load_mapping(path: str) -> ColumnMapping:
     """
     if not Path(path).is_file():
         raise PathError("There is no such column mapping.", where=path)
-    raw = Path(path).read_bytes()
-    encoding = next((name for mark, name in BOMS.items() if raw.startswith(mark)), "utf-8")
     try:
-        mapping = yaml.safe_load(raw.decode(encoding))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        fix = "quote what holds a colon or begins with a sign; save it as UTF-8"
+        raw = Path(path).read_bytes()
+        encoding = next((name for mark, name in BOMS.items() if raw.startswith(mark)), "utf-8")
+        mapping = yaml.load(raw.decode(encoding), _Loader)  # it is a SafeLoader
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        fix = "quote what holds a colon or begins with a sign; name each key once; save it as UTF-8"
         raise ConfigError("This column mapping is not YAML.", where=path, got=str(error), fix=fix) from error
+    except OSError as error:
+        raise PathError("This column mapping cannot be read.", where=path, got=error.strerror) from error
     if not isinstance(mapping, dict):
         raise ConfigError("A column mapping is `column of posts: column of the export`, a line each.", where=path)
-    return check_mapping(mapping, path)
+    checked = check_mapping(mapping, path)
+    return replace(checked, labels_source=_find_labels(checked.labels_source, path)) if checked.labels else checked
+
+
+def _find_labels(source: str, path: str) -> str:
+    """The path of a file of labels, beside the mapping or in the folder where the job runs; a URL is not looked for."""
+    if "://" in source:
+        return source
+    found = next((at for at in (Path(path).parent / source, Path(source)) if at.is_file()), None)
+    if found is None:
+        raise PathError("There is no such file of labels.", where=f"labels in {path}", got=source)
+    return str(found.absolute())
 
 
 def check_mapping(mapping: Mapping[Any, Any], where: str) -> ColumnMapping:
@@ -100,7 +136,36 @@ def check_mapping(mapping: Mapping[Any, Any], where: str) -> ColumnMapping:
     fields = {name: _field(name, mapping[name], where) for name in TARGETS if name in mapping}
     if fields["post_id"].column is None:
         raise ConfigError("All posts would have one post_id.", where=f"post_id in {where}", legal="a column")
-    return ColumnMapping(fields, extra=_names("extra", mapping, where), **_layout(mapping, where))
+    labels = _labels(mapping, where) if "labels" in mapping else {}
+    return ColumnMapping(fields, extra=_names("extra", mapping, where), **_layout(mapping, where), **labels)
+
+
+def _labels(mapping: Mapping[Any, Any], where: str) -> dict[str, Any]:
+    """The file of labels, and how it is read: as the export, but for what is said of it."""
+    labels, example = mapping["labels"], "labels: {source: labels.csv, post_id: id, label: score}"
+    if "popularity" in mapping:
+        raise ConfigError("A post has one label.", where=where, got="labels and popularity", legal="one of them")
+    where = f"labels in {where}"
+    if not isinstance(labels, dict):
+        raise ConfigError("labels names a file and two of its columns.", where=where, got=repr(labels), fix=example)
+    for key in labels:
+        if key not in LABEL_SETTINGS:
+            raise unknown("setting of labels", str(key), LABEL_SETTINGS, where=where)
+    absent = [key for key in ("source", "post_id", "label") if key not in labels]
+    if absent or not isinstance(labels["source"], str):
+        raise ConfigError(
+            "labels names a file and two of its columns.",
+            where=where,
+            got=f"no {', '.join(absent)}" if absent else repr(labels["source"]),
+            fix=example,
+        )
+    fields = {name: _field(name, labels[key], where) for name, key in (("post_id", "post_id"), ("popularity", "label"))}
+    for name, field in fields.items():
+        if field.column is None:
+            raise ConfigError("All labels would have one value.", where=f"{name} in {where}", legal="a column")
+    shared = {name: mapping[name] for name in LAYOUT if name in mapping and name != "columns"}
+    layout = _layout({**shared, **{name: labels[name] for name in LAYOUT if name in labels}}, where)
+    return {"labels": ColumnMapping(fields, **layout), "labels_source": labels["source"]}
 
 
 def _names(name: str, mapping: Mapping[Any, Any], where: str) -> tuple[str, ...]:
@@ -114,8 +179,8 @@ def _layout(mapping: Mapping[Any, Any], where: str) -> dict[str, Any]:
     """How the lines of a CSV file are read, those settings that are given."""
     found = {name: mapping[name] for name in LAYOUT if name in mapping}
     for name in ("delimiter", "escape"):
-        sign = found.get(name, "x")
-        if not isinstance(sign, str) or len(sign) != 1 or sign in '\r\n"':
+        sign = found.get(name, ";")
+        if not isinstance(sign, str) or len(sign) != 1 or sign in '\r\n"' or sign.isalnum():
             raise ConfigError(
                 f"The {name} is one character.", where=f"{name} in {where}", got=repr(sign), fix=f'{name}: ";"'
             )
@@ -152,7 +217,7 @@ def _field(name: str, given: Any, where: str) -> Field:
     for key, setting in given.items():
         if key not in legal:
             raise unknown(f"setting of {name}", str(key), legal, where=where)
-        if setting is None or isinstance(setting, dict | list):
+        if setting is None or isinstance(setting, dict | list) or (setting == "" and key == "column"):
             raise ConfigError(f"This is no {key}.", where=where, got=repr(setting))
     if ("column" in given) == ("value" in given):
         raise ConfigError("This needs one of column and value.", where=where, got=", ".join(given) or "nothing")

@@ -3,13 +3,14 @@
 A time is read only where it can be read in one way. Without a mapping that says more, these are:
 
     2024-05-01, 2024-05-01T10:15Z, 2024-05-01 10:15:00.5+02:00   ISO 8601, and its basic form 20240501T101500Z
-    20240501, 20240501101500                                     the same without its dashes
+    20240501, 20240501101500, 2024/05/01 10:15                   the same without its dashes, or with other signs
     Wed May 01 10:15:00 +0000 2024                               as X writes it
     Wed, 01 May 2024 10:15:00 +0000                              as e-mail does
     1714558500 and 1714558500000, ...                            seconds, milli-, micro- or nanoseconds since 1970
 
-A time without an offset is UTC. One before 1990 or from 2100 on is not taken, and rejects its row: it stands for an
-unknown date (0001-01-01, 1970-01-01, 9999-12-31), and of the numbers each range of digits then has one unit only.
+A time without an offset is UTC, or of the `zone` that the mapping names: in the hour that a zone has twice, the first.
+A time before 1990 or from 2100 on is none: it stands for an unknown date (0001-01-01, 1970-01-01, 9999-12-31), and of
+the numbers each range of digits then has one unit only.
 """
 
 from __future__ import annotations
@@ -104,8 +105,8 @@ def parse_format(pattern: str) -> TimeFormat:
 
 
 ISO = TimeFormat(
-    rf"^(\d{{4}})-(\d\d?)-(\d\d?)(?:[T ](\d\d?):(\d\d)(?::(\d\d)(?:\.(\d+))?)?\s?({_OFFSET})?)?$",
-    {"year": 1, "month": 2, "day": 3, "hour": 4, "minute": 5, "second": 6, "fraction": 7, "offset": 8},
+    rf"^(\d{{4}})([-/.])(\d\d?)\2(\d\d?)(?:[Tt ](\d\d?):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?\s?({_OFFSET})?)?$",
+    {"year": 1, "month": 3, "day": 4, "hour": 5, "minute": 6, "second": 7, "fraction": 8, "offset": 9},
 )
 BASIC = TimeFormat(
     rf"^(\d{{4}})(\d\d)(\d\d)(?:T?(\d\d)(\d\d)(\d\d)({_OFFSET})?)?$",
@@ -222,10 +223,12 @@ def _formatted(value: Column, form: TimeFormat, zone: str | None) -> Column:
 
 def name_format(text: str) -> str:
     """A hint for a text with a time in it that cannot be read as it is, or an empty text."""
-    found = re.search(r"(?<!\d)(\d{1,4})([./-])(\d{1,2})\2(\d{2,4})(?:,?\s+(\d{1,2}:\d\d)(:\d\d)?)?(?!\d)", text)
+    found = re.search(
+        r"(?<!\d)(\d{1,4})([./-])(\d{1,2})\2(\d{2,4})(?:,?\s+(\d{1,2}:\d\d)(:\d\d)?(\s[AaPp][Mm])?)?(?!\d)", text
+    )
     if not found:
         return "see docs/how-to/own-posts.md for the times that are read; format, unit or zone in the mapping say more"
-    first, sign, second, last, clock, seconds = found.groups()
+    first, sign, second, last, clock, seconds, half = found.groups()
     year = "yyyy" if len(last) > 2 else "yy"
     day_first = f"dd{sign}MM{sign}{year}"
     dates = [day_first] if sign == "." or int(first) > 12 else [day_first, f"MM{sign}dd{sign}{year}"]
@@ -233,6 +236,6 @@ def name_format(text: str) -> str:
         dates = [f"MM{sign}dd{sign}{year}"]
     if len(first) == 4:
         return f"a time is read {LEGAL}, with an offset in digits or Z or without one: not {found[0]!r}"
-    ending = (" HH:mm" if clock else "") + (":ss" if seconds else "")
+    ending = (" h:mm" if half else " HH:mm" if clock else "") + (":ss" if seconds else "") + (" a" if half else "")
     formats = " or ".join(f"format: '{date}{ending}'" for date in dates)
     return f"{found[0]!r} is read with {formats} at this column in the mapping"

@@ -1,29 +1,29 @@
-"""An export before it is ingested, on a page: what it holds, what it lacks, and which of its rows cannot be posts."""
+"""An export before it is ingested: what it holds, what it lacks, what is odd, and which rows cannot be posts.
+
+`popspark.ingest.validation_page` puts it on a page.
+"""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as t
 from pyspark.sql.window import Window
 
+from popspark.ingest.accounting import OF_LABELS, find_repeated, naming_broken_files, reject_repeated
 from popspark.storage.tables import POSTS
 
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.99, 1.0)
 COUNTS = tuple(n for n, kind in POSTS.columns.items() if isinstance(kind, t.LongType | t.DoubleType))
-LABEL_INPUTS = {
-    "flickr_views": ("n_views", "posted_at", "collected_at"),
-    "twitter": ("n_shares", "n_likes"),
-    **{f"count of {name}": (name,) for name in ("n_views", "n_likes", "n_shares", "n_comments")},
-    "given": ("popularity",),
-}
-"""What each label rule must know of a post."""
 NOT_FIELDS = ("post_id", "user_id", "origin", "is_simulated", "extra")
+N_SHOWN = 5
+N_CONTEXT = 12
+"""Characters shown on either side of the first that was no text."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,22 @@ class Rejection:
 
 
 @dataclass(frozen=True)
-class Findings:
-    """n_rows: all. The rest but `rejections` is of the rows that can be posts.
+class Undecodable:
+    """Rows of a file with U+FFFD in place of what was no text: their number, the first line, and what stands there."""
 
-    n_known: by column. n_undecodable: texts with U+FFFD in place of what was no text. n_early: collected before posted.
-    quantiles: by count, at `QUANTILES`, None where the count is not known at all.
-    n_images_found: of `n_known["image_id"]`, how many files are there; None where nobody looked.
+    file: str
+    n: int
+    line: int
+    sample: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """n_rows: all but those of labels. The rest but `rejections` is of the rows that can be posts.
+
+    n_known: by column. odd: what is suspicious, in words, and of how many posts. quantiles: by count, at `QUANTILES`,
+    None where the count is not known at all. labels: posts by rule and status. missing_images: of
+    `n_known["image_id"]`, how many files are not there, None where nobody looked; the first few and why.
     """
 
     files: list[tuple[str, bool]]
@@ -51,122 +61,136 @@ class Findings:
     first_posted_at: datetime | None
     last_posted_at: datetime | None
     n_known: dict[str, int]
-    quantiles: dict[str, list[float] | None]
+    quantiles: dict[str, list[float]]
     rejections: list[Rejection]
-    n_images_found: int | None
-    n_undecodable: int
-    n_early: int
+    undecodable: list[Undecodable]
+    odd: dict[str, int]
+    labels: dict[str, dict[str, int]]
+    n_images_missing: int | None
+    missing_images: list[tuple[str, str]]
 
-    def __str__(self) -> str:
-        return "\n".join(_page(self))
 
-
+@naming_broken_files()
 def inspect_rows(
     rows: DataFrame,
     files: Sequence[tuple[str, bool]],
-    find_images: Callable[[DataFrame], DataFrame] | None,
-    n_positions: int = 5,
+    count_labels: Callable[[DataFrame], dict[str, dict[str, int]]],
+    look_up: Callable[[DataFrame], DataFrame] | None,
 ) -> Findings:
-    """Findings of parsed rows, after `popspark.ingest.accounting.complete` and `reject_repeated`.
+    """Findings of parsed rows, after `popspark.ingest.accounting.complete`; they are parsed once.
 
-    files: of the source, and whether the origin reads them. find_images: rows of image_id to those that are there.
+    files: of the source, and whether the origin reads them. count_labels: posts by label rule and status. look_up: rows
+    of image_id to (image_id, error), error null where the file is there.
     """
-    kept = rows.drop("raw").persist()
+    kept = _without_texts(rows).localCheckpoint()
+    repeated = find_repeated(kept.where("reason IS NULL")).localCheckpoint()
+    if not repeated.isEmpty():
+        kept = reject_repeated(kept, repeated).localCheckpoint()
     posts = kept.where("reason IS NULL")
     known = {name: F.count(name).alias(f"known_{name}") for name in POSTS.columns if name not in NOT_FIELDS}
-    spread = {name: F.percentile_approx(name, list(QUANTILES)).alias(f"spread_{name}") for name in COUNTS}
+    suspicions = _suspicions()
+    odd = [F.count_if(F.coalesce(is_odd, F.lit(False))).alias(f"odd_{name}") for name, is_odd in suspicions.items()]
     of_posts = posts.agg(
         F.count(F.lit(1)).alias("n"),
-        F.count_distinct("user_id").alias("n_users"),
         F.min("posted_at").alias("first"),
         F.max("posted_at").alias("last"),
-        F.count(F.coalesce(F.col("extra")["not_utf8_base64"], F.col("extra")["n_replaced_chars"])).alias("undecodable"),
-        F.count_if(F.col("collected_at") < F.col("posted_at")).alias("early"),
         *known.values(),
-        *spread.values(),
+        *odd,
     ).collect()[0]
-    rejected = kept.where("reason IS NOT NULL")
-    first = F.row_number().over(Window.partitionBy("reason").orderBy("file", "line"))
-    positions = (
-        rejected.select("reason", "file", "line", first.alias("nth")).where(F.col("nth") <= n_positions).collect()
-    )
-    by_reason = {row["reason"]: row["count"] for row in rejected.groupBy("reason").count().collect()}
-    rejections = [
-        Rejection(reason, n, sorted((p["file"], p["line"]) for p in positions if p["reason"] == reason))
-        for reason, n in by_reason.items()
-    ]
-    n_images = None
-    if find_images is not None:
-        n_images = find_images(posts.select("image_id")).count()
-    kept.unpersist()
+    n_known = {name: of_posts[f"known_{name}"] for name in known}
+    spread = [F.percentile_approx(name, list(QUANTILES)).alias(name) for name in COUNTS if n_known[name]]
+    quantiles = posts.agg(*spread).collect()[0].asDict() if spread else {}
+    rejections = _rejections(kept.where("reason IS NOT NULL"))
+    n_images_missing, missing_images = None, list[tuple[str, str]]()
+    if look_up is not None:
+        missing = look_up(posts.select("image_id")).where("error IS NOT NULL").localCheckpoint()
+        n_images_missing = missing.count()
+        shown = missing.orderBy("image_id").limit(N_SHOWN).collect()
+        missing_images = [(row["image_id"], row["error"]) for row in shown]
     return Findings(
         files=list(files),
-        n_rows=of_posts["n"] + sum(rejection.n for rejection in rejections),
+        n_rows=of_posts["n"] + sum(one.n for one in rejections if one.reason not in OF_LABELS),
         n_posts=of_posts["n"],
-        n_users=of_posts["n_users"],
+        n_users=posts.select("user_id").distinct().count(),  # beside the quantiles it would cost their buffers a user
         first_posted_at=of_posts["first"],
         last_posted_at=of_posts["last"],
-        n_known={name: of_posts[f"known_{name}"] for name in known},
-        quantiles={name: of_posts[f"spread_{name}"] for name in COUNTS},
-        rejections=sorted(rejections, key=lambda one: (-one.n, one.reason)),
-        n_images_found=n_images,
-        n_undecodable=of_posts["undecodable"],
-        n_early=of_posts["early"],
+        n_known=n_known,
+        quantiles=quantiles,
+        rejections=rejections,
+        undecodable=_undecodable(posts),
+        odd={name: n for name in suspicions if (n := of_posts[f"odd_{name}"])} | _repeated_times(posts),
+        labels=count_labels(posts),
+        n_images_missing=n_images_missing,
+        missing_images=missing_images,
     )
 
 
-def _share(n: int, of: int) -> str:
-    return f"{n:>12,}  {n / of:>6.1%}" if of else f"{n:>12,}       -"
+def _without_texts(rows: DataFrame) -> DataFrame:
+    """The rows with an empty value for each text or list that is there, but for ids, images and undecodable bytes."""
+    found = {"raw": F.lit(None).cast("string")}
+    for name, kind in POSTS.columns.items():
+        if isinstance(kind, t.StringType) and name not in ("post_id", "user_id", "image_id", "origin"):
+            found[name] = F.when(F.col(name).isNotNull(), F.lit(""))
+        elif isinstance(kind, t.ArrayType):
+            found[name] = F.when(F.col(name).isNotNull(), F.array().cast("array<string>"))
+    told = F.map_filter("extra", lambda key, _: key.isin("earlier_post_ids", "not_utf8_base64", "n_replaced_chars"))
+    return rows.withColumns({**found, "extra": told})
 
 
-def _cells(values: Sequence[Any]) -> str:
-    return "".join(f"{value:>12,.6g}" for value in values)
+def _suspicions() -> dict[str, Column]:
+    """By what it is called, a condition of a post."""
+    posted, collected = F.col("posted_at"), F.col("collected_at")
+    return {
+        "posted in the future": posted > F.current_timestamp(),
+        "collected before posted": collected < posted,
+        "collected in the future": collected > F.current_timestamp(),
+        "posted at midnight UTC to the second": F.unix_micros(posted) % 86_400_000_000 == 0,
+        "more likes than views": F.col("n_likes") > F.col("n_views"),
+        "no views, but likes, shares or comments": (F.col("n_views") == 0)
+        & (F.coalesce("n_likes", F.lit(0)) + F.coalesce("n_shares", F.lit(0)) + F.coalesce("n_comments", F.lit(0)) > 0),
+        "a count over 10,000,000,000": F.greatest(*[F.col(name) for name in COUNTS if name.startswith("n_")]) > 10**10,
+    }
 
 
-def _page(found: Findings) -> list[str]:
-    lines = ["Files"]
-    lines += [f"  {'read' if is_read else 'left out':<9} {name}" for name, is_read in found.files]
-    n_rejected = found.n_rows - found.n_posts
-    lines += [
-        "",
-        "Rows",
-        f"  {'in the export':<28}{found.n_rows:>12,}",
-        f"  {'can be posts':<28}{_share(found.n_posts, found.n_rows)}",
-        f"  {'refused':<28}{_share(n_rejected, found.n_rows)}",
-        f"  {'users':<28}{found.n_users:>12,}",
-        f"  {'with undecodable text':<28}{_share(found.n_undecodable, found.n_posts)}",
-        f"  {'collected before posted':<28}{_share(found.n_early, found.n_posts)}",
-        f"  posted from {found.first_posted_at or 'unknown'} to {found.last_posted_at or 'unknown'} (UTC)",
+def _repeated_times(posts: DataFrame) -> dict[str, int]:
+    """The moment at which more than a tenth of the posts, and at least five, went up: a stand-in for an unknown one."""
+    at = posts.where("posted_at IS NOT NULL").groupBy("posted_at").agg(F.count(F.lit(1)).alias("n"))
+    found = at.agg(F.sum("n").alias("total"), F.max(F.struct("n", "posted_at")).alias("most")).collect()[0]
+    if found["most"] is None or found["most"]["n"] < max(5, found["total"] / 10):
+        return {}
+    return {f"posted at one moment, {found['most']['posted_at']} UTC": found["most"]["n"]}
+
+
+def _rejections(rejected: DataFrame) -> list[Rejection]:
+    """The reasons, the most frequent first."""
+    nth = F.row_number().over(Window.partitionBy("reason").orderBy("file", "line"))
+    n = F.count(F.lit(1)).over(Window.partitionBy("reason"))
+    numbered = rejected.select("reason", "file", "line", nth.alias("nth"), n.alias("n"))
+    found: dict[str, Rejection] = {}
+    for row in numbered.where(F.col("nth") <= N_SHOWN).orderBy("reason", "nth").collect():
+        one = found.setdefault(row["reason"], Rejection(row["reason"], row["n"], []))
+        one.positions.append((row["file"], row["line"]))
+    return sorted(found.values(), key=lambda one: (-one.n, one.reason))
+
+
+def _undecodable(posts: DataFrame) -> list[Undecodable]:
+    """By file, the posts with text that could not be decoded."""
+    encoded = F.col("extra")["not_utf8_base64"]
+    is_odd = F.coalesce(encoded, F.col("extra")["n_replaced_chars"]).isNotNull()
+    first = F.min(F.struct("line", encoded.alias("encoded"))).alias("first")
+    found = posts.where(is_odd).groupBy("file").agg(F.count(F.lit(1)).alias("n"), first).orderBy("file").limit(N_SHOWN)
+    return [
+        Undecodable(row["file"], row["n"], row["first"]["line"], _sample(row["first"]["encoded"]))
+        for row in found.collect()
     ]
-    if found.rejections:
-        lines += ["", "Refused rows, with the first places (file:line)"]
-    for rejection in found.rejections:
-        positions = ", ".join(f"{file.rsplit('/', 1)[-1]}:{line}" for file, line in rejection.positions)
-        more = ", ..." if rejection.n > len(rejection.positions) else ""
-        lines.append(f"  {rejection.reason:<28}{_share(rejection.n, found.n_rows)}  {positions}{more}")
-    lines += ["", "Missing fields (of the rows that can be posts)"]
-    missing = {name: found.n_posts - n for name, n in found.n_known.items()}
-    lines += [f"  {name:<28}{_share(n, found.n_posts)}" for name, n in missing.items() if 0 < n < found.n_posts]
-    absent = [name for name, n in missing.items() if n == found.n_posts]
-    lines += [f"  in no row: {', '.join(absent) or 'none'}", f"  in every row: {_complete(missing)}"]
-    lines += [
-        "",
-        f"Counts{'':<24}{''.join(f'{name:>12}' for name in ('least', '25%', 'median', '75%', '99%', 'most'))}",
-    ]
-    lines += [f"  {name:<28}{_cells(values)}" for name, values in found.quantiles.items() if values]
-    lines += ["", "Labels"]
-    for rule, inputs in LABEL_INPUTS.items():
-        lacking = [name for name in inputs if not found.n_known[name]]
-        most = min(found.n_known[name] for name in inputs)
-        verdict = f"none, missing: {', '.join(lacking)}" if lacking else f"at most {most:,}"
-        lines.append(f"  {rule:<28}{verdict}")
-    lines += ["", "Images"]
-    n_named = found.n_known["image_id"]
-    lines.append(f"  {'named by a post':<28}{_share(n_named, found.n_posts)}")
-    if found.n_images_found is not None:
-        lines.append(f"  {'there, of those':<28}{_share(found.n_images_found, n_named)}")
-    return lines
 
 
-def _complete(missing: dict[str, int]) -> str:
-    return ", ".join(name for name, n in missing.items() if n == 0) or "none"
+def _sample(encoded: str | None) -> str:
+    """What stands around the first byte that is not UTF-8, read as cp1252, or nothing."""
+    raw = base64.b64decode(encoded or "")
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        near = raw[max(error.start - N_CONTEXT, 0) : error.start + N_CONTEXT]
+        return " ".join(near.decode("cp1252", "replace").split())
+    return ""

@@ -135,7 +135,17 @@ def user_name(text: Column, keep: bool, salt: str) -> Column:
     return known(text) if keep else F.sha2(F.concat(F.lit(salt), known(text)), 256)
 
 
-NAME_KEYS = ("user_?name", "screen_name", "name", "realname", "ownername", "authorname", "path_?alias", "ownerUsername")
+NAME_KEYS = (
+    "user_?name",
+    "screen_name",
+    "full_?name",
+    "name",
+    "realname",
+    "ownername",
+    "authorname",
+    "path_?alias",
+    "ownerUsername",
+)
 """The keys, whatever their case, at which the JSON of an origin has the name of a user."""
 
 
@@ -143,6 +153,22 @@ def without_names(json: Column, keep: bool) -> Column:
     """The text of a record for `rejects`, also one that is no JSON, with ... in place of each user name unless kept."""
     keys = "|".join(NAME_KEYS)
     return json if keep else F.regexp_replace(json, rf'(?i)("(?:{keys})"\s*:\s*)"(?:[^"\\]|\\.)*"?', '$1"..."')
+
+
+def bytes_without_names(encoded: Column, keep: bool, *names: Column) -> Column:
+    """Bytes in base64, changed as `without_names` changes a text, and with ... in place of each of `names`."""
+    if keep:
+        return encoded
+    text = without_names(F.decode(F.unbase64(encoded), "ISO-8859-1"), keep)  # a character a byte
+    for name in names:
+        of_bytes = F.decode(F.encode(known(name), "UTF-8"), "ISO-8859-1")
+        text = F.when(of_bytes.isNull(), text).otherwise(F.replace(text, of_bytes, F.lit("...")))
+    return F.regexp_replace(F.base64(F.encode(text, "ISO-8859-1")), r"\s", "")
+
+
+def fingerprint(text: Column) -> Column:
+    """A hash and the length of a text that may name users, in its place."""
+    return F.concat(F.lit("sha256:"), F.sha2(text, 256), F.lit(" of "), F.char_length(text), F.lit(" characters"))
 
 
 def normal_tags(tags: Column) -> Column:

@@ -33,12 +33,14 @@ class Config(JobConfig):
 
 
 def main(config: Config) -> None:
-    from popspark.images.index import named_images
+    from popspark.images.index import look_up_images
     from popspark.images.listing import existing_root
-    from popspark.ingest.accounting import complete, find_repeated, reject_repeated
+    from popspark.ingest.accounting import complete
     from popspark.ingest.exports import check_options, is_read, parse_export
     from popspark.ingest.readers.records import list_files
     from popspark.ingest.validation import inspect_rows
+    from popspark.ingest.validation_page import as_page
+    from popspark.posts.labels import count_labels
     from popspark.runtime.files import write_whole
     from popspark.runtime.session import get_session
 
@@ -47,11 +49,9 @@ def main(config: Config) -> None:
     spark = get_session("validate_export", config.env.spark)
     parsed = parse_export(spark, config.origin, config.source, options)
     files = [(file, is_read(config.origin, file)) for file in list_files(spark, config.source)]
-    find_images = partial(named_images, root=root) if root else None
-    rows = complete(parsed, config.origin, is_simulated=False)
-    rows = reject_repeated(rows, find_repeated(rows.where("reason IS NULL")))
-    found = inspect_rows(rows, files, find_images)
-    page = f"{config.origin} export in {config.source}\n\n{found}"
+    look_up = partial(look_up_images, root=root) if root else None
+    found = inspect_rows(complete(parsed, config.origin, is_simulated=False), files, count_labels, look_up)
+    page = f"{config.origin} export in {config.source}\n\n{as_page(found)}"
     print(page)
     if config.page:
         write_whole(config.page, f"{page}\n".encode())

@@ -27,12 +27,13 @@ of: counts, times, views.
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
-from popspark.posts.settings import LABEL_COLUMNS, label_options
+from popspark.posts.settings import LABEL_COLUMNS, LABEL_OPTIONS, label_options
 from popspark.runtime.errors import DataError
 from popspark.runtime.queries import load_sql
 from popspark.storage.warehouse import count_by_status
@@ -47,6 +48,19 @@ def popularity_labels(posts: DataFrame, rule: str, **options: Any) -> DataFrame:
     """
     values = label_options(rule, options)
     return posts.sparkSession.sql(load_sql(__package__, f"labels_{rule}"), args=values, posts=posts)
+
+
+def count_labels(posts: DataFrame) -> dict[str, dict[str, int]]:
+    """By each rule with its defaults, and by the count of each column, the rows by status: `ok` first."""
+    rules: dict[str, tuple[str, dict[str, Any]]] = {rule: (rule, {}) for rule in LABEL_OPTIONS if rule != "count"}
+    rules |= {f"count of {column}": ("count", {"column": column}) for column in LABEL_COLUMNS if column != "popularity"}
+    labels = [
+        popularity_labels(posts, rule, **options).withColumn("rule", f.lit(name))
+        for name, (rule, options) in rules.items()
+    ]
+    counted = reduce(DataFrame.unionByName, labels).groupBy("rule", "status").count().collect()
+    found = sorted(counted, key=lambda row: (row["status"] != "ok", -row["count"], row["status"]))
+    return {name: {row["status"]: row["count"] for row in found if row["rule"] == name} for name in rules}
 
 
 def check_labels(posts: DataFrame, rule: str, **options: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 from datetime import datetime
 from pathlib import Path
@@ -67,6 +69,17 @@ def test_tweets_collected_twice_edited_long_and_glued(
     assert "posts with text that could not be decoded 1" in printed
 
 
+def test_json_lines_of_more_than_one_byte_a_unit(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    for encoding in ("utf-8-sig", "utf-16", "utf-32"):
+        lines = [json.dumps(tweet(f"{encoding}{i}", "é\u2028\x85"), ensure_ascii=False) for i in range(2)]
+        (tmp_path / f"src/{encoding}.jsonl").write_bytes("\r\n".join(lines).encode(encoding))
+    posts, rejects = ingest(spark, tmp_path, "origin=x_api")
+    assert rejects == []
+    assert {post.caption for post in posts.values()} == {"é\u2028\x85"}
+    assert len(posts) == 6
+
+
 def test_a_csv_that_holds_no_post_leaves_the_old_table(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "src").mkdir()
     mapping = tmp_path / "m.yaml"
@@ -122,6 +135,21 @@ def test_parquet_files_that_differ_from_day_to_day(spark: SparkSession, tmp_path
     absent[["id", "who"]].to_parquet(tmp_path / "src/5.parquet", index=False)
     with pytest.raises(SchemaError, match=r"5\.parquet(?s:.*)got: at, n"):
         ingest(spark, tmp_path, "origin=parquet", f"mapping={mapping}")
+    content = (tmp_path / "src/2.parquet").read_bytes()
+    (tmp_path / "src/2.parquet").write_bytes(content[: len(content) // 2])
+    (tmp_path / "src/5.parquet").write_bytes(b"PAR1")
+    posts, rejects = ingest(spark, tmp_path, "origin=parquet", f"mapping={mapping}")
+    assert set(posts) == {"1", "2", "5"}
+    assert [(Path(row.file).name, row.reason) for row in rejects] == [
+        *(("2.parquet", "unreadable"), ("5.parquet", "unreadable")),
+    ]
+    stream = io.BytesIO()
+    pd.DataFrame({"id": range(2000), "who": "a", "at": "2024-05-01", "n": range(2000)}).to_parquet(stream)
+    content = bytearray(stream.getvalue())
+    content[1000:1400] = b"\xff" * 400
+    (tmp_path / "src/5.parquet").write_bytes(content)
+    with pytest.raises(DataError, match=r"cannot be read to its end\.\n  where: file:/\S+/src/5\.parquet\n"):
+        ingest(spark, tmp_path, "origin=parquet", f"mapping={mapping}")
 
 
 def test_csv_beside_parquet_is_not_left_out(
@@ -153,3 +181,87 @@ def test_instagram(spark: SparkSession, tmp_path: Path) -> None:
     assert posts["1"].collected_at - posts["1"].posted_at == datetime(2024, 6, 1) - datetime(2024, 5, 1, 8)
     assert [row.reason for row in rejects] == ["bad_posted_at", "missing_id"]
     assert not any("ann" in row.raw for row in rejects)
+
+
+def test_labels_of_a_file_of_their_own(spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "src").mkdir()
+    posts_csv = "id;who;likes\n1;ann;1\n2;bob;2\n3;clear;many\n4;dan;4\n"
+    (tmp_path / "src/posts.csv").write_text(posts_csv)
+    lines = ["post,who,score", "1,ann,1.5", "2,bob,high", "1,ann,9", "3,clear,3", "7,eve,7", ",x,1", "8,y", "2,bob,"]
+    (tmp_path / "src/labels.csv").write_text("\n".join(lines))
+    mapping = tmp_path / "m.yaml"
+    ids = "post_id: id\nuser_name: who\nn_likes: likes\ndelimiter: ';'\n"
+    mapping.write_text(f"{ids}labels: {{source: src/labels.csv, post_id: post, label: score, delimiter: ','}}\n")
+    posts, rejects = ingest(spark, tmp_path, "origin=csv", f"mapping={mapping}")
+    assert {i: post.popularity for i, post in posts.items()} == {"1": 1.5, "2": None, "4": None}
+    assert [(Path(row.file).name, row.line, row.reason) for row in rejects] == [
+        ("labels.csv", 3, "unreadable_label"),
+        ("labels.csv", 4, "duplicate_label"),
+        ("labels.csv", 5, "label_without_post"),
+        ("labels.csv", 6, "label_without_post"),
+        ("labels.csv", 7, "unreadable_label"),
+        ("labels.csv", 8, "unreadable_label"),
+        ("labels.csv", 9, "unreadable_label"),
+        ("posts.csv", 4, "bad_n_likes"),
+    ]
+    assert not any(name in row.raw for row in rejects for name in ("ann", "bob", "clear", "eve"))
+    printed = capsys.readouterr().out
+    assert printed.startswith("rows in              4\nposts                3\nrejected             1\n")
+    assert "labels               1 of 3\n  unreadable_label                          4\n" in printed
+    scores = pd.DataFrame({"post": [2, 4], "score": ["2,5", "1.000,5"], "who": ["bob", "dan"]})
+    scores.to_parquet(tmp_path / "labels.parquet", index=False)
+    source = "{source: labels.parquet, post_id: post, label: {column: score, decimal: ','}}"
+    mapping.write_text(f"{ids}labels: {source}\n")
+    (tmp_path / "src/labels.csv").unlink()
+    posts, _ = ingest(spark, tmp_path, "origin=csv", f"mapping={mapping}")
+    assert {i: post.popularity for i, post in posts.items()} == {"1": None, "2": 2.5, "4": 1000.5}
+    mapping.write_text(f"{ids}labels: {source.replace('label: {column: score', 'label: {column: points')}\n")
+    with pytest.raises(SchemaError, match=r"labels\.parquet(?s:.*)got: points"):
+        ingest(spark, tmp_path, "origin=csv", f"mapping={mapping}")
+
+
+def test_flickrs_sets_own_download_and_calls(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    in_set = {"id": "1", "title": "in a set", "dateupload": "1457000000", "views": "3"}
+    photoset = {"photoset": {"id": "77", "owner": "9@N", "ownername": "zed", "photo": [in_set]}, "stat": "ok"}
+    (tmp_path / "src/set.json").write_text(f"jsonFlickrApi({json.dumps(photoset)})")
+    own = {
+        "id": "2",
+        "name": "Sea",
+        "description": "d",
+        "count_views": "12",
+        "count_faves": "3",
+        "count_comments": "1",
+        "comments": [{"comment": "nice"}],
+        "date_imported": "2016-03-03 10:13:20",
+        "photopage": "https://www.flickr.com/photos/8@N00/2/",
+        "original": "https://live.staticflickr.com/1/2_o.jpg",
+        "tags": [{"tag": "sea", "user": "ann"}, {"tag": "blue sky"}],
+    }
+    (tmp_path / "src/photo_2.json").write_text(json.dumps(own))
+    posts, rejects = ingest(spark, tmp_path, "origin=flickr")
+    assert rejects == []
+    assert (posts["1"].user_id, posts["1"].title, posts["1"].n_views) == ("9@N", "in a set", 3)
+    assert "zed" not in str(posts["1"].extra)
+    found = posts["2"]
+    assert (found.user_id, found.title, found.caption, found.hashtags) == ("8@N00", "Sea", "d", ["sea", "blue sky"])
+    assert (found.n_views, found.n_likes, found.n_comments, found.image_id) == (12, 3, 1, own["original"])
+    assert found.posted_at == posts["1"].posted_at
+
+
+def test_names_do_not_stand_in_bytes_that_are_not_utf8(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    mapping = tmp_path / "m.yaml"
+    mapping.write_text("post_id: id\nuser_name: who\ncaption: text\nn_likes: n\n")
+    (tmp_path / "src/a.csv").write_bytes(b"id,who,text,n\n1,secret,caf\xe9,1\n2,secret,caf\xe9,x\n")
+    author = {"id": "9", "username": "secret"}
+    line = json.dumps(tweet("1", "caf?", author=author)).encode().replace(b"?", b"\xe9")
+    (tmp_path / "src/a.jsonl").write_bytes(line + b"\n" + line.replace(b'"1"', b'"2"').replace(b"2024", b"x"))
+    for settings in (("origin=csv", f"mapping={mapping}"), ("origin=x_api",)):
+        posts, rejects = ingest(spark, tmp_path, *settings)
+        encoded = posts["1"].extra["not_utf8_base64"]
+        assert b"caf\xe9" in base64.b64decode(encoded)
+        texts = [encoded, *[row.raw.split("base64:")[-1] for row in rejects if "base64:" in row.raw]]
+        assert not any(b"secret" in base64.b64decode(text) for text in texts)
+        assert not any("secret" in row.raw for row in rejects)
+        assert len(rejects) == 1

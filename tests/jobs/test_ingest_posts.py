@@ -125,6 +125,55 @@ def test_smp_t1_labels_of_another_number_are_refused(ingest: Any, tmp_path: Path
     assert rejects == [("t1_train_label.txt.gz", n, "labels_do_not_line_up") for n in (2, 3)]
 
 
+def test_smpd_2018(ingest: Any, spark: SparkSession, tmp_path: Path) -> None:
+    posts, rejects, printed = ingest("smpd", EXPORTS / "smpd_2018")
+    has(
+        posts["101"],
+        user_id="1@N1",
+        title='Say "cheese" \\ now',
+        hashtags=["sea", "sun"],
+        posted_at=datetime(2016, 3, 3, 10, 13, 20),
+        popularity=6.5,
+        image_id="train/1@N1/101.jpg",
+        media_type="photo",
+    )
+    assert posts["101"].extra["subcategory"] == "Girls,Fashion"
+    has(posts["102"], title="two\nlines", hashtags=[], popularity=1.0)
+    assert posts["102"].extra["user_name"] == sha256("alias_1")
+    assert posts["102"].extra["longitude"] == "13.373097"
+    has(posts["106"], title=None, hashtags=None, popularity=5.5, media_type="video")
+    has(posts["201"], title="soup", popularity=None, image_id="test/9@N9/201.jpg")
+    assert set(posts) == {"101", "102", "106", "201"}
+    assert rejects == [
+        ("train_data.txt", 3, "wrong_field_count"),
+        ("train_data.txt", 4, "wrong_field_count"),
+        ("train_data.txt", 5, "bad_Postdate"),
+    ]
+    assert "labels               3 of 4" in printed
+    raw = [row.raw for row in read_table(spark, REJECTS, str(tmp_path / "rejects")).collect()]
+    assert not any("alias_1" in text for text in raw)
+
+
+def test_smpd_2018_with_headers_labels_and_images(ingest: Any, tmp_path: Path) -> None:
+    rows = [
+        f'"{i}@N" "{i}" "c" "s" "k" "None" "1" "ready" "a \\"b\\"" "photo" "x" "1457000000" "0" "0" "0"'
+        for i in range(3)
+    ]
+    header = (EXPORTS / "smpd_2018/test_data.txt").read_text().splitlines()[0]
+    (tmp_path / "t2_train_data.txt").write_text("\n".join([header, *rows]))
+    (tmp_path / "t2_train_label.txt").write_text("popularityscore\n1\nhigh\n3\n")
+    (tmp_path / "t2_train_img.txt").write_text("a/0@N/0.jpg\na/1@N/1.jpg\na/9@N/9.jpg\n")
+    (tmp_path / "t1_train_data.txt").write_text("of another task\n")
+    posts, rejects, _ = ingest("smpd", tmp_path)
+    assert {i: (p.title, p.popularity, p.image_id) for i, p in posts.items()} == {"0": ('a "b"', 1.0, "a/0@N/0.jpg")}
+    assert rejects == [("t2_train_data.txt", 2, "bad_label"), ("t2_train_data.txt", 3, "rows_do_not_line_up")]
+    (tmp_path / "t2_train_label.txt").write_text("popularityscore\n1\n2\n")
+    posts, rejects, _ = ingest("smpd", tmp_path)
+    assert {i: p.popularity for i, p in posts.items()} == {"0": None, "1": None}
+    labels = [("t2_train_label.txt", line, "labels_do_not_line_up") for line in (1, 2)]
+    assert rejects == [("t2_train_data.txt", 3, "rows_do_not_line_up"), *labels]
+
+
 def test_smpd_2019(ingest: Any) -> None:
     posts, rejects, _ = ingest("smpd", EXPORTS / "smpd_2019")
     has(

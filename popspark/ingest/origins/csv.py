@@ -30,10 +30,11 @@ def reads(file: str) -> bool:
 
 def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
     """Parsed rows, see `popspark.ingest.exports`."""
-    return parse_tables(spark, source, options, reads, _read)
+    return parse_tables(spark, source, options, reads, read_tables)
 
 
-def _read(spark: SparkSession, files: list[str], mapping: ColumnMapping) -> DataFrame:
+def read_tables(spark: SparkSession, files: list[str], mapping: ColumnMapping) -> DataFrame:
+    """Rows of the files, see `popspark.ingest.origins.table`."""
     layout = Layout("csv", mapping.delimiter, mapping.escape, mapping.columns, mapping.encoding)
     left_out = []
     for file, columns, line in _headers(spark, files, layout):

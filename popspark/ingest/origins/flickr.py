@@ -2,8 +2,11 @@
 
 getInfo: `{"photo": {id, owner.nsid, title._content, description._content, dates.posted, views, comments._content,
 people.haspeople, tags.tag[], ...}, "stat": "ok"}`. search: `{"photos": {"photo": [{id, owner, title, dateupload, views,
-tags, description._content, url_*}, ...]}, "stat": "ok"}`. Numbers are often strings; JSON lines, arrays of answers and
-bare photos are read as well. An answer with `stat` "fail" is a reject (`api_error`).
+tags, description._content, url_*}, ...]}, "stat": "ok"}`; of a set, `{"photoset": {owner, photo: [...]}}`. What Flickr
+lets its users download, `photo_ID.json`: `{id, name, description, count_views, count_faves, count_comments,
+date_imported, original, photopage, tags: [{tag}]}`, where the user is the one in `photopage`. Numbers are often
+strings; JSON lines, arrays of answers, bare photos and `jsonFlickrApi(...)` are read as well. An answer with `stat`
+"fail" is a reject (`api_error`).
 
 Flickr does not tell when an answer was taken, and a label needs that: give `collected_at`.
 """
@@ -20,11 +23,15 @@ from popspark.ingest.readers.records import lossless
 
 __all__ = ["parse", "reads"]
 
-ANSWER = "photo string, photos struct<photo:array<string>>, stat string, id string"
+ANSWER = (
+    "photo string, photos struct<photo:array<string>>, stat string, id string, "
+    "photoset struct<photo:array<string>,owner:string,ownername:string>"
+)
 PHOTO = (
     "struct<id:string,owner:string,ownername:string,title:string,description:string,dates:struct<posted:string>,"
     "dateupload:string,views:string,comments:string,people:string,tags:string,media:string,server:string,secret:string,"
-    "url_o:string,url_l:string,url_c:string,url_z:string,url_m:string,count_faves:string,count_comments:string>"
+    "url_o:string,url_l:string,url_c:string,url_z:string,url_m:string,count_faves:string,count_comments:string,"
+    "name:string,count_views:string,date_imported:string,original:string,photopage:string>"
 )
 CONTENT = "struct<_content:string>"
 URLS = ("url_l", "url_c", "url_z", "url_m", "url_o")
@@ -38,7 +45,7 @@ def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
 
 def _photos(answers: DataFrame) -> DataFrame:
     """One row per photo, and per answer without any: file, line, nth, item, raw, raw_base64, n_replaced, fault."""
-    listed, single = F.col("page.photos.photo"), F.col("page.photo")
+    listed, single = F.coalesce("page.photos.photo", "page.photoset.photo"), F.col("page.photo")
     photos = F.when(listed.isNotNull(), listed).when(single.isNotNull(), F.array(single)).otherwise(F.array("raw"))
     is_none = F.coalesce(single, "page.id").isNull() & listed.isNull()
     reason = values.first_reason((F.col("page.stat") == "fail", "api_error"), (is_none, "not_a_photo"))
@@ -50,6 +57,7 @@ def _photos(answers: DataFrame) -> DataFrame:
         "raw_base64",
         "n_replaced",
         fault.alias("fault"),
+        F.col("page.photoset").alias("photoset"),
         F.posexplode(F.when(fault.isNotNull(), F.array("raw")).otherwise(photos)).alias("item", "raw"),
     )
 
@@ -65,19 +73,26 @@ def _posts(photos: DataFrame, options: Options) -> DataFrame:
     photo = F.col("photo")
     owner = F.from_json(photo["owner"], "struct<nsid:string,username:string>")
     is_info = photo["owner"].startswith("{")
-    owner_id = F.when(is_info, owner["nsid"]).otherwise(photo["owner"])
-    name = F.when(is_info, owner["username"]).otherwise(photo["ownername"])
-    title, caption = _content(photo["title"]), _content(photo["description"])
+    of_page = F.nullif(F.regexp_extract(photo["photopage"], "/photos/([^/]+)/", 1), F.lit(""))
+    owner_id = F.when(is_info, owner["nsid"]).otherwise(F.coalesce(photo["owner"], "photoset.owner", of_page))
+    name = F.when(is_info, owner["username"]).otherwise(F.coalesce(photo["ownername"], "photoset.ownername"))
+    title, caption = _content(F.coalesce(photo["title"], photo["name"])), _content(photo["description"])
     tag_list = F.from_json(photo["tags"], "struct<tag:array<struct<raw:string,_content:string>>>")["tag"]
     from_info = F.transform(tag_list, lambda tag: F.coalesce(tag["_content"], tag["raw"]))
     from_search = F.filter(F.split(photo["tags"], r"\s+"), lambda tag: tag != "")
-    hashtags = values.normal_tags(F.when(photo["tags"].startswith("{"), from_info).otherwise(from_search))
+    from_own = F.from_json(photo["tags"], "array<struct<tag:string>>")["tag"]
+    hashtags = values.normal_tags(
+        F.when(photo["tags"].startswith("{"), from_info)
+        .when(photo["tags"].startswith("["), from_own)
+        .otherwise(from_search)
+    )
     people = F.from_json(photo["people"], "struct<haspeople:string>")["haspeople"]
-    posted = F.coalesce(photo["dates"]["posted"], photo["dateupload"])
+    posted = F.coalesce(photo["dates"]["posted"], photo["dateupload"], photo["date_imported"])
+    comments = F.when(~photo["comments"].startswith("["), _content(photo["comments"]))
     counts = {
-        "n_views": photo["views"],
+        "n_views": F.coalesce(photo["views"], photo["count_views"]),
         "n_likes": photo["count_faves"],
-        "n_comments": F.coalesce(_content(photo["comments"]), photo["count_comments"]),
+        "n_comments": F.coalesce(comments, photo["count_comments"]),
     }
     photo_page = F.when(
         photo["server"].isNotNull() & photo["secret"].isNotNull(),
@@ -97,12 +112,13 @@ def _posts(photos: DataFrame, options: Options) -> DataFrame:
             (values.is_bad(people, values.flag(people)), "bad_haspeople"),
         ),
     )
+    encoded = values.bytes_without_names(F.col("raw_base64"), options.keep_user_names)
     return rows.select(
         "file",
         "line",
         "nth",
         "item",
-        values.without_names(lossless(F.col("raw"), F.col("raw_base64")), options.keep_user_names).alias("raw"),
+        values.without_names(lossless(F.col("raw"), encoded), options.keep_user_names).alias("raw"),
         reason.alias("reason"),
         values.identifier(photo["id"]).alias("post_id"),
         values.identifier(owner_id).alias("user_id"),
@@ -115,12 +131,12 @@ def _posts(photos: DataFrame, options: Options) -> DataFrame:
         hashtags.alias("hashtags"),
         F.array_size(hashtags).cast("bigint").alias("n_hashtags"),
         values.flag(people).alias("has_people"),
-        F.coalesce(*[photo[size] for size in URLS], photo_page).alias("image_id"),
+        F.coalesce(*[photo[size] for size in URLS], photo_page, photo["original"]).alias("image_id"),
         F.lit(1).cast("bigint").alias("n_media"),
         F.lower(values.known(photo["media"])).alias("media_type"),
         values.extras(
             user_name=values.user_name(name, options.keep_user_names, options.user_name_salt),
-            not_utf8_base64=F.col("raw_base64"),
+            not_utf8_base64=encoded,
             n_replaced_chars=F.col("n_replaced"),
         ).alias("extra"),
     )

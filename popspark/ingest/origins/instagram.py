@@ -3,8 +3,10 @@
 | file | has | a post is |
 |---|---|---|
 | Meta's download, `posts_1.json` | no ids | `{"media": [{"uri", "creation_timestamp", "title"}], "title"}` |
+| the same of old, `media.json` | no ids | `{"photos": [{"path", "taken_at", "caption"}]}` |
 | a scraper's post | ids, counts | `{"id", "ownerId", "caption", "timestamp", "likesCount", "displayUrl"}`, ... |
 | a scraper's profile | user values once | `{"id", "postsCount", "latestPosts": [posts as above]}` |
+| Instagram's own answers, as loaders keep them | ids, counts | `FIELDS`, in `node`, `items`, or a user's `edges` |
 
 A download holds the posts of one user, who is `self`; the id of a post is the uri of its first picture. Meta writes the
 bytes of UTF-8 as characters of Latin-1 (`caf\\u00c3\\u00a9`): such texts are repaired. Hashtags stand in the caption.
@@ -73,18 +75,71 @@ def iter_rows(record: Record) -> Iterator[tuple[Any, ...]]:
         yield *position, item, whole_text(raw), record.raw_base64, fault, *texts
 
 
+FIELDS = {
+    "post_id": ("pk", "id", "shortCode", "shortcode", "code"),
+    "user_id": ("ownerId", "owner.id", "user.pk", "user.id"),
+    "user_name": ("ownerUsername", "owner.username", "user.username"),
+    "posted": ("timestamp", "taken_at_timestamp", "taken_at"),
+    "caption": ("caption.text", "edge_media_to_caption.edges.0.node.text", "caption"),
+    "n_likes": ("likesCount", "edge_liked_by.count", "edge_media_preview_like.count", "like_count"),
+    "n_comments": (
+        "commentsCount",
+        "edge_media_to_comment.count",
+        "edge_media_to_parent_comment.count",
+        "comment_count",
+    ),
+    "n_views": ("videoViewCount", "video_view_count", "view_count"),
+    "image_id": ("displayUrl", "display_url", "image_versions2.candidates.0.url"),
+    "children": ("images", "childPosts", "edge_sidecar_to_children.edges", "carousel_media"),
+}
+"""Where a post has its values: the first of these paths that is known."""
+OF_POST = {"ownerId", "shortCode", "shortcode", "taken_at_timestamp", "taken_at", "display_url"}
+
+
+def _at(value: Any, path: str) -> Any:
+    for step in path.split("."):
+        if isinstance(value, list) and step.isdigit():
+            value = value[int(step)] if int(step) < len(value) else None
+        else:
+            value = value.get(step) if isinstance(value, dict) else None
+    return value
+
+
+def _first(post: Mapping[str, Any], name: str) -> Any:
+    return next((found for path in FIELDS[name] if (found := _at(post, path)) not in (None, "", [])), None)
+
+
 def _find_posts(document: Any) -> Iterator[dict[str, Any]]:
     if not isinstance(document, dict):
         return
-    if isinstance(listed := document.get("latestPosts", document.get("posts")), list):
+    timeline = _at(document, "edge_owner_to_timeline_media")
+    listed = document.get("latestPosts", document.get("posts", document.get("items", _at(timeline, "edges"))))
+    if isinstance(listed, list):
         owner = {"ownerId": document.get("id"), "ownerUsername": document.get("username")}
+        n_posts = document.get("postsCount", _at(timeline, "count"))
         for post in listed:
-            if isinstance(post, dict):
-                yield {**_of_scraper({**owner, **post}), "n_user_posts": document.get("postsCount")}
+            node = post.get("node", post) if isinstance(post, dict) else {}
+            if isinstance(node, dict) and node:
+                of_post = {name: value for name, value in owner.items() if _first(node, _OWNERS[name]) is None}
+                yield {**_of_scraper({**node, **of_post}), "n_user_posts": n_posts}
     elif isinstance(media := document.get("media"), list) and media and all(isinstance(one, dict) for one in media):
         yield _of_meta(document, media)
-    elif "ownerId" in document or "shortCode" in document:
+    elif isinstance(old := document.get("photos"), list):  # a download's media.json, up to 2021
+        for one in old:
+            if isinstance(one, dict) and "path" in one:
+                post = {"title": one.get("caption"), "creation_timestamp": one.get("taken_at")}
+                yield _of_meta(post, [{"uri": one["path"]}])
+    elif OF_POST & set(document):
         yield _of_scraper(document)
+    elif len(document) <= 3 and (
+        inner := next(
+            (document[key] for key in ("node", "user", "data", "graphql") if isinstance(document.get(key), dict)), None
+        )
+    ):
+        yield from _find_posts(inner)
+
+
+_OWNERS = {"ownerId": "user_id", "ownerUsername": "user_name"}
 
 
 def _of_meta(post: Mapping[str, Any], media: list[dict[str, Any]]) -> dict[str, Any]:
@@ -104,21 +159,16 @@ def _of_meta(post: Mapping[str, Any], media: list[dict[str, Any]]) -> dict[str, 
 
 
 def _of_scraper(post: Mapping[str, Any]) -> dict[str, Any]:
-    caption = post.get("caption")
-    children = post.get("images") or post.get("childPosts") or []
+    found = {name: _first(post, name) for name in FIELDS}
+    children, caption, likes = found.pop("children"), found["caption"], found["n_likes"]
+    is_video = post.get("type") == "Video" or post.get("is_video") is True or post.get("media_type") == 2
     return {
-        "post_id": post.get("id") or post.get("shortCode"),
-        "user_id": post.get("ownerId"),
-        "user_name": post.get("ownerUsername"),
-        "posted": post.get("timestamp"),
-        "caption": caption,
+        **found,
+        "caption": caption if isinstance(caption, str) or caption is None else None,
         "hashtags": find_tags(caption if isinstance(caption, str) else None),
-        "n_likes": None if post.get("likesCount") == -1 else post.get("likesCount"),  # -1: the user hides it
-        "n_comments": post.get("commentsCount"),
-        "n_views": post.get("videoViewCount"),
-        "image_id": post.get("displayUrl"),
-        "n_media": max(1, len(children)),
-        "media_type": "video" if post.get("type") == "Video" else "photo",
+        "n_likes": None if likes == -1 else likes,  # -1: the user hides it
+        "n_media": max(1, len(children)) if isinstance(children, list) else 1,
+        "media_type": "video" if is_video else "photo",
     }
 
 
@@ -143,9 +193,10 @@ def _posts(rows: DataFrame, options: Options) -> DataFrame:
         ),
     )
     user_name = values.user_name(F.col("user_name"), options.keep_user_names, options.user_name_salt)
+    encoded = values.bytes_without_names(F.col("raw_base64"), options.keep_user_names)
     return rows.select(
         *("file", "line", "nth", "item"),
-        values.without_names(lossless(F.col("raw"), F.col("raw_base64")), options.keep_user_names).alias("raw"),
+        values.without_names(lossless(F.col("raw"), encoded), options.keep_user_names).alias("raw"),
         reason.alias("reason"),
         *[values.identifier(F.col(name)).alias(name) for name in ("post_id", "user_id")],
         posted_at.alias("posted_at"),
@@ -156,5 +207,5 @@ def _posts(rows: DataFrame, options: Options) -> DataFrame:
         F.array_size(hashtags).cast("bigint").alias("n_hashtags"),
         *[values.count(F.col(name)).alias(name) for name in counts],
         *("image_id", "media_type"),
-        values.extras(user_name=user_name, not_utf8_base64=F.col("raw_base64")).alias("extra"),
+        values.extras(user_name=user_name, not_utf8_base64=encoded).alias("extra"),
     )

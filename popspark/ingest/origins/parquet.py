@@ -22,22 +22,43 @@ def reads(file: str) -> bool:
 
 def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
     """Parsed rows, see `popspark.ingest.exports`."""
-    return parse_tables(spark, source, options, reads, _read)
+    return parse_tables(spark, source, options, reads, read_tables)
 
 
-def _read(spark: SparkSession, files: list[str], mapping: ColumnMapping) -> DataFrame:
-    """Rows of the files, those of one schema in one read."""
+def read_tables(spark: SparkSession, files: list[str], mapping: ColumnMapping) -> DataFrame:
+    """Rows of the files, see `popspark.ingest.origins.table`, those of one schema in one read."""
 
-    def schema_of(file: str) -> t.StructType:
-        return spark.read.parquet(as_pattern(file)).schema
+    def schema_of(file: str) -> t.StructType | None:
+        try:
+            return spark.read.parquet(as_pattern(file)).schema
+        except Exception:  # Spark's own class differs between classic and Connect, and so does the fault's
+            return None
 
     with ThreadPoolExecutor(8) as pool:
         schemas = list(pool.map(schema_of, files))
-    groups = dict[str, list[str]]()
+    groups, broken = dict[str, list[str]](), list[tuple[str, str]]()
     for file, schema in zip(files, schemas, strict=True):
+        if schema is None:
+            broken.append((file, "unreadable: this is no Parquet, or a file that was cut"))
+            continue
         check_columns(file, schema.names, "", mapping)
         groups.setdefault(schema.json(), []).append(file)
-    return reduce(DataFrame.unionByName, [_read_group(spark, group) for group in groups.values()])
+    read = [_read_group(spark, group) for group in groups.values()]
+    return reduce(DataFrame.unionByName, [*read, _broken(spark, broken)] if broken else read)
+
+
+def _broken(spark: SparkSession, files: list[tuple[str, str]]) -> DataFrame:
+    """A row for each file that cannot be read, with its fault."""
+    zero, none = F.lit(0).cast("bigint"), F.lit(None).cast("string")
+    return spark.createDataFrame(files, "file string, fault string").select(
+        "file",
+        zero.alias("line"),
+        zero.alias("nth"),
+        F.lit("").alias("raw"),
+        "fault",
+        none.alias("raw_base64"),
+        F.lit(None).cast("map<string,string>").alias("fields"),
+    )
 
 
 def _read_group(spark: SparkSession, files: list[str]) -> DataFrame:

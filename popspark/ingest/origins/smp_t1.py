@@ -18,18 +18,19 @@ from pyspark.sql import functions as F
 from popspark.ingest import values
 from popspark.ingest.exports import Options
 from popspark.ingest.readers.records import list_files, lossless, read_lines
+from popspark.ingest.readers.texts import is_archive
 from popspark.runtime.errors import PathError
 
 HEADER = (
     *("pid", "uid", "postdate", "commentcount", "haspeople", "titlelen", "deslen", "tagcount"),
     *("avgview", "groupcount", "avgmembercount"),
 )
-FILE = r"(train|test)[^/]*(data|label)[^/]*\.txt(\.gz)?$"
+FILE = r"(?<!t2_)(train|test)[^/]*(data|label)[^/]*\.txt(\.gz)?$"
 
 
 def reads(file: str) -> bool:
     """Whether a file of that path is one of the export."""
-    return file.lower().endswith(".zip") or re.search(FILE, file.lower()) is not None
+    return is_archive(file) or re.search(FILE, file.lower()) is not None
 
 
 def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
@@ -39,7 +40,7 @@ def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
         raise PathError(
             "These are not the files of SMP-T1.",
             where=source,
-            legal="t1_train_data.txt, t1_test_data.txt, t1_train_label.txt, plain, gzip, or in a zip",
+            legal="t1_train_data.txt, t1_test_data.txt, t1_train_label.txt, plain, gzip, or in a zip or tar",
         )
     name = F.lower("file")
     lines = read_lines(spark, files).withColumns(

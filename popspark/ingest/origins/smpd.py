@@ -10,7 +10,10 @@
 | image | `train_img_filepath.txt`, a path a line | `train_img.txt` |
 | label | `train_label.txt`, a score a line | the same |
 
-and the same with `test_`. Each table is an array of objects with Uid and Pid, or `{"col": {"0": ...}}` by columns; any
+and the same with `test_`. In 2018 one `train_data.txt` (`t2_train_data.txt` in 2017) is all tables but user and image:
+fields in quotes with spaces between, a quote in them escaped by a backslash, without a header or with one, of `uid pid
+category subcategory concept pathalias ispublic mediastatus title mediatype alltags postdate latitude geoaccuracy
+longitude`. Each table is an array of objects with Uid and Pid, or `{"col": {"0": ...}}` by columns; any
 may be gzipped. Row i of each belongs together; a row whose Uid or Pid differ between the tables is a reject
 (`rows_do_not_line_up`), and so is what one table has beyond the end of the first (`row_without_post`). A label file
 with a wrong number of rows cannot be checked against ids, so all its labels are rejected (`labels_do_not_line_up`) and
@@ -41,9 +44,17 @@ from popspark.runtime.errors import PathError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FILE = r"(train|test)_[^/]*(category|text|tags|temporalspatial|user|additional|img|label)[^/]*\.(?:json|txt)(?:\.gz)?$"
+FILE = (
+    r"(?<!t1_)(train|test)_[^/]*(category|text|tags|temporalspatial|user|additional|img|label|data(?=\.txt))[^/]*"
+    r"\.(?:json|txt)(?:\.gz)?$"
+)
 ROLES = {"tags": "text"}
-SPINE = "temporalspatial"
+SPINE, WHOLE = "temporalspatial", "data"
+WHOLE_COLUMNS = (
+    *("Uid", "Pid", "Category", "Subcategory", "Concept", "Pathalias", "Ispublic", "Mediastatus", "Title", "Mediatype"),
+    *("Alltags", "Postdate", "Latitude", "Geoaccuracy", "Longitude"),
+)
+"""Of the one table of 2018, `WHOLE`."""
 LINE = ("line",)
 TABLES = {
     "temporalspatial": ("Uid", "Pid", "Postdate", "Latitude", "Longitude", "Geoaccuracy"),
@@ -56,6 +67,9 @@ TABLES = {
 }
 """What is read of each table, by role: the whole `LINE`, or fields of objects; their names are matched without regard
 to case, as they differ between the years."""
+
+OF_WHOLE = (SPINE, "category", "text", "additional")
+"""The tables that the one of 2018 is."""
 
 EXTRAS = {
     "category": "category_Category",
@@ -99,11 +113,11 @@ def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
                     got=f"{other} and {file}",
                     fix="keep one of them",
                 )
-    if not any(SPINE in files for files in splits.values()):
+    if not any({SPINE, WHOLE} & set(files) for files in splits.values()):
         raise PathError(
             "This is not an SMPD export: it has no table of places and times.",
             where=source,
-            legal="train_temporalspatial_information.json (2019) or train_temporalspatial.json (2020)",
+            legal="train_temporalspatial_information.json (2019), train_temporalspatial.json (2020), a train_data.txt",
             fix="unpack a zip first" if source.endswith(".zip") else None,
         )
     return _posts(_align(spark, splits), splits, options)
@@ -128,15 +142,21 @@ def iter_aligned(split: str, files: Mapping[str, str]) -> Iterator[tuple[str | i
     A post has the texts of all tables, null where one has ended, and the first fault and bytes among them. A row
     without a post has no texts, and as its fault why that is so.
     """
-    layouts = {role: Layout("lines" if names == LINE else "json_rows") for role, names in TABLES.items()}
+    spine = WHOLE if WHOLE in files else SPINE
+
+    def iter_table(role: str) -> Iterator[Record]:
+        if role == WHOLE:
+            return _iter_whole(files[role])
+        records = iter_records(files[role], Layout("lines" if TABLES[role] == LINE else "json_rows"))
+        return _without_header(records) if (role, spine) == ("label", WHOLE) else records
 
     def count_rows(role: str) -> int:
-        return max((record.line for record in iter_records(files[role], layouts[role])), default=0)
+        return max((record.line for record in iter_table(role)), default=0)
 
-    n_posts = count_rows(SPINE) if SPINE in files and "label" in files else 0
+    n_posts = count_rows(spine) if spine in files and "label" in files else 0
     is_refused = "label" in files and count_rows("label") != n_posts
     refused = {"label": "labels_do_not_line_up"} if is_refused else {}
-    tables = {role: iter_records(files[role], layouts[role]) for role in TABLES if role in files}
+    tables = {role: iter_table(role) for role in (WHOLE, *TABLES) if role in files}
     heads = {role: record for role, table in tables.items() if (record := next(table, None))}
     while heads:
         line = min(record.line for record in heads.values())
@@ -146,25 +166,52 @@ def iter_aligned(split: str, files: Mapping[str, str]) -> Iterator[tuple[str | i
                 heads[role] = record
             else:
                 del heads[role]
-        is_post = line > 0 and SPINE in post  # line 0 is a fault that belongs to no row
+        is_post = line > 0 and spine in post  # line 0 is a fault that belongs to no row
         for role in [role for role in post if not is_post or role in refused]:
             record = post.pop(role)
             fault = record.fault or refused.get(role, "row_without_post")
-            yield split, record.file, line, record.lossless(), None, fault, *[None] * len(COLUMNS)
+            yield split, record.file, line, _text(record), None, fault, *[None] * len(COLUMNS)
         if is_post:
-            read = [_read_fields(post.get(role), names) for role, names in TABLES.items()]
+            whole = post.get(WHOLE)
+            read = [
+                _read_fields(post.get(role) or (whole if role in OF_WHOLE else None), names)
+                for role, names in TABLES.items()
+            ]
             faults = [fault for _, fault in read if fault]
-            raw = "\n".join(record.lossless() for record in post.values())
+            raw = "\n".join(map(_text, post.values()))
             encoded = next((record.raw_base64 for record in post.values() if record.raw_base64), None)
             yield (
                 split,
-                post[SPINE].file,
+                post[spine].file,
                 line,
                 raw,
                 encoded,
                 next(iter(faults), None),
                 *[text for texts, _ in read for text in texts],
             )
+
+
+def _iter_whole(file: str) -> Iterator[Record]:
+    """The rows of the one table of 2018, counted without empty lines and a header; `raw` as `iter_csv` gives it."""
+    rows = iter_records(file, Layout("csv", " ", "\\", WHOLE_COLUMNS))
+    rows = (record for record in rows if not (record.line == 1 and _text(record).lower().lstrip('"').startswith("uid")))
+    return (record._replace(line=n) if record.line else record for n, record in enumerate(rows, start=1))
+
+
+def _without_header(labels: Iterator[Record]) -> Iterator[Record]:
+    has_header = False
+    for record in labels:
+        if record.line == 1 and record.raw.strip().lower() == "popularityscore":
+            has_header = True
+        else:
+            yield record._replace(line=record.line - has_header)
+
+
+def _text(record: Record) -> str:
+    """The text for a reject."""
+    if record.raw.startswith('{"row": ') and not record.fault:
+        return record._replace(raw=json.loads(record.raw)["row"]).lossless()
+    return record.lossless()
 
 
 def _read_fields(record: Record | None, names: Sequence[str]) -> tuple[list[str | None], str | None]:
@@ -177,6 +224,8 @@ def _read_fields(record: Record | None, names: Sequence[str]) -> tuple[list[str 
     found = _DECODER.decode(record.raw)
     if not isinstance(found, dict):
         return nothing, "not_json"
+    if record.raw.startswith('{"row": '):
+        found = found["values"]
     values = {name.lower(): value for name, value in found.items()}
     texts = [as_text(values.get(name.lower())) for name in names]
     if "Alltags" in names and (tags := texts[names.index("Alltags")]):
@@ -219,11 +268,13 @@ def _posts(rows: DataFrame, splits: Mapping[str, Mapping[str, str]], options: Op
     title = values.free_text(F.coalesce("text_Title", "text_Tile"))  # the files of 2019 say Tile
     hashtags = F.array_distinct(values.words(values.free_text(F.col("text_Alltags"))))
     extras = {name: values.known(F.col(column)) for name, column in EXTRAS.items()}
-    user_name = values.user_name(F.col("additional_Pathalias"), options.keep_user_names, options.user_name_salt)
+    alias = F.col("additional_Pathalias")
+    user_name = values.user_name(alias, options.keep_user_names, options.user_name_salt)
+    encoded = values.bytes_without_names(F.col("raw_base64"), options.keep_user_names, alias)
     return rows.select(
         "file",
         "line",
-        values.without_names(F.col("raw"), options.keep_user_names).alias("raw"),
+        (F.col("raw") if options.keep_user_names else _without_names(user_name, has(WHOLE))).alias("raw"),
         reason.alias("reason"),
         pid.alias("post_id"),
         uid.alias("user_id"),
@@ -240,5 +291,16 @@ def _posts(rows: DataFrame, splits: Mapping[str, Mapping[str, str]], options: Op
         F.lit(1).cast("bigint").alias("n_media"),
         F.lower(values.known(F.col("text_Mediatype"))).alias("media_type"),
         label.alias("popularity"),
-        values.extras(**extras, user_name=user_name, not_utf8_base64=F.col("raw_base64")).alias("extra"),
+        values.extras(**extras, user_name=user_name, not_utf8_base64=encoded).alias("extra"),
     )
+
+
+def _without_names(user_name: Column, is_whole: Column) -> Column:
+    """The text for a reject: a row of 2018 that has no fields may name its user anywhere, and so may bytes."""
+    raw = values.without_names(F.regexp_replace("raw", r"\nbase64:[\w+/=]+", ""), keep=False)
+    alias = values.known(F.col("additional_Pathalias"))
+    hidden = F.when(is_whole & alias.isNotNull(), F.replace(raw, alias, user_name)).otherwise(raw)
+    is_unread = (
+        is_whole & F.col("fault").isNotNull() & ~F.col("fault").isin("row_without_post", "labels_do_not_line_up")
+    )
+    return F.when(is_unread & (raw != ""), values.fingerprint(raw)).otherwise(hidden)

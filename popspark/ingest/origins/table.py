@@ -16,6 +16,7 @@ numbers of tags come from the texts where they are not mapped themselves. What c
     posted_at: {column: day, unit: excel_days}   # seconds, milliseconds, microseconds, nanoseconds
     n_views: {column: aufrufe, decimal: ","}     # 1.234 is then 1234
     user_id: {value: me}                         # the same in all posts
+    labels: {source: labels.csv, post_id: id, label: score}   # popularity, in a file of its own
 
 A count is a whole number from 0: any other text rejects the row (`bad_n_likes`), and so does an id that went through a
 float (`rounded_id`).
@@ -26,6 +27,9 @@ that no task can start in the middle), several files are read in parallel. Setti
 `encoding: cp1252`, `escape: "\\"`. A file of another ending than .csv, .tsv and .gz that has none of the columns is
 left out, and that is logged. Parquet is read in parallel within a file too; files may differ in the types of columns.
 Where a folder has both, csv leaves files of .parquet out, parquet all others, and that is logged too.
+
+Labels: `source` is a path beside the mapping or from where the job runs. The file is read as the export is, unless
+`labels` has its own `delimiter`, `encoding`, `escape` or `columns`; .parquet as Parquet. Its rows are counted apart.
 """
 
 from __future__ import annotations
@@ -33,13 +37,16 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Sequence
+from importlib import import_module
+from textwrap import shorten
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as t
 
 from popspark.ingest import values
-from popspark.ingest.exports import Options
+from popspark.ingest.exports import ORIGINS, Options
+from popspark.ingest.labels import with_labels
 from popspark.ingest.mapping import ColumnMapping, Field
 from popspark.ingest.readers.records import list_files, lossless
 from popspark.ingest.tags import split_tags
@@ -66,7 +73,8 @@ def parse_tables(
     mapping = options.mapping
     if mapping is None:
         raise ConfigError("The origins csv and parquet need a column mapping.", where="mapping", got="None")
-    listed = list_files(spark, source)
+    of_labels = mapping.labels and list_files(spark, mapping.labels_source)
+    listed = [file for file in list_files(spark, source) if file not in (of_labels or ())]
     files = [file for file in listed if reads(file)]
     others = [file for file in listed if TABLES.search(file.lower()) and not reads(file)]
     if not files:
@@ -74,11 +82,16 @@ def parse_tables(
             "There is no table of this origin here.",
             where=source,
             got=f"{others[0]}, which another origin reads" if others else None,
-            legal="csv: .csv, .tsv, .txt, gzip or a zip; parquet: .parquet",
+            legal="csv: .csv, .tsv, .txt, gzip, a zip or tar; parquet: .parquet",
         )
     if others:
         _LOG.warning("Left out, as another origin reads them: %d tables, %s the first", len(others), others[0])
-    return _posts(read(spark, files, mapping), mapping, options)
+    posts = _posts(read(spark, files, mapping), mapping, options)
+    if not mapping.labels or not of_labels:
+        return posts
+    kind = "parquet" if of_labels[0].lower().endswith(".parquet") else "csv"
+    labels: DataFrame = import_module(ORIGINS[kind]).read_tables(spark, of_labels, mapping.labels)
+    return with_labels(posts, labels, mapping.labels, is_raw_kept=options.keep_user_names or not _names(mapping))
 
 
 def check_columns(file: str, columns: Sequence[str], line: str, mapping: ColumnMapping) -> None:
@@ -87,13 +100,20 @@ def check_columns(file: str, columns: Sequence[str], line: str, mapping: ColumnM
     if absent:
         split = {sign: [name.strip('" ') for name in line.split(sign)] for sign in DELIMITERS}
         other = [sign for sign, names in split.items() if set(mapping.wanted) <= set(names)]
-        fix = f"delimiter: {other[0]!r}".replace("'", '"') if other else closest(absent[0], columns)
-        fix = fix or ("encoding: utf-16" if "\0" in line else "")
+        if "\0" in line:
+            fix = f"encoding: {name_wide_encoding(line)}"
+        elif other:
+            fix = f"delimiter: {other[0]!r}".replace("'", '"')
+        else:
+            same = next((name for name in columns if name.casefold() == absent[0].casefold()), None)
+            fix = f"Did you mean {same!r}?" if same else closest(absent[0], columns)
+        if not fix and len(absent) == len(mapping.wanted):
+            fix = "a file without a header needs columns: [...] in the mapping"
         raise SchemaError(
             "The export does not have columns that the mapping names.",
             where=file,
             got=", ".join(absent),
-            legal=", ".join(columns).replace("\0", ""),
+            legal=shorten(", ".join(columns).replace("\0", ""), 1000),
             fix=fix or None,
         )
     twice = [name for name in mapping.wanted if list(columns).count(name) > 1]
@@ -101,6 +121,12 @@ def check_columns(file: str, columns: Sequence[str], line: str, mapping: ColumnM
         raise SchemaError(
             "Two columns of the export have one name.", where=file, got=", ".join(twice), fix="rename one"
         )
+
+
+def name_wide_encoding(line: str) -> str:
+    """The encoding without a byte order mark of a line that was read as UTF-8 and has NULs in it."""
+    width = "32" if "\0\0\0" in line else "16"
+    return f"utf-{width}-{'be' if line.startswith(chr(0)) else 'le'}"
 
 
 def _tags(text: Column) -> Column:
@@ -133,6 +159,11 @@ def _typed(name: str, text: Column, field: Field, options: Options) -> Column:
     return values.known(text)
 
 
+def _names(mapping: ColumnMapping) -> list[str]:
+    """The fields that name users."""
+    return [name for name in ("user_name", "mentions") if name in mapping.fields]
+
+
 def _posts(rows: DataFrame, mapping: ColumnMapping, options: Options) -> DataFrame:
     def text(name: str) -> Column:
         field = mapping.fields[name]
@@ -159,7 +190,8 @@ def _posts(rows: DataFrame, mapping: ColumnMapping, options: Options) -> DataFra
             typed.setdefault(length, F.char_length(typed[name]).cast("bigint"))
     if "hashtags" in typed:
         typed.setdefault("n_hashtags", F.array_size(typed["hashtags"]).cast("bigint"))
-    names = [text(name) for name in ("user_name", "mentions") if name in fields and not options.keep_user_names]
+    names = [text(name) for name in _names(mapping) if not options.keep_user_names]
+    encoded = values.bytes_without_names(F.col("raw_base64"), options.keep_user_names or not names, *names)
     return rows.select(
         "file",
         "line",
@@ -167,9 +199,9 @@ def _posts(rows: DataFrame, mapping: ColumnMapping, options: Options) -> DataFra
         _without_names(names, options.user_name_salt).alias("raw"),
         reason.alias("reason"),
         *[column.alias(name) for name, column in typed.items()],
-        values.extras(
-            **{name: F.col("fields")[name] for name in mapping.extra}, not_utf8_base64=F.col("raw_base64")
-        ).alias("extra"),
+        values.extras(**{name: F.col("fields")[name] for name in mapping.extra}, not_utf8_base64=encoded).alias(
+            "extra"
+        ),
     )
 
 
@@ -182,5 +214,8 @@ def _without_names(names: list[Column], salt: str) -> Column:
     for name in names:
         known = values.known(name)
         hidden = F.when(known.isNull(), hidden).otherwise(F.replace(hidden, known, values.user_name(name, False, salt)))
-    length = F.concat(F.lit("sha256:"), F.sha2(raw, 256), F.lit(" of "), F.char_length(raw), F.lit(" characters"))
-    return F.when(F.col("fault").isNull(), hidden).when(F.col("fault").contains(":"), F.col("fault")).otherwise(length)
+    return (
+        F.when(F.col("fault").isNull(), hidden)
+        .when(F.col("fault").contains(":"), F.col("fault"))
+        .otherwise(values.fingerprint(raw))
+    )

@@ -133,12 +133,13 @@ def _posts(items: DataFrame, options: Options) -> DataFrame:
             *[(values.is_bad(text, values.count(text)), f"bad_{name}") for name, text in counts.items()],
         ),
     )
+    encoded = values.bytes_without_names(F.col("raw_base64"), options.keep_user_names)
     return rows.select(
         "file",
         "line",
         "nth",
         "item",
-        values.without_names(lossless(F.col("raw"), F.col("raw_base64")), options.keep_user_names).alias("raw"),
+        values.without_names(lossless(F.col("raw"), encoded), options.keep_user_names).alias("raw"),
         reason.alias("reason"),
         values.identifier(tweet["id"]).alias("post_id"),
         values.identifier(author_id).alias("user_id"),
@@ -159,7 +160,7 @@ def _posts(items: DataFrame, options: Options) -> DataFrame:
             user_name=values.user_name(author["username"], options.keep_user_names, options.user_name_salt),
             n_followers=values.count(author["public_metrics"]["followers_count"]),
             earlier_post_ids=F.when(F.size(earlier) > 0, F.concat_ws(" ", earlier)),
-            not_utf8_base64=F.col("raw_base64"),
+            not_utf8_base64=encoded,
             n_replaced_chars=F.col("n_replaced"),
         ).alias("extra"),
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 from popspark.ingest.readers.json import MAX_RECORD_CHARS
 
+BOM = "\ufeff"
 _SEPARATOR = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 
 
@@ -24,13 +25,17 @@ def read_header(
         if found := _SEPARATOR.fullmatch(line):
             delimiter = found[1]
         elif line.strip():
-            lines.put_back()
+            lines.put_back(line)
             break
     else:
         return None
     if columns:
         return list(columns), delimiter
-    header: list[str] = next(_reader(lines, delimiter, escape), [])
+    lines.taken.clear()
+    try:
+        header: list[str] = next(_reader(lines, delimiter, escape), [])
+    except csv.Error:  # its quotes do not close: the names are in its first line, if anywhere
+        header = next(_reader([lines.keep_first()], delimiter, escape, strict=False), [])
     return [name.strip() for name in header], delimiter
 
 
@@ -41,26 +46,33 @@ def iter_csv(
 
     lines: each with its end. A quoted field may hold ends of lines. A row whose number of fields is not the header's is
     a fault, and so is one over several lines whose quotes do not close: only its first line is the fault, reading goes
-    on with the next. Without an escape, a quote that would need one is a fault of its own, `backslash_quote`.
+    on with the next. A quote within a quoted field that is not escaped is one too, `unescaped_quote`; written \\" where
+    the mapping has no escape, `backslash_quote`. In a field that is not quoted it is only text. In files that were put
+    one behind the other the header within is a fault, `repeated_header`, and byte order marks are left out.
     """
     source = Lines(lines)
     found = read_header(source, delimiter, escape, columns)
     if found is None:
         return
     header, delimiter = found
-    while True:
+    for line in source:
+        source.put_back(line.removeprefix(BOM))
         first = source.number + 1
         source.taken.clear()
         fault = "wrong_field_count"
         try:
-            row = next(_reader(source, delimiter, escape), None)
-        except csv.Error:
-            row, fault = [], "field_too_long"
-        if row is None and not source.taken:
-            return
+            row: list[str] = next(_reader(source, delimiter, escape), [])
+        except csv.Error as error:
+            row = []
+            if "limit" in str(error):
+                fault = "field_too_long"
+            elif len(source.taken) == 1 and _n_fields(source.taken, delimiter, escape) == len(header):
+                fault = "unescaped_quote"
         text = "".join(source.taken)
-        is_odd = len(source.taken) > 1 or (escape is None and '\\"' in text)
-        if row is not None and len(row) == len(header) and not (is_odd and _is_broken(source.taken, delimiter, escape)):
+        if row and [name.strip() for name in row] == header and not columns:
+            yield first, text.rstrip("\r\n"), "repeated_header"
+            continue
+        if len(row) == len(header):
             values = dict(zip(header, row, strict=True))
             yield first, json.dumps({"row": text.rstrip("\r\n"), "values": values}, ensure_ascii=False), None
             continue
@@ -69,18 +81,14 @@ def iter_csv(
             yield first, bad.rstrip("\r\n"), "backslash_quote" if escape is None and '\\"' in bad else fault
 
 
-def _reader(lines: Iterable[str], delimiter: str, escape: str | None, strict: bool = False) -> Any:
+def _reader(lines: Iterable[str], delimiter: str, escape: str | None, strict: bool = True) -> Any:
     csv.field_size_limit(MAX_RECORD_CHARS)
     return csv.reader(lines, delimiter=delimiter, escapechar=escape, strict=strict)
 
 
-def _is_broken(taken: list[str], delimiter: str, escape: str | None) -> bool:
-    """Whether the quotes of a row do not open and close as they must; within one line a stray quote is only text."""
-    try:
-        list(_reader(taken, delimiter, escape, strict=True))
-    except csv.Error:
-        return True
-    return False
+def _n_fields(lines: list[str], delimiter: str, escape: str | None) -> int:
+    """The fields of a row where a stray quote is only text."""
+    return len(next(_reader(lines, delimiter, escape, strict=False), []))
 
 
 class Lines:
@@ -101,9 +109,10 @@ class Lines:
         self.number += 1
         return line
 
-    def put_back(self) -> None:
-        """The last line taken is the next one again."""
-        self._again.append(self.taken.pop())
+    def put_back(self, line: str) -> None:
+        """The line, in place of the last one taken, is the next."""
+        self.taken.pop()
+        self._again.append(line)
         self.number -= 1
 
     def keep_first(self) -> str:
@@ -111,4 +120,5 @@ class Lines:
         first, *others = self.taken
         self._again.extend(reversed(others))
         self.number -= len(others)
+        self.taken = [first]
         return first

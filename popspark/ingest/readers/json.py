@@ -15,8 +15,9 @@ MAX_RECORD_CHARS = 256 * 1024 * 1024
 RESYNC_CHARS = 4 * 1024 * 1024
 HEAD_CHARS = 4096
 
-_GAP = re.compile(r"[\s,]*")
+_GAP = re.compile("[\\s,\ufeff]*")
 _NEXT_ELEMENT = re.compile(r"\}\s*,\s*(?=\{\s*\")")
+_CALL, _CALL_END, CALL_END_CHARS = "jsonFlickrApi(", re.compile(r"\)\s*;?\s*$"), 16
 _DECODER = json.JSONDecoder()
 _HALF = re.compile("[\ud800-\udfff]")
 
@@ -39,6 +40,7 @@ def iter_json(chunks: Iterator[str]) -> Iterator[tuple[int, str, str | None]]:
     A value that is no JSON ends where the next one visibly begins: before a line that starts with a brace or, in an
     array, at `}, {"` once so much was read that no element can still be incomplete.
     """
+    chunks = _without_call(chunks)
     held, pos, line, is_over, wanted = "", 0, 1, False, 0
     in_array = False
     last_fault: str | None = None
@@ -72,6 +74,22 @@ def iter_json(chunks: Iterator[str]) -> Iterator[tuple[int, str, str | None]]:
             wanted = 2 * (len(held) - pos)
             chunk = next(chunks, "")
             held, pos, is_over = held[pos:] + chunk, 0, not chunk
+
+
+def _without_call(chunks: Iterator[str]) -> Iterator[str]:
+    """The text without the `jsonFlickrApi(...)` around it, in which Flickr answers unless told otherwise."""
+    head = ""
+    while len(head) < len(_CALL) + CALL_END_CHARS and (chunk := next(chunks, "")):
+        head += chunk
+    if not head.lstrip("\ufeff \r\n").startswith(_CALL):
+        yield head
+        yield from chunks
+        return
+    held = head.split(_CALL, 1)[1]
+    for chunk in chunks:
+        yield held[:-CALL_END_CHARS]
+        held = held[-CALL_END_CHARS:] + chunk
+    yield _CALL_END.sub("", held)
 
 
 def _end_of_garbage(held: str, pos: int, in_array: bool, is_over: bool) -> int:

@@ -1,21 +1,22 @@
 """Files to records: (file, line, nth, raw, raw_base64, fault), read on executors and never whole in memory.
 
-    file        its path; within a zip container path/of.zip!/name
+    file        its path; within a zip or tar path/of.zip!/name
     line        from 1, of the line where it begins; exact, also where many tasks read one file
     nth         from 0, among the records that begin on that line
     raw         text; bytes that are not UTF-8 are U+FFFD in it
     raw_base64  the bytes, where they are not of the encoding, so that nothing is lost
     fault       null, or why this is not a record, e.g. truncated_json
 
-Nothing of a file is dropped but empty lines, hidden entries and `__MACOSX` entries of a zip: a container that ends too
-early and JSON that is cut become records with a fault. Plain files of lines are read by Spark, in parallel also within
-a file. Containers (gzip, zip), JSON documents and CSV are streamed by one task a file, in memory bounded by the largest
-record, and so must be on a path that the executors can open.
+Nothing of a file is dropped but empty lines, and hidden and `__MACOSX` entries of a zip or tar: a container that ends
+too early and JSON that is cut become records with a fault. Plain files of lines are read by Spark, in parallel also
+within a file. Containers (gzip, zip, tar), JSON documents and CSV are streamed by one task a file, in memory bounded by
+the largest record, and so must be on a path that the executors can open.
 """
 
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from pyspark.sql import functions as F
 
 from popspark.ingest.readers.csv import Lines, iter_csv, read_header
 from popspark.ingest.readers.json import iter_json, iter_json_rows
-from popspark.ingest.readers.texts import Text, open_members
+from popspark.ingest.readers.texts import Text, is_archive, is_wide, open_members
 from popspark.runtime.errors import ConfigError, PathError
 from popspark.storage.warehouse import as_pattern
 
@@ -109,16 +110,17 @@ def list_files(spark: SparkSession, source: str) -> list[str]:
 
 def is_container(path: str) -> bool:
     """Whether the file has to be unpacked first."""
-    return path.lower().endswith((".gz", ".zip"))
+    return path.lower().endswith(".gz") or is_archive(path)
 
 
 def read_lines(spark: SparkSession, files: Sequence[str]) -> DataFrame:
     """Records of the lines of plain files and containers; empty ones are left out but counted in `line`.
 
-    Counts the lines of plain files first, in one pass over them.
+    Counts the lines of plain files first, in one pass over them. A file of more than one byte a unit, by its byte order
+    mark, is streamed as a container is.
     """
-    plain = [file for file in files if not is_container(file)]
-    packed = [file for file in files if is_container(file)]
+    packed = [file for file in files if is_container(file) or is_wide(file)]
+    plain = [file for file in files if file not in packed]
     if not packed:
         return _read_plain_lines(spark, plain)
     streamed = stream_records(spark, packed, Layout("lines"))
@@ -211,7 +213,7 @@ def iter_records(path: str, layout: Layout) -> Iterator[Record]:
         last, nth = 0, 0
         for line, raw, fault in _split(text, layout):
             last, nth = line, nth + 1 if line == last else 0
-            yield _as_record(name, line, nth, raw, fault)
+            yield _as_record(name, line, nth, raw, fault, layout.kind)
         if text.fault:
             yield Record(name, 0, nth + 1 if last == 0 else 0, "", None, text.fault)
 
@@ -237,10 +239,13 @@ def _split(text: Text, layout: Layout) -> Iterator[tuple[int, str, str | None]]:
     return (line for line in lines if line[1].strip(" "))
 
 
-def _as_record(file: str, line: int, nth: int, text: str, fault: str | None) -> Record:
+def _as_record(file: str, line: int, nth: int, text: str, fault: str | None, kind: str) -> Record:
     """The record of text that was decoded with surrogateescape."""
     if text.isascii():
         return Record(file, line, nth, text, None, fault)
-    raw = text.encode("utf-8", "surrogateescape")
-    valid = raw.decode("utf-8", "replace")
-    return Record(file, line, nth, valid, None if valid == text else base64.b64encode(raw).decode("ascii"), fault)
+    valid = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if valid == text:
+        return Record(file, line, nth, valid, None, fault)
+    row = json.loads(text)["row"] if kind == "csv" and fault is None else text
+    encoded = base64.b64encode(row.encode("utf-8", "surrogateescape")).decode("ascii")
+    return Record(file, line, nth, valid, encoded, fault)

@@ -1,10 +1,11 @@
-"""The texts of files: plain, gzip, or the entries of a zip; decoded in chunks, and never whole in memory."""
+"""The texts of files: plain, gzip, or the entries of a zip or tar; decoded in chunks, and never whole in memory."""
 
 from __future__ import annotations
 
 import codecs
 import gzip
 import re
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -15,39 +16,78 @@ from popspark.ingest.readers.json import MAX_RECORD_CHARS
 
 CHUNK_BYTES = 1 << 20
 _LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)")
-_CONTAINER = re.compile(r"\.(zip|gz|bz2|xz|7z|rar|tar|tgz)$")
+_TAR = re.compile(r"\.(tar(\.gz|\.bz2|\.xz)?|tgz)$")
+_OTHER = re.compile(r"\.(zip|bz2|xz|7z|rar)$")
+WIDE = ("utf-16", "utf-32", "utf_16", "utf_32")
+Member = tuple[str, IO[bytes] | None, str | None]
 
 
-def open_members(path: str) -> Iterator[tuple[str, IO[bytes] | None, str | None]]:
-    """(name, stream, fault) of each file in `path`: of a zip container its entries, else the file itself."""
+def is_archive(path: str) -> bool:
+    """Whether a file of that path holds files: a zip or a tar."""
+    return path.lower().endswith(".zip") or _TAR.search(path.lower()) is not None
+
+
+def is_wide(path: str) -> bool:
+    """Whether a file begins with the byte order mark of UTF-16 or UTF-32; no where it cannot be opened here."""
+    try:
+        with open(path.removeprefix("file://").removeprefix("file:"), "rb") as stream:
+            start = stream.read(4)
+    except OSError:
+        return False
+    return any(start.startswith(mark) for mark, name in BOMS.items() if name.startswith(WIDE))
+
+
+def open_members(path: str) -> Iterator[Member]:
+    """(name, stream, fault) of each file in `path`, unpacked: of a zip or tar its entries, else the file itself."""
     local = path.removeprefix("file://").removeprefix("file:")
     try:
         with open(local, "rb") as stream:
-            if path.lower().endswith(".zip"):
-                yield from _open_entries(path, stream)
-            elif path.lower().endswith(".gz"):
-                with gzip.open(stream) as unpacked:
-                    yield path, cast(IO[bytes], unpacked), None
-            else:
-                yield path, stream, None
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+            yield from _open_zip(path, stream) if path.lower().endswith(".zip") else _open(path, stream)
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
         yield path, None, f"bad_container: {error}"
     except OSError as error:
-        yield path, None, f"unreadable: {error.strerror or error}"
+        fault = "bad_container" if isinstance(error, gzip.BadGzipFile) else "unreadable"
+        yield path, None, f"{fault}: {error.strerror or error}"
 
 
-def _open_entries(path: str, stream: IO[bytes]) -> Iterator[tuple[str, IO[bytes] | None, str | None]]:
+def _open(name: str, stream: IO[bytes]) -> Iterator[Member]:
+    if _TAR.search(name.lower()):
+        yield from _open_tar(name, stream)
+    elif name.lower().endswith(".gz"):
+        with gzip.open(stream) as unpacked:
+            yield name, cast(IO[bytes], unpacked), None
+    else:
+        yield name, stream, None
+
+
+def _open_tar(path: str, stream: IO[bytes]) -> Iterator[Member]:
+    with tarfile.open(fileobj=stream, mode="r|*") as container:
+        for entry in container:
+            if entry.isfile() and not _is_hidden(entry.name) and (inner := container.extractfile(entry)):
+                yield from _open_inner(f"{path}!/{entry.name}", inner)
+
+
+def _open_zip(path: str, stream: IO[bytes]) -> Iterator[Member]:
     with zipfile.ZipFile(stream) as container:
         for info in container.infolist():
-            base = info.filename.rsplit("/", 1)[-1]
-            if info.is_dir() or "__MACOSX" in info.filename.split("/") or base.startswith("."):
-                continue
-            name = f"{path}!/{info.filename}"
-            if inner := _CONTAINER.search(base.lower()):
-                yield name, None, f"bad_container: {inner[0]} within a zip, unpack it first"
-                continue
-            with container.open(info) as entry:
-                yield name, entry, None
+            if not info.is_dir() and not _is_hidden(info.filename):
+                with container.open(info) as entry:
+                    yield from _open_inner(f"{path}!/{info.filename}", entry)
+
+
+def _is_hidden(name: str) -> bool:
+    steps = name.split("/")
+    return "__MACOSX" in steps or steps[-1].startswith(".")
+
+
+def _open_inner(name: str, stream: IO[bytes]) -> Iterator[Member]:
+    """A file within another; only what can be read as it comes is unpacked once more."""
+    found = _OTHER.search(name.lower())
+    if found and not _TAR.search(name.lower()):
+        outer = "zip" if ".zip!/" in name.lower() else "tar"
+        yield name, None, f"bad_container: {found[0]} within a {outer}, unpack it first"
+    else:
+        yield from _open(name, stream)
 
 
 class Text:
@@ -67,7 +107,7 @@ class Text:
         while raw and len(raw) < 4 and (more := self._read()):
             raw += more
         encoding = next((name for mark, name in BOMS.items() if raw.startswith(mark)), self._encoding)
-        errors = "replace" if encoding.startswith(("utf-16", "utf-32", "utf_16", "utf_32")) else "surrogateescape"
+        errors = "replace" if encoding.startswith(WIDE) else "surrogateescape"
         decode = codecs.getincrementaldecoder(encoding)(errors).decode
         while raw:
             if text := decode(raw):
@@ -79,7 +119,7 @@ class Text:
     def _read(self) -> bytes:
         try:
             return self._stream.read(CHUNK_BYTES)
-        except (EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
+        except (EOFError, OSError, zlib.error, zipfile.BadZipFile, tarfile.TarError) as error:
             self.fault = f"bad_container: {error}"
             return b""
 

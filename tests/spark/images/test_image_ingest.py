@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as f
 
 from popspark.images import decode as codecs
-from popspark.images.index import count_respelt, index_images, list_images, named_images
+from popspark.images.index import count_respelt, index_images, list_images, look_up_images
 from popspark.images.limits import Limits
 from popspark.images.table import read_images, reference
 from popspark.runtime.errors import PathError, SchemaError
@@ -140,8 +140,8 @@ def test_images_are_found_by_other_spellings_and_counted(spark: SparkSession, fo
     }
     assert (rows["x" * 5000]["status"], "too long" in rows["x" * 5000]["error"]) == ("unreadable", True)
     assert count_respelt(images, str(folder)) == 4
-    found = {row["image_id"] for row in named_images(ids, str(folder)).collect()}
-    assert found == {i for i, row in rows.items() if row["status"] in ("ok", "unreadable")}
+    errors = {row["image_id"]: row["error"] for row in look_up_images(ids, str(folder)).collect()}
+    assert errors == {i: row["error"] if row["status"] == "missing" else None for i, row in rows.items()}
 
 
 def test_what_is_listed_but_not_read_is_a_row(spark: SparkSession, folder: Path) -> None:

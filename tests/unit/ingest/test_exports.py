@@ -13,6 +13,8 @@ ALL, JSON = set(ORIGINS), {"x_api", "flickr", "instagram"}
     ("name", "origins"),
     [
         ("posts.zip", ALL - {"smpd", "parquet"}),
+        ("posts.tar", ALL - {"smpd", "parquet"}),
+        ("posts.Tar.GZ", ALL - {"smpd", "parquet"}),
         ("posts.GZ", JSON | {"csv"}),
         ("posts.Jsonl", JSON),
         ("posts.TXT", JSON | {"csv"}),

@@ -36,6 +36,12 @@ def test_metas_download(tmp_path: Path) -> None:
     has(found[1], post_id="media/b.jpg", caption="grün 😍", posted="1714550401")
 
 
+def test_metas_download_of_old(tmp_path: Path) -> None:
+    old = {"photos": [{"caption": "a #b", "taken_at": "2019-05-01T10:00:00", "path": "photos/a.jpg"}, {}], "videos": []}
+    (found,) = posts(tmp_path / "p.json", old)
+    has(found, fault=None, post_id="photos/a.jpg", user_id="self", caption="a #b", posted="2019-05-01T10:00:00")
+
+
 def test_a_scrapers_profile_and_posts(tmp_path: Path) -> None:
     post = {"id": "1", "caption": "a #b", "likesCount": 5, "timestamp": "2024-05-01T08:00:00.000Z", "displayUrl": "u"}
     profile = {"id": "7", "username": "ann", "postsCount": 40, "latestPosts": [post, {**post, "id": "2"}]}
@@ -46,6 +52,43 @@ def test_a_scrapers_profile_and_posts(tmp_path: Path) -> None:
     ]
     has(found[0], user_name="ann", hashtags='["b"]', image_id="u", posted="2024-05-01T08:00:00.000Z")
     has(found[2], caption=None, hashtags=None)
+
+
+NODE = {
+    "id": "1",
+    "shortcode": "AB",
+    "owner": {"id": "7", "username": "ann"},
+    "edge_media_to_caption": {"edges": [{"node": {"text": "hi #sun"}}]},
+    "edge_media_preview_like": {"count": 5},
+    "edge_media_to_comment": {"count": 2},
+    "taken_at_timestamp": 1714550400,
+    "display_url": "u",
+    "is_video": True,
+}
+ITEM = {
+    "pk": "2",
+    "id": "2_7",
+    "user": {"pk": "7", "username": "ann"},
+    "caption": {"text": "cap #z"},
+    "like_count": 4,
+    "taken_at": 1714550400,
+    "media_type": 8,
+    "carousel_media": [{}, {}],
+    "image_versions2": {"candidates": [{"url": "big"}, {"url": "small"}]},
+}
+
+
+def test_instagrams_own_answers(tmp_path: Path) -> None:
+    edges = {"edge_owner_to_timeline_media": {"count": 9, "edges": [{"node": NODE}]}}
+    user = {"user": {"id": "7", "username": "ann", **edges}}
+    documents = [NODE, {"node": NODE, "instaloader": {}}, {"data": user}, {"graphql": user, "a": 1}]
+    for found in posts(tmp_path / "p.json", documents):
+        has(found, fault=None, post_id="1", user_id="7", user_name="ann", caption="hi #sun", hashtags='["sun"]')
+        has(found, n_likes="5", n_comments="2", posted="1714550400", image_id="u", media_type="video")
+    assert [one["n_user_posts"] for one in posts(tmp_path / "p.json", documents)] == [None, None, "9", "9"]
+    (found,) = posts(tmp_path / "p.json", [{"items": [ITEM], "status": "ok"}])
+    has(found, post_id="2", user_id="7", user_name="ann", caption="cap #z", n_likes="4", n_comments=None)
+    has(found, image_id="big", n_media="2", media_type="photo", posted="1714550400")
 
 
 @pytest.mark.parametrize("document", [{"profile_user": []}, {"media": []}, {"media": ["x"]}, [[1]], [3]])

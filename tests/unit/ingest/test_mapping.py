@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from popspark.ingest.exports import check_options
-from popspark.ingest.mapping import Field, load_mapping
+from popspark.ingest.mapping import ColumnMapping, Field, load_mapping
 from popspark.ingest.readers.pages import split_line
 from popspark.ingest.tags import find_tags, split_tags
 from popspark.ingest.times import ISO, name_format, parse_format
-from popspark.runtime.errors import ConfigError
+from popspark.runtime.errors import ConfigError, PathError
 
 IDS = "post_id: id\nuser_id: who\n"
 
@@ -53,6 +53,16 @@ def test_a_mapping_of_any_unicode_encoding(tmp_path: Path, encoding: str) -> Non
         (IDS + "n_views: {column: a, decimal: ';'}", "Unknown decimal sign."),
         ("post_id: {value: 1}\nuser_id: who", "All posts would have one post_id."),
         ("post_id: id", "The column mapping must name post_id and one of user_id and user_name."),
+        (IDS + "title: null", "This names no column of the export."),
+        (IDS + "post_id: other", "This column mapping is not YAML."),
+        ("[" * 5000, "This column mapping is not YAML."),
+        (IDS + "labels: l.csv", "labels names a file and two of its columns."),
+        (IDS + "labels: {source: l.csv, post_id: id}", "labels names a file and two of its columns."),
+        (IDS + "labels: {source: [], post_id: id, label: a}", "labels names a file and two of its columns."),
+        (IDS + "labels: {source: l.csv, post_id: id, label: {value: 1}}", "All labels would have one value."),
+        (IDS + "labels: {source: l.csv, post_id: id, label: a, file: b}", "Unknown setting of labels."),
+        (IDS + "labels: {source: l.csv, post_id: id, label: a, delimiter: '::'}", "The delimiter is one character."),
+        (IDS + "popularity: a\nlabels: {source: l.csv, post_id: id, label: b}", "A post has one label."),
         (IDS + "likes: a", "The column mapping names what is no column of the posts table."),
     ],
 )
@@ -61,6 +71,25 @@ def test_a_mapping_that_cannot_be_used(tmp_path: Path, text: str, message: str) 
     path.write_text(text)
     with pytest.raises(ConfigError, match="^" + re.escape(message)):
         check_options("csv", str(path))
+
+
+def test_a_mapping_is_texts_as_they_stand(tmp_path: Path) -> None:
+    path = tmp_path / "m.yaml"
+    path.write_text("post_id: &key 007\nuser_id: *key\ntitle: {value: no}\nextra: [on, 2024-05-01]\n")
+    mapping = load_mapping(str(path))
+    assert mapping.wanted == ("007", "on", "2024-05-01")
+    assert mapping.fields["title"].value == "no"
+
+
+def test_labels_are_found_beside_the_mapping_and_read_as_the_export(tmp_path: Path) -> None:
+    path = tmp_path / "m.yaml"
+    path.write_text(IDS + "delimiter: ';'\ncolumns: [id, who]\nlabels: {source: l.csv, post_id: post, label: score}\n")
+    with pytest.raises(PathError, match=f"There is no such file of labels.\n  where: labels in {path}\n  got: l.csv"):
+        load_mapping(str(path))
+    (tmp_path / "l.csv").touch()
+    mapping = load_mapping(str(path))
+    assert mapping.labels_source == str(tmp_path / "l.csv")
+    assert mapping.labels == ColumnMapping({"post_id": Field("post"), "popularity": Field("score")}, delimiter=";")
 
 
 @pytest.mark.parametrize("text", ["13/07/2020", "", "yesterday", "0001-01-01", "2020-13-01"])
@@ -94,6 +123,7 @@ def test_formats_are_regular_expressions() -> None:
         ('p0,ann,"01.05.2024 10:15",12', "format: 'dd.MM.yyyy HH:mm'"),
         ("p0,01/05/2024 10:15:00", "format: 'dd/MM/yyyy HH:mm:ss' or format: 'MM/dd/yyyy HH:mm:ss'"),
         ("p0,13/05/24", "format: 'dd/MM/yy'"),
+        ("p0,13/05/24 0:05 AM", "format: 'dd/MM/yy h:mm a'"),
         ("p0,05/13/24", "format: 'MM/dd/yy'"),
         ("p0,1899-12-31T10:00", "a time is read from 1990-01-01 to before 2100-01-01"),
         ("p0,45413", "format, unit or zone in the mapping say more"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import gzip
+import io
 import json
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -196,6 +198,88 @@ def test_csv_whose_quotes_have_a_backslash(tmp_path: Path) -> None:
     ]
     found = [row["text"] for row in rows(path, Layout("csv", " ", escape="\\"))]
     assert found == ["plain", '"Two words" in quotes', 'a "b"', "C:x"]
+
+
+def test_a_quote_within_a_quoted_field_is_never_dropped_in_silence(tmp_path: Path) -> None:
+    text = 'id,text\n1,"my "cat""\n2,"my ""cat"""\n3,an "open" one\n4,"a" b\n5,"a"b,"\n6,x\n'
+    path = write(tmp_path / "a.csv", text)
+    faults = [(line, fault) for line, _, fault in read(path, CSV) if fault]
+    assert faults == [(2, "unescaped_quote"), (5, "unescaped_quote"), (6, "wrong_field_count")]
+    assert [row["text"] for row in rows(path, CSV)] == ['my "cat"', 'an "open" one', "x"]
+
+
+def test_csv_files_that_were_put_one_behind_the_other(tmp_path: Path) -> None:
+    text = 'id,text\n1,a\n\ufeff"id","text"\n\ufeff"2","b, c"\n3,"\ufeffd\n\ufeffe"\n'
+    path = write(tmp_path / "a.csv", "\ufeff" + text)
+    assert [(line, fault) for line, _, fault in read(path, CSV)] == [
+        *((2, None), (3, "repeated_header"), (4, None), (5, None)),
+    ]
+    assert [tuple(row.values()) for row in rows(path, CSV)] == [("1", "a"), ("2", "b, c"), ("3", "\ufeffd\n\ufeffe")]
+
+
+def test_json_files_that_were_put_one_behind_the_other(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.json", '\ufeff[{"a": 1}]\n\ufeff[{"a": 2}]\n\ufeff{"a": 3}')
+    assert [(raw, fault) for _, raw, fault in read(path, JSON)] == [(f'{{"a": {n}}}', None) for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("end", [")", ");\n", " ) ; \n"])
+def test_the_call_around_flickrs_answers(tmp_path: Path, end: str) -> None:
+    path = write(tmp_path / "a.json", f'\ufeffjsonFlickrApi({{"a": "b)"}}{end}')
+    assert read(path, JSON) == [(1, '{"a": "b)"}', None)]
+    assert [fault for _, _, fault in read(write(path, '{"a": 1})'), JSON)] == [None, "truncated_json"]
+
+
+def _tar(files: dict[str, bytes], mode: str) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode=mode) as container:  # type: ignore[call-overload]
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            container.addfile(info, io.BytesIO(content))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"), [("a.tar", "w"), ("a.tar.gz", "w:gz"), ("A.TGZ", "w:gz"), ("a.tar.xz", "w:xz")]
+)
+def test_a_tar_and_what_is_in_it(tmp_path: Path, name: str, mode: str) -> None:
+    table = b"id\n1\n"
+    inner = {"x/a.csv": table, "._a.csv": b"junk", "b.csv.gz": gzip.compress(table), "c.zip": b"PK", "d.7z": b"7z"}
+    path = write(tmp_path / name, _tar(inner, mode))
+    found = [(at.split("!/", 1)[1], fault) for at, _, _, _, _, fault in iter_records(str(path), CSV)]
+    assert found == [
+        *(("x/a.csv", None), ("b.csv.gz", None)),
+        ("c.zip", "bad_container: .zip within a tar, unpack it first"),
+        ("d.7z", "bad_container: .7z within a tar, unpack it first"),
+    ]
+    last = read(write(path, path.read_bytes()[:60]), CSV)[-1]
+    assert str(last[2]).startswith("bad_container: ")
+
+
+def test_a_tar_and_a_gzip_within_a_zip_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as container:
+        container.writestr("a.csv.gz", gzip.compress(b"id\n1\n"))
+        container.writestr("b.tar", _tar({"b.csv": b"id\n2\n"}, "w"))
+        container.writestr("c.csv.gz", b"not gzip")
+        container.writestr("d.csv", b"id\n3\n")
+    assert rows(path, CSV) == [{"id": "1"}, {"id": "2"}, {"id": "3"}]
+    (bad,) = [record for record in iter_records(str(path), CSV) if record.fault]
+    assert (bad.file, bad.fault) == (f"{path}!/c.csv.gz", "bad_container: Not a gzipped file (b'no')")
+
+
+def test_a_header_whose_quotes_do_not_close(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", '"id,text\n1,a\n2,b\n')
+    assert list(records.iter_headers(str(path), CSV)) == [(str(path), ["id,text"], '"id,text')]
+    assert [(line, raw, fault) for line, raw, fault in read(path, CSV)] == [
+        (2, "1,a", "wrong_field_count"),
+        (3, "2,b", "wrong_field_count"),
+    ]
+
+
+def test_bytes_of_a_csv_row_are_kept(tmp_path: Path) -> None:
+    ((_, _, _, _, encoded, _),) = iter_records(str(write(tmp_path / "a.csv", b"id,text\n1,caf\xe9\n")), CSV)
+    assert base64.b64decode(str(encoded)) == b"1,caf\xe9"
 
 
 def test_csv_without_a_header_and_with_a_long_field(tmp_path: Path) -> None:
