@@ -53,7 +53,7 @@ def main(config: Config) -> None:
 
 
 def _fetch(config: Config) -> None:
-    from popspark.images.fetching import fetch_images, images_downloaded, urls_to_fetch
+    from popspark.images.downloads.fetching import fetch_images, images_downloaded, urls_to_fetch
     from popspark.runtime.session import get_session
     from popspark.storage.tables import DOWNLOADS, IMAGES, POSTS
     from popspark.storage.warehouse import count_by_status, find_table, read_table

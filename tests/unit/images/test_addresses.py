@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from popspark.images.addresses import is_public
+from popspark.images.downloads.addresses import is_public
 
 IPV4 = {
     "loopback": "127.8.9.1",

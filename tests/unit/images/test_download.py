@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from urllib3 import HTTPHeaderDict
 
-from popspark.images import connecting
 from popspark.images.decode import sha256
-from popspark.images.download import Downloader
+from popspark.images.downloads import connecting
+from popspark.images.downloads.download import Downloader
 from popspark.images.limits import Limits
 from popspark.images.settings import Politeness
 from tests.misbehaving import Server, png, serve
@@ -324,7 +324,9 @@ def test_a_host_is_asked_no_faster_than_agreed(server: Server, monkeypatch: pyte
     def sleep(seconds: float) -> None:
         clock[0] += seconds
 
-    monkeypatch.setattr("popspark.images.download.time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep))
+    monkeypatch.setattr(
+        "popspark.images.downloads.download.time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep)
+    )
     polite = downloader(requests_per_second=20.0)
     for i in range(4):
         assert polite.fetch(server.url(f"image/{i}")).status == "ok"
@@ -355,7 +357,9 @@ def test_retry_after_is_waited_for(monkeypatch: pytest.MonkeyPatch, value: str, 
     if value.startswith("in "):
         value = format_datetime(datetime.now(UTC) + timedelta(seconds=int(value.split()[1])), usegmt=True)
     waits: list[float] = []
-    monkeypatch.setattr("popspark.images.download.time", SimpleNamespace(monotonic=lambda: 0.0, sleep=waits.append))
+    monkeypatch.setattr(
+        "popspark.images.downloads.download.time", SimpleNamespace(monotonic=lambda: 0.0, sleep=waits.append)
+    )
     answer = SimpleNamespace(status=503, reason="Busy", headers=HTTPHeaderDict({"Retry-After": value}), close=lambda: 0)
     polite = downloader(n_retries=1, backoff_s=0.5, max_wait_s=30.0, obey_robots_txt=False)
     monkeypatch.setattr(polite._connections, "get", lambda *_: answer)

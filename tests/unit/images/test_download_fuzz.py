@@ -22,7 +22,7 @@ import pytest
 from hypothesis import strategies as st
 
 from popspark.images.decode import STATUSES, sha256
-from popspark.images.fetching import _build_fetcher
+from popspark.images.downloads.fetching import _build_fetcher
 from popspark.images.limits import Limits
 from popspark.images.references import read_uri
 from popspark.images.settings import Politeness

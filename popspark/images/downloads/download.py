@@ -45,9 +45,9 @@ from urllib3.exceptions import (
 )
 
 from popspark.images import decode as codecs
-from popspark.images.connecting import Budget, Connections, RefusedAddress
+from popspark.images.downloads.connecting import Budget, Connections, RefusedAddress
+from popspark.images.downloads.robots import MAX_BYTES, agent_token, forbids_ai, read_rules
 from popspark.images.limits import Limits
-from popspark.images.robots import MAX_BYTES, agent_token, forbids_ai, read_rules
 from popspark.images.settings import Politeness
 from popspark.runtime.redaction import redact
 

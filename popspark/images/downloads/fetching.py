@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from popspark.images import decode as codecs
-from popspark.images.download import Downloader
+from popspark.images.downloads.download import Downloader
 from popspark.images.limits import Limits
 from popspark.images.references import write_once
 from popspark.images.settings import Politeness

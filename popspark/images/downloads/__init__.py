@@ -1,0 +1,1 @@
+"""Images by URL: one download, politely, and all that posts name, in rounds."""
