@@ -1,6 +1,7 @@
 """The record of a run: a row of the runs table and the same as JSON for a scheduler, whatever the run's end.
 
 Each run has a file of its own in the table's folder, written when the run starts (`running`) and again when it ends.
+Settings that cannot be used, as found before a run's first stage was done, are no run: nothing is recorded.
 A run that was killed stays `running` until the next run of the same table finds its lock and says `killed`.
 """
 
@@ -11,6 +12,7 @@ import logging
 import platform
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
@@ -22,7 +24,7 @@ from fsspec.core import url_to_fs
 
 import popspark
 from popspark.runtime.config import ScheduledConfig
-from popspark.runtime.errors import PopsparkError
+from popspark.runtime.errors import ConfigError, PopsparkError, fault_of
 from popspark.runtime.redaction import redact
 from popspark.runtime.stages import Stages
 from popspark.storage.places import snapshot
@@ -76,9 +78,13 @@ class Run:
         if error is None:
             row = self._row("succeeded", 0)
         else:
-            code = error.exit_code if isinstance(error, PopsparkError) else 1
-            code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else code
-            row = self._row("failed", code, redact(f"{kind.__name__ if kind else ''}: {error}")[:4000])
+            told = fault_of(error) or error
+            code = told.exit_code if isinstance(told, PopsparkError) else 1
+            code = told.code if isinstance(told, SystemExit) and isinstance(told.code, int) else code
+            if isinstance(told, ConfigError) and not self.stages.seconds:
+                self._forget()
+                return
+            row = self._row("failed", code, redact(f"{type(told).__name__}: {told}")[:4000])
         try:
             self._write(row)
         except OSError:  # a full disk ends the run with the error that it had
@@ -127,6 +133,12 @@ class Run:
         if self._metrics and row["outcome"] != "running":
             write_whole(self._metrics, json.dumps(row, indent=1, default=datetime.isoformat).encode() + b"\n")
         self._write_row(row)
+
+    def _forget(self) -> None:
+        if self._runs is not None:
+            fs, folder = url_to_fs(self._runs)
+            with suppress(OSError):
+                fs.rm_file(f"{folder}/{self.job}-{self.run_id}.parquet")
 
     def _write_row(self, row: Mapping[str, Any]) -> None:
         if self._runs is None:

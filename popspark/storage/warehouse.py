@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
@@ -48,9 +50,13 @@ def read_table(spark: SparkSession, table: Table, path: str) -> DataFrame:
     try:
         rows = _open_sliced(spark, path) if table.is_sliced else spark.read.parquet(path)
         return validate(rows, table, path)
-    except AnalysisException as error:
-        fault = PathError if is_absent(error) else SchemaError
-        raise fault(f"Cannot read the {table.name} table.", where=path, got=str(error).splitlines()[0]) from error
+    except Exception as error:  # for a file that is no Parquet, of a class that differs between classic and Connect
+        broken = re.search(r"\[\S*CANNOT_READ_FILE_FOOTER\].*", str(error))
+        if not broken and not isinstance(error, AnalysisException):
+            raise
+        fault = PathError if isinstance(error, AnalysisException) and is_absent(error) else SchemaError
+        got = broken[0] if broken else str(error).splitlines()[0]
+        raise fault(f"Cannot read the {table.name} table.", where=path, got=got) from error
 
 
 def _open_sliced(spark: SparkSession, path: str) -> DataFrame:

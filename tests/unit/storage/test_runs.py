@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from pyspark.errors import PythonException
 
 from popspark.runtime.config import Env, ScheduledConfig
-from popspark.runtime.errors import BundleError, RefusalError
+from popspark.runtime.errors import BundleError, ConfigError, RefusalError
 from popspark.storage.places import snapshot
 from popspark.storage.runs import Run, installed_versions
 
@@ -83,6 +84,26 @@ def test_a_run_that_fails(tmp_path: Path, error: BaseException, code: int, text:
     (row,) = rows(tmp_path)
     assert (row["outcome"], row["exit_code"], row["error"]) == ("failed", code, text)
     assert json.loads((tmp_path / "metrics.json").read_text())["exit_code"] == code
+
+
+def test_settings_that_cannot_be_used_are_no_run(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError), Run("score_posts", config(tmp_path)):
+        raise ConfigError("Unknown family.")
+    assert not rows(tmp_path)
+    assert not (tmp_path / "metrics.json").exists()
+    run = Run("score_posts", config(tmp_path))
+    run.stages.done("session")
+    with pytest.raises(ConfigError), run:
+        raise ConfigError("obstore is not installed on an executor.")
+    assert [(row["outcome"], row["exit_code"]) for row in rows(tmp_path)] == [("failed", 78)]
+
+
+def test_the_error_of_a_worker_is_recorded_as_itself(tmp_path: Path) -> None:
+    text = "Traceback (most recent call last):\npopspark.runtime.errors.DeviceError: No GPU.\n  got: 0\n"
+    with pytest.raises(PythonException), Run("score_posts", config(tmp_path)):
+        raise PythonException(text)
+    (row,) = rows(tmp_path)
+    assert (row["exit_code"], row["error"]) == (69, "DeviceError: No GPU.\n  got: 0")
 
 
 def test_the_next_run_says_which_one_was_killed(tmp_path: Path) -> None:
