@@ -6,10 +6,26 @@ import os
 import platform
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import pytest
 
-from popspark.runtime.session import ALWAYS
+from popspark.runtime.session import ALWAYS, shuffle_partitions, spread
+
+
+@pytest.mark.parametrize(
+    ("setting", "number", "of_sixteen", "of_eight"),
+    [("8", 8, 16, 9), (16, 16, 17, 8), ("auto", None, 16, 8)],
+    ids=["text", "number", "as Databricks has it"],
+)
+def test_the_number_of_tasks_may_be_auto(setting: object, number: int | None, of_sixteen: int, of_eight: int) -> None:
+    rows = Mock()
+    rows.sparkSession.conf.get = {"spark.sql.shuffle.partitions": setting}.get
+    assert shuffle_partitions(rows.sparkSession) == number
+    for wanted, given in ((16, of_sixteen), (8, of_eight)):
+        spread(rows, wanted, "image_id")
+        rows.repartition.assert_called_with(given, "image_id")
+
 
 SCRIPT = """
 import ctypes
