@@ -9,6 +9,8 @@ from fsspec.core import url_to_fs
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 
+from popspark.runtime.session import check_name
+
 CATALOG = "table:"
 ABSENT = ("PATH_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND", "UNABLE_TO_INFER_SCHEMA")
 """Spark's conditions for a path or a table that does not exist, and for a folder without a file of a table, such as one
@@ -33,6 +35,7 @@ class Place:
 def locate(spark: SparkSession, path: str) -> Place:
     """A path, or `table:NAME` for a table of the session's catalog, such as `table:lake.popularity.scores`."""
     if not path.startswith(CATALOG):
+        check_name(spark, path)
         fs, root = url_to_fs(path)
         return Place(path.rstrip("/"), None, bool(fs.exists(f"{root}/_delta_log")))
     name = path.removeprefix(CATALOG)

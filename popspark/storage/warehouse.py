@@ -10,6 +10,7 @@ from pyspark.sql import functions as f
 from pyspark.sql import types as t
 
 from popspark.runtime.errors import PathError, SchemaError
+from popspark.runtime.session import check_name
 from popspark.storage.places import is_absent, locate
 from popspark.storage.publishing import settle
 from popspark.storage.schemas.table import Table
@@ -47,6 +48,7 @@ def validate(rows: DataFrame, table: Table, where: str) -> DataFrame:
 
 def read_table(spark: SparkSession, table: Table, path: str) -> DataFrame:
     """Reads and validates; raises `PathError` where nothing is, `SchemaError` where that is no such table."""
+    check_name(spark, path)
     try:
         rows = _open_sliced(spark, path) if table.is_sliced else spark.read.parquet(path)
         return validate(rows, table, path)
@@ -78,6 +80,7 @@ def find_table(spark: SparkSession, table: Table, path: str) -> DataFrame | None
 
 def write_table(rows: DataFrame, table: Table, path: str, mode: str = "overwrite") -> None:
     """Validates and replaces the table at `path`; mode `append` adds to it."""
+    check_name(rows.sparkSession, path)
     rows = validate(rows, table, f"rows to be written to {path}")
     if table.ordered_by:
         rows = rows.sortWithinPartitions(*table.partitioned_by, *table.ordered_by)

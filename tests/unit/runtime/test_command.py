@@ -174,6 +174,12 @@ def test_the_code_is_the_error_s_where_nobody_listens(job: Path) -> None:
     assert ended.returncode == 65
 
 
+def test_letters_that_the_locale_lacks_do_not_end_a_job(job: Path) -> None:
+    for locale in ({"LC_ALL": "C", "PYTHONUTF8": "0"}, {"PYTHONIOENCODING": "ascii"}):
+        ended = call(job, "things=a-\u017c-b", **locale)
+        assert (ended.returncode, ended.stdout[:2], ended.stdout[-3:]) == (0, "a-", "-b\n")
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize(
     ("arguments", "code"),

@@ -10,7 +10,24 @@ from unittest.mock import Mock
 
 import pytest
 
-from popspark.runtime.session import ALWAYS, shuffle_partitions, spread
+from popspark.runtime.errors import ConfigError
+from popspark.runtime.session import ALWAYS, check_name, shuffle_partitions, spread
+
+
+@pytest.mark.parametrize("path", ["/data/Größe", "file:///data/Größe", "/data/\udcc3"])
+def test_a_path_that_java_cannot_name_is_refused_before_another_one_is_written(path: str) -> None:
+    spark = Mock()
+    ask = spark._jvm.java.lang.System.getProperty
+    ask.return_value = "ANSI_X3.4-1968"
+    with pytest.raises(ConfigError) as raised:
+        check_name(spark, path)
+    assert str(raised.value).startswith(
+        f"Java cannot name this path in its locale.\n  where: {path!a}\n  got: the encoding ANSI_X3.4-1968 of names\n"
+    )
+    for other in ("/data/plain", "s3://bucket/Größe"):
+        check_name(spark, other)
+    ask.return_value = "UTF-8"
+    check_name(spark, path)
 
 
 @pytest.mark.parametrize(
