@@ -178,9 +178,7 @@ def main(job: str | None = None) -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by who started this: the exit code is still the job's own
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
-    if isinstance(
-        sys.stdout, io.TextIOWrapper
-    ):  # a letter that the locale lacks must not end a job
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a letter that the locale lacks must not end a job
         sys.stdout.reconfigure(errors="backslashreplace")
     arguments = [job, *sys.argv[1:]] if job else sys.argv[1:]
     try:

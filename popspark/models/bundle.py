@@ -170,7 +170,7 @@ def write_bundle(bundle: Bundle, folder: Path, card: str) -> None:
         (folder / name).write_bytes(content)
     files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     manifest = {"format": FORMAT, **bundle.manifest, "files": files}
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
 
 
 def write_trunk(parameters: Mapping[str, Floats], family: str, folder: Path) -> Path:

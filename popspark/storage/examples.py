@@ -33,10 +33,10 @@ class _Record(Section):
         path = cls.path_beside(table)
         if not path.is_file():
             raise PathError(f"There are no {cls.rows_are}.", where=str(path), fix=f"run popspark {cls.job} first")
-        return cls.model_validate(json.loads(path.read_text()))
+        return cls.model_validate(json.loads(path.read_text("utf-8")))
 
     def save(self, table: str | Path) -> None:
-        self.path_beside(table).write_text(json.dumps(self.model_dump(mode="json"), indent=1) + "\n")
+        self.path_beside(table).write_text(json.dumps(self.model_dump(mode="json"), indent=1) + "\n", "utf-8")
 
 
 class FamilyRecord(Section):

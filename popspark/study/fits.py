@@ -108,7 +108,7 @@ def run_fit(
     """
     done = folder / "result.json"
     if done.is_file():
-        return FitResult.model_validate_json(done.read_text())
+        return FitResult.model_validate_json(done.read_text("utf-8"))
     folder.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     train, valid, test = (read_rows(reduced, split, task.features) for split in SPLITS)
@@ -150,6 +150,6 @@ def run_fit(
     table = {"post_id": test.post_ids, "user_id": test.users, "label": test.labels, "predicted": predicted["test"]}
     pq.write_table(pa.table(table), folder / "test.parquet")
     partial = folder / "result.partial"
-    partial.write_text(result.model_dump_json(indent=1) + "\n")
+    partial.write_text(result.model_dump_json(indent=1) + "\n", "utf-8")
     os.replace(partial, done)
     return result

@@ -72,7 +72,7 @@ def write_study(report: StudyReport, folder: Path) -> str:
     if best:
         drawn["figure_8_photographs"] = figures.images(best, worst)
     for name, table in tables.items():
-        (folder / f"{name}.csv").write_text(table.to_csv())
+        (folder / f"{name}.csv").write_text(table.to_csv(), "utf-8")
     for name, content in drawn.items():
         (folder / f"{name}.png").write_bytes(content)
     page = render_page(
@@ -94,7 +94,7 @@ def write_study(report: StudyReport, folder: Path) -> str:
         version=popspark.__version__,
     )
     path = folder / "study.html"
-    path.write_text(page)
+    path.write_text(page, "utf-8")
     return _summary(facts, report.stages, path)
 
 

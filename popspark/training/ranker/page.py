@@ -37,4 +37,4 @@ def write_ranker_report(
         version=popspark.__version__,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page)
+    path.write_text(page, "utf-8")
