@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as f
@@ -45,7 +45,7 @@ def scoring_inputs(posts: DataFrame, images: DataFrame, social: DataFrame | None
     Rows of a post and rows without a post_id as in `latest_rows`. social: social_features of all posts, None for a
     model that needs none. input_hash: of the image's id, bytes and status, the social values and the bundle's files.
     """
-    month = f.coalesce(f.date_format("posted_at", "yyyy-MM"), f.lit(UNKNOWN_MONTH)).alias("posted_month")
+    month = f.coalesce(f.date_format(_posted_day(), "yyyy-MM"), f.lit(UNKNOWN_MONTH)).alias("posted_month")
     rows = latest_rows(posts).select("post_id", "posted_at", month, "image_id", "n_rows")
     rows = rows.join(images.select("image_id", "sha256", f.col("status").alias("image_status")), "image_id", "left")
     if social is None:
@@ -58,13 +58,18 @@ def scoring_inputs(posts: DataFrame, images: DataFrame, social: DataFrame | None
     return rows.withColumn("input_hash", f.xxhash64(*texts, "social", f.lit(bundle.fingerprint)))
 
 
+def _posted_day() -> Column:
+    """The day of posted_at in UTC, whatever the session's zone."""
+    return f.date_from_unix_date(f.floor(f.unix_seconds("posted_at") / 86400).cast("int"))
+
+
 def _in_range(posted_from: date | None, posted_to: date | None) -> Column:
     """Whether a post was posted on one of these days (UTC), both included; a post without a time only if neither is."""
     result = f.lit(True)
     if posted_from:
-        result &= f.col("posted_at") >= f.lit(posted_from)
+        result &= _posted_day() >= f.lit(posted_from)
     if posted_to:
-        result &= f.col("posted_at") < f.lit(posted_to + timedelta(days=1))
+        result &= _posted_day() <= f.lit(posted_to)
     return f.coalesce(result, f.lit(False))
 
 

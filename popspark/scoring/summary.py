@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,7 @@ def write_report(
     kept = scored.where(f.abs(f.xxhash64("post_id") % 1_000_000) < int(share * 1_000_000))
     values = np.array([row["score"] for row in kept.select("score").collect()])
     refused = rows.where("status <> 'ok'").orderBy("status", "post_id").limit(N_REFUSED).collect()
-    newest = scores.agg(f.max("scored_at").cast("string")).collect()[0][0]
+    newest = scores.agg(f.unix_seconds(f.max("scored_at"))).collect()[0][0]
     page = render_page(
         __package__,
         "scores.html",
@@ -87,7 +88,7 @@ def write_report(
         seconds=scoring_seconds(stages),
         posts_per_second=_posts_per_second(outcome, stages),
         stages=stages.seconds,
-        scored_at=(newest or "")[:19],
+        scored_at="" if newest is None else f"{datetime.fromtimestamp(newest, UTC):%Y-%m-%d %H:%M:%S}",
         posts_simulated=posts.where("is_simulated").limit(1).count() > 0,
         random_families=bundle.random_families,
         top=_illustrated(scored, images, f.desc("score"), limits),
