@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow.dataset as ds
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as f
+from pyspark.sql import functions as F
 
 from popspark.evaluation.metrics import spearman_rho
 from popspark.features.registry import get_family
@@ -86,7 +86,7 @@ def write_examples(
     write_table(rows.where("status = 'ok'"), EXAMPLES, str(folder))
     truth = {
         row.post_id: {name: float(value) for name, value in row.extra.items()}
-        for row in posts.select("post_id", "extra").where(f.col("extra").isNotNull()).collect()
+        for row in posts.select("post_id", "extra").where(F.col("extra").isNotNull()).collect()
     }
     posts.unpersist()
     test = open_dataset(str(folder)).to_table(["post_id", "label"], ds.field("split") == "test").to_pydict()

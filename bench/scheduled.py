@@ -56,13 +56,13 @@ def thumbnail(content: bytes) -> bytes:
 
 def append_posts(spark: Any, warehouse: Path, ids: range, days: range, n_users: int, contents: list[bytes]) -> Any:
     """Posts spread evenly over these days since 2022, with their images, each of other bytes; returns their frame."""
-    from pyspark.sql import functions as f
+    from pyspark.sql import functions as F
 
     from popspark.storage.tables import IMAGE_BLOBS, POSTS
 
     images = spark.createDataFrame(list(enumerate(contents)), "position int, image binary")
-    posts = spark.range(ids.start, ids.stop).withColumn("position", f.expr(f"int(id % {len(contents)})"))
-    posts = posts.join(f.broadcast(images), "position")
+    posts = spark.range(ids.start, ids.stop).withColumn("position", F.expr(f"int(id % {len(contents)})"))
+    posts = posts.join(F.broadcast(images), "position")
     content = "concat(image, binary(string(id)))"  # what comes after a JPEG's end is not read
     day = f"{days.start} + (id - {ids.start}) * double({len(days)}) / {len(ids)}"
     known = {

@@ -132,7 +132,7 @@ def made_up_features(images: Any, bundle: Any) -> Any:
 
 def scoring_row(spark: Any, n_posts: int, work: Path) -> Row:
     """Scores from stored features against the forward pass from arrays in memory, on as many threads."""
-    from pyspark.sql import functions as f
+    from pyspark.sql import functions as F
 
     from popspark.features.projection import gather_projections
     from popspark.features.stored_files import collect_ids
@@ -152,8 +152,8 @@ def scoring_row(spark: Any, n_posts: int, work: Path) -> Row:
     ids.selectExpr("concat('i', id) AS image_id", "'s' AS sha256", "'ok' AS status").write.parquet(str(work / "images"))
     images = ids.selectExpr("id", "concat('i', id) AS image_id", "'s' AS sha256")
     write_table(made_up_features(images, bundle), IMAGE_FEATURES, str(work / "features"))
-    social = (f.rand(n).alias(name) for n, name in enumerate(bundle.manifest["social"]["names"]))
-    ids.select(f.expr("string(id) AS post_id"), *social).write.parquet(str(work / "social"))
+    social = (F.rand(n).alias(name) for n, name in enumerate(bundle.manifest["social"]["names"]))
+    ids.select(F.expr("string(id) AS post_id"), *social).write.parquet(str(work / "social"))
     names = ("posts", "images", "social", "features")
     posts, images, values, features = (spark.read.parquet(str(work / name)) for name in names)
 

@@ -6,6 +6,7 @@ at once, and a misspelt setting ends before Spark starts.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -185,6 +186,8 @@ def main(job: str | None = None) -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by who started this: the exit code is still the job's own
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a letter that the locale lacks must not end a job
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = [job, *sys.argv[1:]] if job else sys.argv[1:]
     try:
         code = popspark.main(arguments, prog_name="popspark", standalone_mode=False)

@@ -8,7 +8,7 @@ from functools import reduce
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as f
+from pyspark.sql import functions as F
 
 from popspark.features.extraction import Extraction, extract_features, to_feature_rows
 from popspark.features.plan import PlannedFamily
@@ -51,7 +51,7 @@ def extract_rounds(images: DataFrame, stored: DataFrame | None, extraction: Extr
     lacking = _find_lacking(wanted, stored, extraction.planned, None).persist()
     n_rounds = -(-lacking.count() // (ROUND_TASKS * IMAGES_PER_TASK * n_cores(images.sparkSession)))
     for number in range(n_rounds):
-        own = f.pmod(f.xxhash64("image_id"), f.lit(n_rounds)) == number
+        own = F.pmod(F.xxhash64("image_id"), F.lit(n_rounds)) == number
         yield _extract(lacking.where(own) if n_rounds > 1 else lacking, images, extraction)
     lacking.unpersist()
 
@@ -62,7 +62,7 @@ def _extract(lacking: DataFrame, images: DataFrame, extraction: Extraction) -> D
     extracted = []
     for lacks, n_images in sorted(counts.items()):
         planned = tuple(p for n, p in enumerate(extraction.planned) if lacks >> n & 1)
-        keys = lacking.where(f.col("lacks") == lacks).select("image_id", "key")
+        keys = lacking.where(F.col("lacks") == lacks).select("image_id", "key")
         taken = images.withColumn("key", sha_key()).join(keys, ["image_id", "key"], "left_semi").drop("key")
         taken = spread(taken, max(-(-n_images // IMAGES_PER_TASK), min(n_images, MIN_TASKS)), "image_id")
         extracted.append(to_feature_rows(extract_features(taken, replace(extraction, planned=planned)), planned))
@@ -79,10 +79,10 @@ def _find_lacking(
     Its bit n is set where the n-th of the families is not stored.
     """
     rows = wanted.where("image_id IS NOT NULL").select("image_id", sha_key().alias("key"))
-    everything = f.lit((1 << len(planned)) - 1)
+    everything = F.lit((1 << len(planned)) - 1)
     if stored is None:
         return rows.withColumn("lacks", everything)
     present = find_present(stored, {p.name: p.version for p in planned}, ids)
-    lacks = f.bitwise_not(f.coalesce("present", f.lit(0))).bitwiseAND(everything)
+    lacks = F.bitwise_not(F.coalesce("present", F.lit(0))).bitwiseAND(everything)
     rows = rows.join(present, ["image_id", "key"], "left")
     return rows.withColumn("lacks", lacks).drop("present").where("lacks <> 0")

@@ -58,10 +58,13 @@ def _plan_family(family: Family, settings: FeatureSettings) -> PlannedFamily:
     version = f"{codecs.VERSION}.{family.version}"
     if family.weights is None:
         return PlannedFamily(family, version)
-    from popspark.networks.weights import find_weights
+    from popspark.networks.backbones import BACKBONES
+    from popspark.networks.weights import find_weights, load_parameters
 
     name = family.name
     found = find_weights(family.weights, settings.weights.get(name, "imagenet"), settings.weights_sha256.get(name))
+    if found.path and found.source != "imagenet":  # read here, rather than on the first executor that needs it
+        load_parameters(BACKBONES[family.weights], Path(found.path))
     return PlannedFamily(
         family,
         version=f"{version}-{found.sha256[:12]}-{settings.dtype}",
@@ -97,16 +100,6 @@ def check_features(bundle: Bundle, planned: tuple[PlannedFamily, ...]) -> None:
         raise BundleError("A bundle that does not say how its social values are made.", where=str(bundle.path))
 
 
-def _check_trunk(family: Family, path: Path) -> None:
-    """Reads a bundle's trunk here, rather than on the first executor that needs it."""
-    from popspark.networks.backbones import BACKBONES
-    from popspark.networks.weights import load_parameters
-
-    if family.weights is None:
-        raise BundleError("A trunk of a family without weights.", where=str(path), got=family.name)
-    load_parameters(BACKBONES[family.weights], path)
-
-
 def plan_bundle(
     bundle: Bundle, device: Device, batch_size: int, weights: Mapping[str, str]
 ) -> tuple[PlannedFamily, ...]:
@@ -126,8 +119,8 @@ def plan_bundle(
     trunk = find_trunk(bundle)
     if trunk and trunk[0] not in bundle.feature_versions:
         raise BundleError("A trunk of none of the bundle's families.", where=str(bundle.path), got=trunk[0])
-    if trunk:
-        _check_trunk(get_family(trunk[0]), trunk[1])
+    if trunk and get_family(trunk[0]).weights is None:
+        raise BundleError("A trunk of a family without weights.", where=str(trunk[1]), got=trunk[0])
     own = {trunk[0]: str(trunk[1])} if trunk else {}
     values = {
         "families": list(bundle.feature_versions),

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as f
+from pyspark.sql import functions as F
 
 from popspark.images import decode as codecs
 from popspark.images.limits import Limits
@@ -86,10 +86,10 @@ def index_images(paths: DataFrame, root: str, limits: Limits, follow_links: bool
     every path must stay in; an absolute path or a URI. Ids are taken once each.
     """
     columns = [
-        (f.col(name) if name in paths.columns else f.lit(None)).cast(kind).alias(name) for name, kind in LISTED.items()
+        (F.col(name) if name in paths.columns else F.lit(None)).cast(kind).alias(name) for name, kind in LISTED.items()
     ]
     ids = paths.select(*columns).where("image_id IS NOT NULL").dropDuplicates(["image_id"])
-    n_ids, n_bytes = ids.agg(f.count("*"), f.coalesce(f.sum("n_bytes"), f.lit(0))).collect()[0]
+    n_ids, n_bytes = ids.agg(F.count("*"), F.coalesce(F.sum("n_bytes"), F.lit(0))).collect()[0]
     n_tasks = max(-(-n_ids // FILES_PER_TASK), -(-n_bytes // BYTES_PER_TASK), min(n_ids, MIN_TASKS), 1)
     schema = IMAGES.arrow_schema
 
@@ -131,5 +131,5 @@ def _fault_of(names: Names, image_id: str) -> str | None:
 
 def count_respelt(images: DataFrame, root: str) -> int:
     """Images of posts whose file has another name below the root than the post gives it."""
-    exact = f.col("uri") == f.concat(f.lit(f"{Names(root).root}/"), "image_id")
-    return images.where((f.col("status") == "ok") & ~(exact | (f.col("uri") == f.col("image_id")))).count()
+    exact = F.col("uri") == F.concat(F.lit(f"{Names(root).root}/"), "image_id")
+    return images.where((F.col("status") == "ok") & ~(exact | (F.col("uri") == F.col("image_id")))).count()

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from popspark.runtime.errors import BundleError
 from popspark.storage.social_values import SOCIAL_NAMES
@@ -34,11 +34,16 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="allow", coerce_numbers_to_str=True, protected_namespaces=())
 
 
+Count = Annotated[int, Field(strict=True, gt=0)]
+Text = Annotated[str, Field(strict=True, max_length=1000)]
+"""Code reads the manifest as it was written, so a number is no text, and 32.0 no count."""
+
+
 class _Feature(_Section):
-    name: str
-    version: str
-    dim: PositiveInt
-    weights: str | None = None
+    name: Annotated[str, Field(strict=True, pattern=r"^\w{1,100}$")]
+    version: Text
+    dim: Count
+    weights: Text | None = None
 
 
 class _FeatureSettings(_Section):
@@ -58,12 +63,12 @@ class _Social(_Section):
 
 
 class _Network(_Section):
-    towers: dict[Modality, tuple[PositiveInt, PositiveInt]] = Field(min_length=1)
+    towers: dict[Modality, tuple[Count, Count]] = Field(min_length=1)
 
 
 class _Trunk(_Section):
-    family: str
-    file: str
+    family: Text
+    file: Text
     sha256: Sha256
 
     _is_plain = field_validator("file")(_plain)
@@ -74,14 +79,14 @@ class Manifest(_Section):
 
     name: str
     version: str
-    kind: str = Field(pattern=r"^\w[\w.+ -]{0,99}$")
+    kind: str = Field(strict=True, pattern=r"^\w[\w.+ -]{0,99}$")
     features: list[_Feature] = Field(min_length=1)
     files: dict[str, Sha256]
     network: _Network | None = None
     social: _Social | None = None
     feature_settings: _FeatureSettings = _FeatureSettings()
     trunk: _Trunk | None = None
-    is_simulated: bool = False
+    is_simulated: bool = Field(False, strict=True)
 
     @field_validator("features")
     @classmethod
@@ -124,7 +129,9 @@ def read_manifest(written: bytes, where: str) -> tuple[Mapping[str, Any], Manife
         raise BundleError("manifest.json is incomplete.", where=where, got=f"no {', '.join(lacking)}")
     for key in ("name", "version"):
         if not NAME.fullmatch(str(manifest[key])):
-            raise BundleError(f"A bundle's {key} must be usable in a file's name.", where=where, got=manifest[key])
+            raise BundleError(
+                f"A bundle's {key} must be usable in a file's name.", where=where, got=_short(manifest[key])
+            )
     try:
         return manifest, Manifest.model_validate(manifest)
     except ValidationError as error:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as f
+from pyspark.sql import functions as F
 
 from popspark.features.extraction import current_features
 from popspark.features.plan import plan_features
@@ -104,25 +104,25 @@ def join_examples(
     """
     rows = posts.select("post_id", "user_id", "image_id")
     for name, version in versions.items():
-        family = features.where((f.col("family") == name) & (f.col("version") == version))
-        values = f.when(f.col("status") == "ok", f.col("values")).alias(name)
+        family = features.where((F.col("family") == name) & (F.col("version") == version))
+        values = F.when(F.col("status") == "ok", F.col("values")).alias(name)
         rows = rows.join(family.select("image_id", values), "image_id", "left")
-    label_status = f.col("status").alias("label_status")
+    label_status = F.col("status").alias("label_status")
     rows = (
-        rows.join(social.select("post_id", f.array(*SOCIAL_NAMES).cast(FLOATS).alias("social")), "post_id", "left")
-        .join(labels.select("post_id", f.col("label").cast("float"), label_status), "post_id", "left")
+        rows.join(social.select("post_id", F.array(*SOCIAL_NAMES).cast(FLOATS).alias("social")), "post_id", "left")
+        .join(labels.select("post_id", F.col("label").cast("float"), label_status), "post_id", "left")
         .join(splits.select("post_id", "split"), "post_id", "left")
     )
-    no_visual = reduce(Column.__or__, (f.col(name).isNull() for name in versions), f.lit(False))
+    no_visual = reduce(Column.__or__, (F.col(name).isNull() for name in versions), F.lit(False))
     status = (
-        f.when(f.col("image_id").isNull(), "no_image")
+        F.when(F.col("image_id").isNull(), "no_image")
         .when(no_visual, "no_features")
-        .when(f.col("social").isNull(), "no_social_features")
-        .when(f.col("label").isNull(), f.coalesce("label_status", f.lit("missing_label")))
-        .when(f.col("split").isNull(), "no_split")
+        .when(F.col("social").isNull(), "no_social_features")
+        .when(F.col("label").isNull(), F.coalesce("label_status", F.lit("missing_label")))
+        .when(F.col("split").isNull(), "no_split")
         .otherwise("ok")
     )
-    visual = f.when(~no_visual, f.concat(*versions)).otherwise(f.array().cast(FLOATS))
+    visual = F.when(~no_visual, F.concat(*versions)).otherwise(F.array().cast(FLOATS))
     return (
         rows.withColumn("status", status)
         .withColumn("visual", visual)
@@ -133,7 +133,7 @@ def join_examples(
 def describe_splits(learned: DataFrame) -> dict[str, SplitCounts]:
     """By split: how many posts, of how many images, and the mean of their labels. learned: of `join_examples`."""
     found = learned.groupBy("split").agg(
-        f.count("*").alias("posts"), f.count_distinct("image_id").alias("images"), f.avg("label").alias("mean_label")
+        F.count("*").alias("posts"), F.count_distinct("image_id").alias("images"), F.avg("label").alias("mean_label")
     )
     return {
         row["split"]: SplitCounts(posts=row["posts"], images=row["images"], mean_label=row["mean_label"])

@@ -31,7 +31,7 @@ from functools import reduce
 from typing import Any
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as f
+from pyspark.sql import functions as F
 
 from popspark.posts.settings import LABEL_COLUMNS, LABEL_OPTIONS, label_options
 from popspark.runtime.errors import DataError
@@ -55,7 +55,7 @@ def count_labels(posts: DataFrame) -> dict[str, dict[str, int]]:
     rules: dict[str, tuple[str, dict[str, Any]]] = {rule: (rule, {}) for rule in LABEL_OPTIONS if rule != "count"}
     rules |= {f"count of {column}": ("count", {"column": column}) for column in LABEL_COLUMNS if column != "popularity"}
     labels = [
-        popularity_labels(posts, rule, **options).withColumn("rule", f.lit(name))
+        popularity_labels(posts, rule, **options).withColumn("rule", F.lit(name))
         for name, (rule, options) in rules.items()
     ]
     counted = reduce(DataFrame.unionByName, labels).groupBy("rule", "status").count().collect()
@@ -69,7 +69,7 @@ def check_labels(posts: DataFrame, rule: str, **options: Any) -> None:
     if not labels.where("label IS NOT NULL").isEmpty():
         return
     inputs = (*LABEL_COLUMNS, "posted_at", "collected_at")
-    n_known = posts.agg(*[f.count(name).alias(name) for name in inputs]).collect()[0].asDict()
+    n_known = posts.agg(*[F.count(name).alias(name) for name in inputs]).collect()[0].asDict()
     absent = [name for name, n in n_known.items() if n == 0]
     counts = [name for name in LABEL_COLUMNS if n_known[name]]
     statuses = ", ".join(f"{status} {n:,}" for status, n in count_by_status(labels).items()) or "there is no post"

@@ -4,14 +4,21 @@
 -- {values}  user_values_paper or user_values_point_in_time
 -- :mode     its name
 --
--- Times are UTC. Quarters of the day: night 00-05, morning 06-11, afternoon 12-17, evening 18-23.
-WITH clock AS (
+-- Times are UTC, whatever the session's zone is, which weekday(), month() and hour() of a timestamp go by. Quarters of the day: night 00-05, morning 06-11, afternoon 12-17, evening 18-23.
+WITH days AS (
     SELECT
         *,
-        weekday(posted_at) AS weekday,  -- 0 = Monday
-        month(posted_at) AS month,
-        hour(posted_at) DIV 6 AS quarter
+        date_from_unix_date(cast(floor(unix_seconds(posted_at) / 86400) AS int)) AS posted_day
     FROM {values}
+),
+
+clock AS (
+    SELECT
+        *,
+        weekday(posted_day) AS weekday,  -- 0 = Monday
+        month(posted_day) AS month,
+        pmod(unix_seconds(posted_at), 86400) DIV 21600 AS quarter
+    FROM days
 )
 
 SELECT

@@ -12,7 +12,7 @@
 WITH inputs AS (
     SELECT
         *,
-        trunc(posted_at, 'MONTH') AS month
+        trunc(date_from_unix_date(cast(floor(unix_seconds(posted_at) / 86400) AS int)), 'MONTH') AS month  -- in UTC
     FROM {inputs}
 ),
 

@@ -12,7 +12,7 @@ from contextlib import redirect_stdout
 from typing import TypeVar
 
 from popspark.runtime.config import JobConfig, find_conf, load_config
-from popspark.runtime.errors import PopsparkError
+from popspark.runtime.errors import fault_of
 from popspark.runtime.logs import start_logging
 from popspark.runtime.redaction import Redacted, redact
 
@@ -30,9 +30,10 @@ def run_job(
 ) -> int:
     """Calls `main` with the settings of job `name` (`score_posts`) and returns the exit code.
 
-    0 when done, the error's own for a `PopsparkError` (its message on stderr), and 1 with a traceback for anything
-    nobody foresaw. When told to end (SIGTERM, Ctrl-C) the process leaves with 143 or 130, after locks are given back.
-    `popspark.runtime.errors` has the table of codes. preset, env: as `--config` and `--env` give them.
+    0 when done, the error's own for a `PopsparkError`, also of a worker of Spark's (its message on stderr), and 1 with
+    a traceback for anything nobody foresaw. When told to end (SIGTERM, Ctrl-C) the process leaves with 143 or 130,
+    after locks are given back. `popspark.runtime.errors` has the table of codes. preset, env: as `--config` and
+    `--env` give them.
     """
     # Of every call, where pandas 3 is installed; `make test-matrix` runs the tests of scoring with both.
     warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
@@ -50,14 +51,14 @@ def run_job(
         start_logging(config.env.log_format, name, config.run_id)
         with redirect_stdout(Redacted(sys.stdout)):
             main(config)
-    except PopsparkError as error:
-        message = f"{name}: {type(error).__name__}: {error}"
-        if is_json:
-            LOG.error(message, extra={"exit_code": error.exit_code})
-        else:
-            print(message, file=sys.stderr)
-        return error.exit_code
-    except Exception:
+    except Exception as error:
+        if fault := fault_of(error):
+            message = f"{name}: {type(fault).__name__}: {fault}"
+            if is_json:
+                LOG.error(message, extra={"exit_code": fault.exit_code})
+            else:
+                print(message, file=sys.stderr)
+            return fault.exit_code
         if is_json:
             LOG.exception("%s ended in a way that nobody foresaw", name, extra={"exit_code": 1})
         else:

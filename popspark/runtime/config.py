@@ -247,4 +247,7 @@ def load_config(
         values = OmegaConf.to_container(OmegaConf.merge(*layers), resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ConfigError("This configuration cannot be resolved.", where=where, got=str(error)) from error
+    except TypeError as error:  # OmegaConf's, which does not say of which
+        got = "a list where a group of `name: value` must be, or a group where a list must be"
+        raise ConfigError("This configuration cannot be resolved.", where=where, got=got) from error
     return validate_section(model, values, where)

@@ -26,6 +26,7 @@ must be written again. Messages are without secrets.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 from popspark.runtime.redaction import redact
@@ -123,6 +124,30 @@ class TrainingError(PopsparkError):
     """Raised when a model cannot be fitted on the data given, or the feed lost rows."""
 
     exit_code = 65
+
+
+_OF_A_WORKER = re.compile(
+    r"^popspark\.runtime\.errors\.(\w+): (.*?)\s*(?=^\s*at [\w.$/]+\(|^Driver stacktrace:|\Z)", re.M | re.S
+)
+"""The last lines of a worker's traceback, with or without Java's behind them."""
+
+
+def fault_of(error: BaseException | None) -> PopsparkError | None:
+    """What was raised on purpose: the error itself, or the one that a Python worker of Spark's raised, which arrives as
+    the text of its traceback, on classic sessions and on Connect; None for anything that nobody foresaw.
+    """
+    if isinstance(error, PopsparkError):
+        return error
+    if error is None or type(error).__module__.partition(".")[0] not in ("pyspark", "py4j"):
+        return None
+    raised = [*_OF_A_WORKER.finditer(str(error))]
+    if not raised or "Traceback (most recent call last)" in raised[-1][2]:  # after which something else went wrong
+        return None
+    kind = globals().get(raised[-1][1])
+    if not (isinstance(kind, type) and issubclass(kind, PopsparkError)):
+        return None
+    found: PopsparkError = kind(raised[-1][2])
+    return found
 
 
 def closest(name: str, legal: Iterable[str]) -> str:

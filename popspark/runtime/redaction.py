@@ -14,6 +14,8 @@ from typing import TextIO
 HIDDEN = "***"
 
 _URL = re.compile(r"(:\\?/\\?/)((?:(?!:\\?/\\?/)[^\s\"<>])+)")
+_ORACLE = re.compile(r"(jdbc:oracle:\w{1,9}:)([^\s@/]{1,99}/[^\s@]{1,300})@", re.I)
+_WITHOUT_SCHEME = re.compile(r"((?<![:/\\\w])//)([^\s/@:\"'<>]{1,99}:[^\s/@\"'<>]{1,300})@")
 _ENCODED_URL = re.compile(r"(%3a%2f%2f)(?:(?!%2f|%40)[^\s&]){0,100}?(?:%3a|:)[^\s&]{0,300}?%40", re.I)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*$", re.I)
 _USER_ALONE = re.compile(r"https?|ftps?|s3[an]?", re.I)
@@ -28,16 +30,21 @@ _NAME = (
 _SEPARATOR = r"(?:\\?[\"'])?[ \t]{0,9}(?:=>|=|:|%3[ad])[ \t]{0,9}"
 _VALUE = (
     r"(?:(?:bearer|basic|digest|negotiate)[ \t]+)?"
-    r"(?:\\\"(?:(?!\\\").)*\\\"|\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?|[\[{(][^\[\]{}()]*[\]})]?|[^\s,;\"'&}\])<>]+)"
+    r"(?:\\\"(?:(?!\\\").)*\\\"|[bru]{0,2}\"(?:[^\"\\]|\\.)*\"?|[bru]{0,2}'(?:[^'\\]|\\.)*'?|[\[{(][^\[\]{}()]*[\]})]?|[^\s,;\"'&}\])<>]+)"
 )
 _BEHIND_A_NAME = (
+    re.compile(r"(authorization[\"']?[ \t]*[:=][ \t]*[\"']?)([^\r\n\"']+)", re.I),  # its kind, and more than one word
     re.compile(rf"({_NAME}[\w.-]{{0,99}}{_SEPARATOR})({_VALUE})", re.I),
     re.compile(
         rf"(\([\"'][\w.-]{{0,99}}{_NAME}[\w.-]{{0,99}}[\"'],[ \t]{{0,9}})([\"'][^\"']*[\"'])", re.I
     ),  # a pair, as Spark lists settings
+    re.compile(rf"([\"']--[\w-]{{0,40}}?{_NAME}[\w-]{{0,40}}[\"'],[ \t]{{0,9}})([\"'][^\"']*[\"'])", re.I),
+    re.compile(rf"(<[\w:-]{{0,40}}?{_NAME}[\w:-]{{0,40}}>)([^<>]+)", re.I),
     re.compile(rf"(--[\w-]{{0,40}}?{_NAME}[\w-]{{0,40}}[ \t]{{1,9}})({_VALUE})", re.I),
     re.compile(r"((?:set-)?cookie[\"']?[ \t]*[:=][ \t]*)([^\r\n\"']+)", re.I),
-    re.compile(r"((?<![a-z_-])(?:pass|pw|auth)=)([^\s,;\"'&}\])<>]+)", re.I),
+    re.compile(
+        r"((?<![a-z_-])(?:pass|pw|auth)=|(?<=[a-z][_.])(?:pass|pw)[ \t]{0,9}[=:][ \t]{0,9})([^\s,;\"'&}\])<>]+)", re.I
+    ),
     re.compile(r"([?&;](?:key|code|sid|session|policy|oh|s|k|hdn\w+|key-pair-id)=)([^\s&;#\"'<>]+)", re.I),  # of a URL
 )
 _KEYS = re.compile(
@@ -45,13 +52,15 @@ _KEYS = re.compile(
     r"|\bbearer [\w.~+/=-]{8,}"
     r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"  # AWS
     r"|\beyJ[\w-]{8,999}\.[\w-]{8,2000}\.[\w-]*"  # a JSON web token
-    r"|\b(?:gh[opsur]_|github_pat_|glpat-|hf_|xox[abeprs]-|dapi|sk-|sk_live_|AIza)[\w-]{20,}",
+    r"|\b(?:gh[opsur]_|github_pat_|glpat-|hf_|xox[abeprs]-|dapi|sk-|sk_live_|AIza)[\w-]{20,}"
+    r"|(?<=hooks\.slack\.com/services/)[\w/]+|(?<=discord\.com/api/webhooks/)[\w/-]+",
     re.S,
 )
 
 
 def redact(text: str) -> str:
     """The text with `***` in place of each secret."""
+    text = _WITHOUT_SCHEME.sub(rf"\1{HIDDEN}@", _ORACLE.sub(rf"\1{HIDDEN}@", text))
     text = _ENCODED_URL.sub(rf"\1{HIDDEN}%40", _URL.sub(_hide_user, text))
     text = _KEYS.sub(HIDDEN, text)
     for pattern in _BEHIND_A_NAME:
@@ -81,8 +90,8 @@ def _hide_user(url: re.Match[str]) -> str:
 
 
 def _hide_value(found: re.Match[str]) -> str:
-    quote = re.match(r"\\?[\"']", found[2])
-    return f"{found[1]}{quote[0]}{HIDDEN}{quote[0]}" if quote else f"{found[1]}{HIDDEN}"
+    quote = re.match(r"[bru]{0,2}\\?[\"']", found[2])
+    return f"{found[1]}{quote[0]}{HIDDEN}{quote[0].lstrip('bru')}" if quote else f"{found[1]}{HIDDEN}"
 
 
 class Redacted(io.TextIOBase):

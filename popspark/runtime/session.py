@@ -18,6 +18,7 @@ from pyspark import SparkConf, SparkContext
 from pyspark.java_gateway import launch_gateway
 from pyspark.sql import DataFrame, SparkSession
 
+from popspark.runtime.errors import ConfigError
 from popspark.runtime.scratch import scratch_folder
 
 STDERR = 2
@@ -149,6 +150,25 @@ def spread(rows: DataFrame, n_tasks: int, *columns: str) -> DataFrame:
     them into one. So that number is left out.
     """
     return rows.repartition(n_tasks + (n_tasks == shuffle_partitions(rows.sparkSession)), *columns)
+
+
+def check_name(spark: SparkSession, path: str) -> None:
+    """Raises `ConfigError` where Java cannot name a local path in its locale, and would write another one.
+
+    Only a classic session can be asked.
+    """
+    is_local = "://" not in path or path.startswith("file:")
+    if path.isascii() or not is_local or "connect" in type(spark).__module__:
+        return
+    encoding = str(spark._jvm.java.lang.System.getProperty("sun.jnu.encoding"))  # type: ignore[union-attr]
+    if encoding.upper() not in ("UTF-8", "UTF8"):
+        raise ConfigError(
+            "Java cannot name this path in its locale.",
+            where=ascii(path),
+            got=f"the encoding {encoding} of names",
+            legal="a locale of UTF-8, for names that are not ASCII",
+            fix="LC_ALL=C.UTF-8, before spark-submit or popspark is started",
+        )
 
 
 def shuffle_partitions(spark: SparkSession) -> int | None:

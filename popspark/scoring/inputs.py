@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 
 from pyspark.sql import Column, DataFrame, Window
-from pyspark.sql import functions as f
+from pyspark.sql import functions as F
 from pyspark.sql import types as t
 
 from popspark.models.bundle import Bundle
@@ -19,13 +19,13 @@ UNKNOWN_MONTH = "unknown"
 def posts_of_images(images: DataFrame) -> DataFrame:
     """Each image as a post of which nothing else is known: rows of posts, post_id and image_id the same."""
     known = {
-        "post_id": f.col("image_id"),
-        "image_id": f.col("image_id"),
-        "user_id": f.lit("unknown"),
-        "origin": f.lit("images"),
-        "is_simulated": f.lit(False),
+        "post_id": F.col("image_id"),
+        "image_id": F.col("image_id"),
+        "user_id": F.lit("unknown"),
+        "origin": F.lit("images"),
+        "is_simulated": F.lit(False),
     }
-    columns = (known.get(name, f.lit(None)).cast(kind).alias(name) for name, kind in POSTS.columns.items())
+    columns = (known.get(name, F.lit(None)).cast(kind).alias(name) for name, kind in POSTS.columns.items())
     return images.select(*columns)
 
 
@@ -34,8 +34,8 @@ def latest_rows(posts: DataFrame) -> DataFrame:
     become one row without.
     """
     of_post = Window.partitionBy("post_id")
-    order = of_post.orderBy(f.desc_nulls_last("collected_at"), f.desc_nulls_last("image_id"))
-    numbered = posts.withColumn("position", f.row_number().over(order)).withColumn("n_rows", f.count("*").over(of_post))
+    order = of_post.orderBy(F.desc_nulls_last("collected_at"), F.desc_nulls_last("image_id"))
+    numbered = posts.withColumn("position", F.row_number().over(order)).withColumn("n_rows", F.count("*").over(of_post))
     return numbered.where("position = 1").drop("position")
 
 
@@ -45,27 +45,32 @@ def scoring_inputs(posts: DataFrame, images: DataFrame, social: DataFrame | None
     Rows of a post and rows without a post_id as in `latest_rows`. social: social_features of all posts, None for a
     model that needs none. input_hash: of the image's id, bytes and status, the social values and the bundle's files.
     """
-    month = f.coalesce(f.date_format("posted_at", "yyyy-MM"), f.lit(UNKNOWN_MONTH)).alias("posted_month")
+    month = F.coalesce(F.date_format(_posted_day(), "yyyy-MM"), F.lit(UNKNOWN_MONTH)).alias("posted_month")
     rows = latest_rows(posts).select("post_id", "posted_at", month, "image_id", "n_rows")
-    rows = rows.join(images.select("image_id", "sha256", f.col("status").alias("image_status")), "image_id", "left")
+    rows = rows.join(images.select("image_id", "sha256", F.col("status").alias("image_status")), "image_id", "left")
     if social is None:
-        rows = rows.withColumn("social", f.array().cast(SOCIAL))
+        rows = rows.withColumn("social", F.array().cast(SOCIAL))
     else:
-        vector = f.array(*SOCIAL_NAMES).cast(SOCIAL).alias("social")
+        vector = F.array(*SOCIAL_NAMES).cast(SOCIAL).alias("social")
         rows = rows.join(social.select("post_id", vector), "post_id", "left")
     # A null leaves xxhash64 as it is, and would move the next value into its place.
-    texts = (f.coalesce(name, f.lit("\0")) for name in ("image_id", "sha256", "image_status"))
-    return rows.withColumn("input_hash", f.xxhash64(*texts, "social", f.lit(bundle.fingerprint)))
+    texts = (F.coalesce(name, F.lit("\0")) for name in ("image_id", "sha256", "image_status"))
+    return rows.withColumn("input_hash", F.xxhash64(*texts, "social", F.lit(bundle.fingerprint)))
+
+
+def _posted_day() -> Column:
+    """The day of posted_at in UTC, whatever the session's zone."""
+    return F.date_from_unix_date(F.floor(F.unix_seconds("posted_at") / 86400).cast("int"))
 
 
 def _in_range(posted_from: date | None, posted_to: date | None) -> Column:
     """Whether a post was posted on one of these days (UTC), both included; a post without a time only if neither is."""
-    result = f.lit(True)
+    result = F.lit(True)
     if posted_from:
-        result &= f.col("posted_at") >= f.lit(posted_from)
+        result &= _posted_day() >= F.lit(posted_from)
     if posted_to:
-        result &= f.col("posted_at") < f.lit(posted_to + timedelta(days=1))
-    return f.coalesce(result, f.lit(False))
+        result &= _posted_day() <= F.lit(posted_to)
+    return F.coalesce(result, F.lit(False))
 
 
 def compare_inputs(
@@ -86,20 +91,20 @@ def compare_inputs(
     | `outside` | was posted on other days: neither looked at nor touched |
     """
     keys = ("posted_month", "model_name", "model_version", "input_hash")
-    mine = {"model_name": f.lit(bundle.name), "model_version": f.lit(bundle.version)}
-    new = f.struct(*(mine.get(key, f.col(key)).alias(key) for key in keys))
+    mine = {"model_name": F.lit(bundle.name), "model_version": F.lit(bundle.version)}
+    new = F.struct(*(mine.get(key, F.col(key)).alias(key) for key in keys))
     rows = inputs.withColumn("new", new)
     if stored is None:
-        rows = rows.withColumns({"stored_month": f.lit(None).cast("string"), "old": f.when(f.lit(False), f.col("new"))})
+        rows = rows.withColumns({"stored_month": F.lit(None).cast("string"), "old": F.when(F.lit(False), F.col("new"))})
     else:
-        old = stored.select("post_id", f.col("posted_month").alias("stored_month"), f.struct(*keys).alias("old"))
+        old = stored.select("post_id", F.col("posted_month").alias("stored_month"), F.struct(*keys).alias("old"))
         rows = rows.join(old, "post_id", "full_outer")
-    is_backfill = f.lit(posted_from is not None or posted_to is not None)
+    is_backfill = F.lit(posted_from is not None or posted_to is not None)
     change = (
-        f.when(f.col("n_rows").isNull(), f.when(is_backfill, "outside").otherwise("gone"))
+        F.when(F.col("n_rows").isNull(), F.when(is_backfill, "outside").otherwise("gone"))
         .when(~_in_range(posted_from, posted_to), "outside")
-        .when(f.col("old").isNull(), "new")
-        .when(f.lit(not is_full) & (f.col("old") == f.col("new")), "unchanged")
+        .when(F.col("old").isNull(), "new")
+        .when(F.lit(not is_full) & (F.col("old") == F.col("new")), "unchanged")
         .otherwise("changed")
     )
     return rows.withColumn("change", change).drop("old", "new")

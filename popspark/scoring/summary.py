@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 from pyspark.sql import Column, DataFrame, Window
-from pyspark.sql import functions as f
+from pyspark.sql import functions as F
 
 from popspark.images.limits import Limits
 from popspark.images.table import thumbnails
@@ -53,9 +54,9 @@ def _illustrated(rows: DataFrame, images: DataFrame, order: Column, limits: Limi
     """The first posts in that order, one per image, each with its thumbnail."""
     first = Window.partitionBy("sha256").orderBy(order, "post_id")
     ranked = rows.join(images.select("image_id", "sha256"), "image_id")
-    ranked = ranked.withColumn("n", f.row_number().over(first)).where("n = 1").orderBy(order, "post_id")
+    ranked = ranked.withColumn("n", F.row_number().over(first)).where("n = 1").orderBy(order, "post_id")
     chosen = ranked.limit(N_IMAGES).collect()
-    small = thumbnails(images.where(f.col("image_id").isin([row["image_id"] for row in chosen])), limits)
+    small = thumbnails(images.where(F.col("image_id").isin([row["image_id"] for row in chosen])), limits)
     return [row.asDict() | {"thumbnail": small.get(row["image_id"])} for row in chosen]
 
 
@@ -74,10 +75,10 @@ def write_report(
     rows = scores.join(names, "post_id", "left")
     scored = rows.where("status = 'ok'")
     share = min(1.0, N_PLOTTED / max(scores.where("status = 'ok'").count(), 1))
-    kept = scored.where(f.abs(f.xxhash64("post_id") % 1_000_000) < int(share * 1_000_000))
+    kept = scored.where(F.abs(F.xxhash64("post_id") % 1_000_000) < int(share * 1_000_000))
     values = np.array([row["score"] for row in kept.select("score").collect()])
     refused = rows.where("status <> 'ok'").orderBy("status", "post_id").limit(N_REFUSED).collect()
-    newest = scores.agg(f.max("scored_at").cast("string")).collect()[0][0]
+    newest = scores.agg(F.unix_seconds(F.max("scored_at"))).collect()[0][0]
     page = render_page(
         __package__,
         "scores.html",
@@ -87,11 +88,11 @@ def write_report(
         seconds=scoring_seconds(stages),
         posts_per_second=_posts_per_second(outcome, stages),
         stages=stages.seconds,
-        scored_at=(newest or "")[:19],
+        scored_at="" if newest is None else f"{datetime.fromtimestamp(newest, UTC):%Y-%m-%d %H:%M:%S}",
         posts_simulated=posts.where("is_simulated").limit(1).count() > 0,
         random_families=bundle.random_families,
-        top=_illustrated(scored, images, f.desc("score"), limits),
-        bottom=_illustrated(scored, images, f.asc("score"), limits),
+        top=_illustrated(scored, images, F.desc("score"), limits),
+        bottom=_illustrated(scored, images, F.asc("score"), limits),
         distribution=data_uri(histogram(values, "score", "posts"), "image/png") if len(values) else None,
         refused=refused,
         n_shown=N_REFUSED,

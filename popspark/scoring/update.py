@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pyspark.sql import Column, DataFrame, Observation
-from pyspark.sql import functions as f
+from pyspark.sql import functions as F
 
 from popspark.models.bundle import Bundle
 from popspark.runtime.errors import AccountingError, RefusalError
@@ -60,15 +60,15 @@ def update_scores(
     stored = None if is_whole else writing.read()
     seen = Observation()
     changes = compare_inputs(inputs, stored, bundle, update.mode == "full", update.posted_from, update.posted_to)
-    taken = f.col("post_id").isNotNull() & (f.col("change") != "outside")
+    taken = F.col("post_id").isNotNull() & (F.col("change") != "outside")
     sums = (
-        f.coalesce(f.sum("n_rows"), f.lit(0)).alias("n_rows"),
-        f.count_if(taken & (f.col("change") != "gone")).alias("n_in"),
-        f.count_if(taken & (f.col("change") == "unchanged")).alias("n_unchanged"),
+        F.coalesce(F.sum("n_rows"), F.lit(0)).alias("n_rows"),
+        F.count_if(taken & (F.col("change") != "gone")).alias("n_in"),
+        F.count_if(taken & (F.col("change") == "unchanged")).alias("n_unchanged"),
     )
     observed = changes.observe(seen, *sums)
     # Written, not computed twice: the posts may change meanwhile, and an executor may die.
-    plan = writing.keep(observed.where(taken & (f.col("change") != "unchanged")).drop("n_rows"))
+    plan = writing.keep(observed.where(taken & (F.col("change") != "unchanged")).drop("n_rows"))
     groups = plan.groupBy("posted_month", "stored_month", "change").count().collect()
     by_change = {
         change: sum(g["count"] for g in groups if g["change"] == change) for change in ("new", "changed", "gone")
@@ -83,12 +83,12 @@ def update_scores(
         return outcome
 
     touched = sorted({g[name] for g in groups for name in ("posted_month", "stored_month") if g[name]})
-    rows, n_kept = score(plan.where("change <> 'gone'")).withColumn("is_new", f.lit(True)), 0
+    rows, n_kept = score(plan.where("change <> 'gone'")).withColumn("is_new", F.lit(True)), 0
     if stored is not None:
-        kept = stored.where(f.col("posted_month").isin(touched))
+        kept = stored.where(F.col("posted_month").isin(touched))
         n_kept = kept.count() - by_change["changed"] - by_change["gone"]
         kept = kept.join(plan.select("post_id"), "post_id", "left_anti")
-        rows = rows.unionByName(kept.withColumn("is_new", f.lit(False)))
+        rows = rows.unionByName(kept.withColumn("is_new", F.lit(False)))
     outcome = _stage(writing, rows, plan, n_wanted, n_kept, outcome)
     stages.done("scoring")
     _check_budget(outcome, update.max_refused_share)
@@ -106,14 +106,14 @@ def _stage(
     # Observed after the last shuffle, where a task that is tried again counts once.
     ordered = rows.repartition("posted_month").sortWithinPartitions("posted_month", "post_id")
     sums = (
-        f.count_if(f.expr("is_new AND status = 'ok'")).alias("n_scored"),
-        f.count_if(f.expr("is_new AND status <> 'ok'")).alias("n_refused"),
-        f.count_if(f.expr("NOT is_new")).alias("n_kept"),
+        F.count_if(F.expr("is_new AND status = 'ok'")).alias("n_scored"),
+        F.count_if(F.expr("is_new AND status <> 'ok'")).alias("n_refused"),
+        F.count_if(F.expr("NOT is_new")).alias("n_kept"),
     )
     writing.stage(ordered.observe(staged, *sums))
 
     def written() -> DataFrame:
-        is_new = plan.select("post_id", f.lit(True).alias("is_new"))
+        is_new = plan.select("post_id", F.lit(True).alias("is_new"))
         return writing.staged().join(is_new, "post_id", "left").fillna(False, ["is_new"])
 
     counted = _counted(staged, written, sums)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pyspark.errors import AnalysisException
 from pyspark.errors.exceptions.base import PySparkException
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as f
+from pyspark.sql import functions as F
 
 from popspark.runtime.errors import ConfigError, LockError
 from popspark.storage.schemas.table import Table
@@ -160,9 +160,9 @@ class NamedTransaction(Transaction):
             if replaced == []:
                 writer.append()
             elif replaced is None:
-                writer.overwrite(f.lit(True))
+                writer.overwrite(F.lit(True))
             else:
-                writer.overwrite(f.col(self.table.partitioned_by[0]).isin(replaced))
+                writer.overwrite(F.col(self.table.partitioned_by[0]).isin(replaced))
         except PySparkException as error:
             if CONFLICT.search(str(error)):
                 raise self._moved(str(error).splitlines()[0]) from error
@@ -174,7 +174,7 @@ class NamedTransaction(Transaction):
         rows = self.spark.createDataFrame([], self.table.schema)
         writer = rows.writeTo(quoted(self._name)).using(self._provider)
         if self.table.partitioned_by:
-            writer = writer.partitionedBy(*(f.col(name) for name in self.table.partitioned_by))
+            writer = writer.partitionedBy(*(F.col(name) for name in self.table.partitioned_by))
         writer.create()
         self._base = describe(self.spark, self._name)
 

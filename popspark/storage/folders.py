@@ -12,6 +12,7 @@ from fsspec.core import url_to_fs
 from pyspark.sql import DataFrame, SparkSession
 
 from popspark.runtime.errors import PathError, SchemaError
+from popspark.runtime.session import check_name
 from popspark.storage.delta import DataFile, Version, begin_table, commit, is_begun, locate_folder, read_version
 from popspark.storage.files import write_files
 from popspark.storage.schemas.table import Table
@@ -26,6 +27,7 @@ class FolderTransaction(Transaction):
 
     def __init__(self, spark: SparkSession, table: Table, path: str, run_id: str | None) -> None:
         super().__init__(spark, table, path, run_id)
+        check_name(spark, path)
         self._folder = locate_folder(path)
         self._base = read_version(path)
         if self._base is None and not is_begun(self._folder):

@@ -1,7 +1,8 @@
 """The record of a run: a row of the runs table and the same as JSON for a scheduler, whatever the run's end.
 
-A run's row is written when the run starts (`running`) and again, in its place, when it ends. A run that was killed
-stays `running` until the next run of the same table finds its lock and says `killed`.
+A run's row is written when the run begins to read (`running`) and again, in its place, when it ends. Settings that
+cannot be used, as found before that, are no run: nothing is recorded. A run that was killed stays `running` until the
+next run of the same table finds its lock and says `killed`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import pyarrow as pa
 
 import popspark
 from popspark.runtime.config import ScheduledConfig
-from popspark.runtime.errors import PopsparkError
+from popspark.runtime.errors import ConfigError, PopsparkError, fault_of
 from popspark.runtime.files import write_whole
 from popspark.runtime.redaction import redact
 from popspark.runtime.stages import Stages
@@ -65,9 +66,9 @@ class Run:
         self.input_rows: dict[str, int] = {}
         self.counts: dict[str, int] = {}
         self.versions = installed_versions()
+        self._has_begun = False
 
     def __enter__(self) -> Run:
-        self._write(self._row("running"))
         return self
 
     def __exit__(
@@ -76,9 +77,12 @@ class Run:
         if error is None:
             row = self._row("succeeded", 0)
         else:
-            code = error.exit_code if isinstance(error, PopsparkError) else 1
-            code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else code
-            row = self._row("failed", code, redact(f"{kind.__name__ if kind else ''}: {error}")[:4000])
+            told = fault_of(error) or error
+            code = told.exit_code if isinstance(told, PopsparkError) else 1
+            code = told.code if isinstance(told, SystemExit) and isinstance(told.code, int) else code
+            if isinstance(told, ConfigError) and not self._has_begun:
+                return
+            row = self._row("failed", code, redact(f"{type(told).__name__}: {told}")[:4000])
         try:
             self._write(row)
         except OSError:  # a full disk ends the run with the error that it had
@@ -87,9 +91,11 @@ class Run:
                 raise
 
     def read_from(self, inputs: Mapping[str, str | None]) -> None:
-        """Notes what is read, by name: what is null is not."""
+        """Notes what is read, by name, and that the run has begun; what is null is not read."""
         self.inputs = {name: path for name, path in inputs.items() if path}
         self.snapshots = {name: found for name, path in self.inputs.items() if (found := snapshot(path))}
+        self._has_begun = True
+        self._write(self._row("running"))
 
     def mark_killed(self, holders: Iterable[Mapping[str, Any]]) -> None:
         """The runs whose stale locks were broken get outcome `killed`, if they are in the table as `running`."""

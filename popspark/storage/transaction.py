@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from typing import Self
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as f
+from pyspark.sql import functions as F
 
 import popspark
 from popspark.runtime.errors import AccountingError
@@ -86,8 +86,8 @@ class Transaction(ABC):
     def _check_keys(self) -> None:
         if not self.table.key or self.n_staged < 2:
             return
-        rows, keys = self.staged(), f.struct(*self.table.key)
-        (n_hashes,) = rows.agg(f.count_distinct(f.xxhash64(*self.table.key))).collect()[0]
+        rows, keys = self.staged(), F.struct(*self.table.key)
+        (n_hashes,) = rows.agg(F.count_distinct(F.xxhash64(*self.table.key))).collect()[0]
         if n_hashes == self.n_staged:
             return
         repeated = rows.groupBy(keys.alias("key")).count().where("count > 1").limit(1).collect()

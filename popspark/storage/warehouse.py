@@ -9,10 +9,11 @@ from contextlib import suppress
 from fsspec.core import url_to_fs
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as f
+from pyspark.sql import functions as F
 from pyspark.sql import types as t
 
-from popspark.runtime.errors import PathError, SchemaError
+from popspark.runtime.errors import PathError, PopsparkError, SchemaError
+from popspark.runtime.session import check_name
 from popspark.storage.delta import Version, is_begun, locate_folder, read_version
 from popspark.storage.schemas.table import Table
 
@@ -70,6 +71,8 @@ def read_table(spark: SparkSession, table: Table, path: str) -> DataFrame:
 
 def open_rows(spark: SparkSession, path: str, name: str = "") -> DataFrame:
     """The rows of whatever table is there, as `read_table` finds it. name: for the message where there is none."""
+    if not path.startswith(CATALOG):
+        check_name(spark, path)
     try:
         if path.startswith(CATALOG):
             return spark.read.table(path.removeprefix(CATALOG))
@@ -78,9 +81,15 @@ def open_rows(spark: SparkSession, path: str, name: str = "") -> DataFrame:
         if is_begun(locate_folder(path)):
             raise PathError("This table is being made, or a run that made it was killed.", where=path)
         return _read_parquet(spark, path)
-    except AnalysisException as error:
-        fault, what = PathError if is_absent(error) else SchemaError, f"the {name} table" if name else "this table"
-        raise fault(f"Cannot read {what}.", where=path, got=str(error).splitlines()[0]) from error
+    except PopsparkError:
+        raise
+    except Exception as error:  # for a file that is no Parquet, of a class that differs between classic and Connect
+        broken = re.search(r"\[\S*CANNOT_READ_FILE_FOOTER\].*", str(error))
+        if not broken and not isinstance(error, AnalysisException):
+            raise
+        fault = PathError if isinstance(error, AnalysisException) and is_absent(error) else SchemaError
+        what, got = f"the {name} table" if name else "this table", broken[0] if broken else str(error).splitlines()[0]
+        raise fault(f"Cannot read {what}.", where=path, got=got) from error
 
 
 def find_table(spark: SparkSession, table: Table, path: str) -> DataFrame | None:
@@ -159,7 +168,7 @@ def _read_parquet(spark: SparkSession, path: str) -> DataFrame:
 
 def no_rows(spark: SparkSession, table: Table) -> DataFrame:
     """A table without rows, which Spark knows to be empty before it reads it."""
-    columns = (f.lit(None).cast(kind).alias(name) for name, kind in table.columns.items())
+    columns = (F.lit(None).cast(kind).alias(name) for name, kind in table.columns.items())
     return spark.range(0).select(*columns)
 
 

@@ -15,6 +15,7 @@ from shutil import copy, make_archive
 
 import pyspark
 import pytest
+from pyspark.sql import SparkSession
 
 ROOT = Path(__file__).resolve().parents[2]
 SPARK_HOME = Path(pyspark.__file__).parent
@@ -49,6 +50,18 @@ def submit(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Submit:
         return done
 
     return run
+
+
+@pytest.fixture(scope="module")
+def interpreted(spark: SparkSession) -> Iterator[None]:
+    """Rows are few: compiling the plans would take ten times as long as running them."""
+    settings = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+    before = {name: str(spark.conf.get(name)) for name in settings}
+    for name, value in settings.items():
+        spark.conf.set(name, value)
+    yield
+    for name, value in before.items():
+        spark.conf.set(name, value)
 
 
 @pytest.fixture(scope="session")

@@ -28,18 +28,18 @@ REFUSED = {"cut_off.jpg": "corrupt", "empty.jpg": "empty", "text.jpg": "not_an_i
 
 @pytest.fixture(scope="module")
 def client(connect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Runs a Python file as a client of the server, and gives its output."""
+    """Runs a Python file as a client of the server, and gives its output, or its errors where it must end with some."""
     away = tmp_path_factory.mktemp("elsewhere")
     kept = {name: value for name, value in os.environ.items() if name != "SPARK_HOME"}
     environment = kept | {"SPARK_REMOTE": connect_server, "PYTHONPATH": str(ROOT)}
 
-    def run(script: str, *arguments: object) -> str:
+    def run(script: str, *arguments: object, code: int = 0) -> str:
         command = [sys.executable, str(ROOT / script), *map(str, arguments)]
         done = subprocess.run(
             command, capture_output=True, text=True, env=environment, cwd=away, timeout=200, check=False
         )
-        assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-        return done.stdout
+        assert done.returncode == code, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        return str(done.stderr if code else done.stdout)
 
     return run
 
@@ -105,6 +105,18 @@ def test_an_export_that_is_read_side_by_side(client: Any, tmp_path: Path) -> Non
     assert posts == {"101": "title 0", "102": "title 1"}
     reasons = sorted(read_arrow(f"{tmp_path}/rejects").column("reason").to_pylist())
     assert reasons == ["labels_do_not_line_up"] * 2 + ["row_without_post", "truncated_json"]
+
+
+def test_an_error_of_an_executor_has_its_own_code_and_message(client: Any, warehouse: Path) -> None:
+    options = "features.families=[resnet18]", "features.weights.resnet18=random", "features.device=cuda"
+    out = f"image_features={warehouse}/none", f"runs={warehouse}/failed"
+    said = client("jobs/extract_features.py", f"env.warehouse={warehouse}", *options, *out, code=69)
+    assert (
+        "\nextract_features: DeviceError: device is 'cuda', and this task has no GPU.\n  got: gpu resource None" in said
+    )
+    assert "Traceback" not in said
+    (row,) = pq.read_table(warehouse / "failed").to_pylist()
+    assert (row["exit_code"], row["error"].partition(":")[0]) == (69, "DeviceError")
 
 
 def test_the_client_has_no_jvm(found: dict[str, Any]) -> None:

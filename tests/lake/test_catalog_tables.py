@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as f
+from pyspark.sql import functions as F
 
 from popspark.runtime.errors import AccountingError, ConfigError, LockError, PathError, SchemaError
 from popspark.storage.tables import SCORES
@@ -37,7 +37,7 @@ def rows(spark: SparkSession, **months: str) -> DataFrame:
     posts = [(post_id, month.replace("_", "-")) for post_id, month in months.items()]
     columns = "post_id string, posted_month string"
     given = spark.createDataFrame(posts, columns)
-    values = (f.lit(known.get(n)).cast(k).alias(n) for n, k in SCORES.columns.items() if n not in columns)
+    values = (F.lit(known.get(n)).cast(k).alias(n) for n, k in SCORES.columns.items() if n not in columns)
     return given.select("*", *values).select(*SCORES.columns)
 
 
@@ -94,7 +94,7 @@ def test_two_rows_of_a_key_or_one_outside_of_the_slices_are_never_written(spark:
 
 def test_what_the_run_keeps_is_computed_once(spark: SparkSession, where: str) -> None:
     with begin(spark, SCORES, where, "r") as writing:
-        kept = writing.keep(spark.range(5).select(f.rand().alias("x")))
+        kept = writing.keep(spark.range(5).select(F.rand().alias("x")))
         assert kept.collect() == kept.collect()
 
 

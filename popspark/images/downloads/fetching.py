@@ -35,7 +35,8 @@ def urls_to_fetch(
     spark = posts.sparkSession
     urls = posts.select("image_id").where("image_id ILIKE 'http://%' OR image_id ILIKE 'https://%'").distinct()
     asked = no_rows(spark, DOWNLOADS) if downloads is None else downloads
-    args = {"is_retry": retry, "is_refresh": refresh, "asked_before": asked_before}
+    # As a number: what a time of Python's becomes depends on spark.sql.timestampType.
+    args = {"is_retry": retry, "is_refresh": refresh, "asked_before_us": round(asked_before.timestamp() * 1e6)}
     return spark.sql(load_sql(__package__, "urls_to_fetch"), args=args, urls=urls, downloads=asked)
 
 
@@ -58,9 +59,8 @@ def fetch_images(
     """
     lane = F.pmod(F.xxhash64("image_id"), F.lit(lanes_per_host))
     lanes = urls.withColumns({"host": F.try_parse_url("image_id", F.lit("HOST")), "lane": lane})
-    schema = ", ".join(f"{name} {kind.simpleString()}" for name, kind in DOWNLOADS.columns.items())
-    fetch = _build_fetcher(politeness, limits, lanes_per_host, store, started_at.replace(tzinfo=None))
-    return lanes.repartition("host", "lane").mapInPandas(fetch, schema)  # type: ignore[arg-type]
+    fetch = _build_fetcher(politeness, limits, lanes_per_host, store, started_at)
+    return lanes.repartition("host", "lane").mapInPandas(fetch, DOWNLOADS.schema)  # type: ignore[arg-type]
 
 
 def _row(
@@ -81,7 +81,7 @@ def _row(
         "error": found.error,
         "etag": found.etag,
         "last_modified": found.last_modified,
-        "fetched_at": max(datetime.now(UTC).replace(tzinfo=None), started_at),
+        "fetched_at": max(datetime.now(UTC), started_at),
     }
 
 

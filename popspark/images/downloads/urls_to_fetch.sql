@@ -4,7 +4,7 @@
 -- {urls}            image_id
 -- {downloads}       the downloads table
 -- :is_retry, :is_refresh   whether to ask again for what failed, and for what is there
--- :asked_before     only answers before this run count as old
+-- :asked_before_us  microseconds since 1970: only answers before this run count as old
 WITH last AS (
     SELECT
         image_id,
@@ -23,7 +23,7 @@ LEFT JOIN last AS l ON u.image_id = l.image_id
 WHERE
     l.image_id IS NULL
     OR (
-        l.answer.fetched_at < :asked_before
+        unix_micros(l.answer.fetched_at) < :asked_before_us
         AND (
             (:is_refresh AND l.copy IS NOT NULL)
             OR (

@@ -28,7 +28,9 @@ def scores_and_status(features: DataFrame) -> tuple[dict[str, float], dict[str, 
     return scores, {row["image_id"]: (row["status"], row["error"]) for row in rows}
 
 
-def test_stored_and_computed_features_come_as_the_same_rows(spark: SparkSession, tmp_path: Path) -> None:
+def test_stored_and_computed_features_come_as_the_same_rows(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bundle = load_bundle(write_ranker(tmp_path / "ranker"))
     ship_bundle(spark, bundle)
     rows = [*(image_row(f"i{n}", jpeg(n)) for n in range(4)), image_row("broken", jpeg(9)[:200])]
@@ -38,6 +40,9 @@ def test_stored_and_computed_features_come_as_the_same_rows(spark: SparkSession,
     scores, status = scores_and_status(features_for(wanted, bundle, images, None, extraction))
     assert len(set(scores.values())) == 3
     assert {name: kind for name, (kind, _) in status.items()} == {**dict.fromkeys(scores, "ok"), "broken": "corrupt"}
+    with monkeypatch.context() as databricks:  # whose shuffle.partitions may be `auto`, which no other Spark takes
+        databricks.setattr("popspark.features.projection.shuffle_partitions", lambda _: None)
+        assert scores_and_status(features_for(wanted, bundle, images, None, extraction)) == (scores, status)
     everything = extract_missing(images, None, extraction).localCheckpoint()
     for n, condition in enumerate(("true", "image_id IN ('i0', 'broken')", "family = 'color' OR image_id = 'i1'")):
         path = str(tmp_path / f"features {n}")

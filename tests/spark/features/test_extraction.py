@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image as Pillow
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as f
+from pyspark.sql import functions as F
 
 from popspark.features import missing_features
 from popspark.features.extraction import Extraction, current_features, extract_features, to_feature_rows
@@ -160,14 +160,14 @@ def test_what_is_stored_is_found_in_every_layout(
     planned, path = plan_features(CLASSICAL), str(tmp_path / "features")
     rows = extract_missing(images, None, Extraction(planned, "cpu", 2))
     rows = rows.where("NOT (family = 'lbp' AND image_id = 'i3')").localCheckpoint()
-    old = rows.where("image_id = 'i3'").withColumns({"family": f.lit("lbp"), "version": f.lit("old")})
+    old = rows.where("image_id = 'i3'").withColumns({"family": F.lit("lbp"), "version": F.lit("old")})
     if layout == "side by side":
         write_table(rows.unionByName(old).coalesce(1), IMAGE_FEATURES, path)
     elif layout == "apart":
         for family in CLASSICAL.families:
-            write_table(rows.unionByName(old).where(f.col("family") == family), IMAGE_FEATURES, path, "append")
+            write_table(rows.unionByName(old).where(F.col("family") == family), IMAGE_FEATURES, path, "append")
     elif layout == "another order":
-        ordered = rows.unionByName(old).coalesce(1).sortWithinPartitions("family", f.desc("version"), f.rand(3))
+        ordered = rows.unionByName(old).coalesce(1).sortWithinPartitions("family", F.desc("version"), F.rand(3))
         write_table(ordered, IMAGE_FEATURES, path)
     elif layout == "flat":
         rows.unionByName(old).write.parquet(path)

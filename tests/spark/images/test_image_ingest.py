@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as f
+from pyspark.sql import functions as F
 
 from popspark.images import decode as codecs
 from popspark.images.index import count_respelt, index_images, list_images, look_up_images
@@ -114,7 +114,7 @@ def test_all_tasks_get_files_however_few_and_small_they_are(spark: SparkSession,
     for i in range(n):
         (tmp_path / f"{i}.jpg").write_bytes(jpeg(i, (8, 8)))
     paths, root = list_images(spark, str(tmp_path))
-    rows = index_images(paths, root, Limits()).withColumn("task", f.spark_partition_id()).collect()
+    rows = index_images(paths, root, Limits()).withColumn("task", F.spark_partition_id()).collect()
     assert len(rows) == n
     assert len({row["task"] for row in rows}) > 1
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession, Window
-from pyspark.sql import functions as f
+from pyspark.sql import functions as F
 
 from popspark.models.bundle import Bundle
 from popspark.runtime.errors import AccountingError, LockError, RefusalError, SchemaError
@@ -46,16 +46,16 @@ SHA = {f"i{n}": f"sha{n}" for n in range(9)} | {"broken": "bad"}
 
 def score_with_sql(inputs: DataFrame, images: DataFrame, bundle: Bundle, run_id: str) -> DataFrame:
     """Stands for `score_posts`, without a model: a number that depends on the image and on each social value."""
-    value = f.expr("aggregate(transform(social, (x, n) -> x * (n + 1)), 0D, (a, x) -> a + x) + hash(sha256) % 1000")
-    status = f.expr("CASE WHEN image_id IS NULL THEN 'no_image' WHEN sha256 = 'bad' THEN 'corrupt' ELSE 'ok' END")
+    value = F.expr("aggregate(transform(social, (x, n) -> x * (n + 1)), 0D, (a, x) -> a + x) + hash(sha256) % 1000")
+    status = F.expr("CASE WHEN image_id IS NULL THEN 'no_image' WHEN sha256 = 'bad' THEN 'corrupt' ELSE 'ok' END")
     columns = {
-        "score": f.when(f.col("status") == "ok", value),
-        "percentile": f.lit(None).cast("double"),
-        "model_name": f.lit(bundle.name),
-        "model_version": f.lit(bundle.version),
-        "error": f.when(f.col("status") != "ok", "refused"),
-        "scored_at": f.current_timestamp(),
-        "run_id": f.lit(run_id),
+        "score": F.when(F.col("status") == "ok", value),
+        "percentile": F.lit(None).cast("double"),
+        "model_name": F.lit(bundle.name),
+        "model_version": F.lit(bundle.version),
+        "error": F.when(F.col("status") != "ok", "refused"),
+        "scored_at": F.current_timestamp(),
+        "run_id": F.lit(run_id),
     }
     rows = inputs.drop("sha256").join(images.select("image_id", "sha256"), "image_id", "left")
     return rows.withColumn("status", status).withColumns(columns).select(*SCORES.columns)
@@ -79,7 +79,7 @@ class Warehouse:
         columns = "post_id string, user_id string, posted_at timestamp, image_id string, n_views long"
         known = {"origin": "test", "is_simulated": True, "collected_at": datetime(2024, 6, 1)}
         kinds = {name: kind for name, kind in POSTS.columns.items() if name not in columns}
-        values = (f.lit(known.get(name)).cast(kind).alias(name) for name, kind in kinds.items())
+        values = (F.lit(known.get(name)).cast(kind).alias(name) for name, kind in kinds.items())
         return self.spark.createDataFrame(posts, columns).select("*", *values)
 
     def run(
@@ -94,7 +94,7 @@ class Warehouse:
         found = [(image_id, sha, "ok") for image_id, sha in sha256.items()]
         images = self.spark.createDataFrame(found, "image_id string, sha256 string, status string")
         # Stands for `social_features`, which takes its time: a value that depends on earlier posts of the user.
-        views = f.sum("n_views").over(Window.partitionBy("user_id").orderBy("posted_at")).cast("double")
+        views = F.sum("n_views").over(Window.partitionBy("user_id").orderBy("posted_at")).cast("double")
         social = posts.select("post_id", *(views.alias(name) for name in SOCIAL_NAMES))
         inputs = scoring_inputs(posts, images, social, self.bundle)
 

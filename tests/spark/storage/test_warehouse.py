@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as f
+from pyspark.sql import functions as F
 
 from popspark.runtime.errors import PathError, SchemaError
 from popspark.storage.tables import IMAGE_FEATURES, IMAGES, SCORES
@@ -63,10 +63,10 @@ def test_statuses_are_counted_ok_first(spark: SparkSession) -> None:
 def test_the_files_that_a_task_writes_for_several_families_hold_images_in_one_order(
     spark: SparkSession, tmp_path: Path
 ) -> None:
-    families = f.explode(f.array(f.lit("color"), f.lit("lbp"), f.lit("gist"))).alias("family")
-    rows = spark.range(0, 300, 1, 2).select(f.col("id").cast("string").alias("image_id"), families).orderBy(f.rand(1))
-    known = {"image_id": f.col("image_id"), "family": f.col("family"), "status": f.lit("ok"), "version": f.lit("1")}
-    columns = (known.get(n, f.lit(None)).cast(kind).alias(n) for n, kind in IMAGE_FEATURES.columns.items())
+    families = F.explode(F.array(F.lit("color"), F.lit("lbp"), F.lit("gist"))).alias("family")
+    rows = spark.range(0, 300, 1, 2).select(F.col("id").cast("string").alias("image_id"), families).orderBy(F.rand(1))
+    known = {"image_id": F.col("image_id"), "family": F.col("family"), "status": F.lit("ok"), "version": F.lit("1")}
+    columns = (known.get(n, F.lit(None)).cast(kind).alias(n) for n, kind in IMAGE_FEATURES.columns.items())
     write_table(rows.coalesce(2).select(*columns), IMAGE_FEATURES, str(tmp_path))
     found = [pq.ParquetFile(file).read().column("image_id").to_pylist() for file in tmp_path.glob("family=*/*.parquet")]
     assert all(ids == sorted(ids) for ids in found)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.errors import PythonException
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as f
+from pyspark.sql import functions as F
 from pyspark.sql import types as t
 
 import popspark
@@ -217,7 +217,7 @@ def test_other_files_are_never_hidden_by_a_table(spark: SparkSession, tmp_path: 
 
 def test_large_values_are_written_in_row_groups_that_a_reader_can_hold(spark: SparkSession, path: str) -> None:
     rows = spark.range(0, 40, 1, 1).select(
-        f.col("id").cast("string").alias("note_id"), f.expr("repeat(id, 100000)").cast("binary").alias("bytes")
+        F.col("id").cast("string").alias("note_id"), F.expr("repeat(id, 100000)").cast("binary").alias("bytes")
     )
     small = Table("notes", {"note_id": t.StringType(), "bytes": t.BinaryType()}, ("note_id",), row_group_bytes=1 << 20)
     write_table(rows, small, path)
@@ -233,7 +233,7 @@ def test_the_tables_of_a_warehouse_are_views(spark: SparkSession, tmp_path: Path
     write_table(
         spark.createDataFrame([("i", "ok")], "image_id string, status string").select(
             *(
-                f.col(n) if n in ("image_id", "status") else f.lit(None).cast(k).alias(n)
+                F.col(n) if n in ("image_id", "status") else F.lit(None).cast(k).alias(n)
                 for n, k in IMAGES.columns.items()
             )
         ),

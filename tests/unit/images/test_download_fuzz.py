@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -273,7 +273,9 @@ def _fuzz(seed: int) -> set[str]:
         urls = _urls(rng, address)
         asked = pd.DataFrame({"image_id": urls, "etag": [None, '"v1"', '"v1"', None, None], "last_modified": None})
         started = time.monotonic()
-        frames = list(_build_fetcher(polite, LIMITS, 1, store, datetime(2024, 1, 1))(iter([asked[:2], asked[2:]])))
+        frames = list(
+            _build_fetcher(polite, LIMITS, 1, store, datetime(2024, 1, 1, tzinfo=UTC))(iter([asked[:2], asked[2:]]))
+        )
         seconds = time.monotonic() - started
         found = pd.concat(frames)
         assert found["image_id"].tolist() == urls, f"seed {seed}"

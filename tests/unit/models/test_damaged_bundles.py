@@ -108,6 +108,16 @@ def test_a_name_that_leaves_the_folder_is_never_opened(
         ({"features": [{"name": "lbp", "version": "1", "dim": 0}]}, "features.0.dim = 0: Input should be greater than"),
         ({"features": [{"name": "a", "version": "1", "dim": 7}] * 2}, "each family once; twice: a"),
         ({"features": [{"name": "a", "version": "1", "dim": "x"}]}, "features.0.dim = x: Input should be a valid int"),
+        ({"features": [{"name": 1, "version": "1", "dim": 7}]}, "features.0.name = 1: Input should be a valid string"),
+        ({"features": [{"name": "a" * 101, "version": "1", "dim": 7}]}, "features.0.name = " + "a" * 100 + ": String"),
+        ({"features": [{"name": "a", "version": 1, "dim": 7}]}, "features.0.version = 1: Input should be a valid str"),
+        (
+            {"features": [{"name": "a", "version": "1", "dim": 7.0}]},
+            "features.0.dim = 7.0: Input should be a valid int",
+        ),
+        ({"features": [{"name": "a", "version": "1", "dim": True}]}, "features.0.dim = True: Input should be a valid"),
+        ({"is_simulated": "no"}, "is_simulated = no: Input should be a valid boolean"),
+        ({"network": {"towers": {"visual": ["2", 3]}}}, "network.towers.visual.0 = 2: Input should be a valid int"),
         ({"kind": {"a": 1}}, "kind = {'a': 1}: Input should be a valid string"),
         ({"network": {"towers": {"aural": [2, 3]}}}, "network.towers.aural.[key] = aural: Input should be 'visual'"),
         ({"network": {"towers": {"visual": [2]}}}, "network.towers.visual.1 = [2]: Field required"),
@@ -124,6 +134,12 @@ def test_a_manifest_of_other_types(folder: Path, change: dict[str, Any], got: st
     message = refused(folder)
     assert message.startswith(f"manifest.json cannot be used.\n  where: {folder}\n  got: ")
     assert got in message
+
+
+@pytest.mark.parametrize("key", ["name", "version"])
+def test_a_long_name_does_not_fill_the_message(folder: Path, key: str) -> None:
+    (folder / "manifest.json").write_text(json.dumps({**read(folder), key: "a" * 100_000}))
+    assert len(refused(folder)) < 500
 
 
 @pytest.mark.parametrize(

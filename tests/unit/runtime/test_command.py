@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from popspark import cli
+
 ROOT = Path(__file__).resolve().parents[3]
 
 JOB = '''"""Counts things, 100 % of them.
@@ -170,6 +172,41 @@ def test_the_code_is_the_error_s_where_nobody_listens(job: Path) -> None:
         ["sh", "-c", '"$0" "$1" fate=refused 2>&-', sys.executable, str(job)], env={"PYTHONPATH": str(ROOT)}, timeout=60
     )
     assert ended.returncode == 65
+
+
+def test_letters_that_the_locale_lacks_do_not_end_a_job(job: Path) -> None:
+    for locale in ({"LC_ALL": "C", "PYTHONUTF8": "0"}, {"PYTHONIOENCODING": "ascii"}):
+        ended = call(job, "things=a-\u017c-b", **locale)
+        assert (ended.returncode, ended.stdout[:2], ended.stdout[-3:]) == (0, "a-", "-b\n")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [("fate=done", 0), ("fate=refused", 65), ("fate=unforeseen", 1), ("fates=x", 78), ("--evn x", 2), ("--help", 0)],
+)
+def test_the_code_is_the_job_s_where_streams_are_closed(job: Path, closed: str, arguments: str, code: int) -> None:
+    ended = subprocess.run(
+        ["sh", "-c", f'"$0" "$1" {arguments} {closed}', sys.executable, str(job)],
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        timeout=60,
+    )
+    assert (ended.returncode, b"Traceback" in ended.stderr) == (code, code == 1 and "2>" not in closed)
+
+
+def test_ctrl_c_before_a_job_begins_is_its_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(_: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "import_module", interrupt)
+    monkeypatch.setattr(sys, "argv", ["popspark", "score-posts"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err.strip() == ""
 
 
 def test_json_keeps_the_traceback_of_what_nobody_foresaw_in_one_line(job: Path) -> None:

@@ -26,6 +26,7 @@ class Config(JobConfig):
     model: Model = Model()
     other: Model | None = None
     weights: dict[str, str] = {}
+    families: tuple[str, ...] = ("color",)
 
 
 @pytest.fixture
@@ -85,6 +86,36 @@ def test_text_is_taken_as_it_stands(folder: Path, text: str) -> None:
     assert load(folder, f"weights.x={text}").weights == {"x": text}
 
 
+@pytest.mark.parametrize(
+    ("override", "weights", "families"),
+    [
+        ("weights={vgg19: random}", {"vgg19": "random"}, ("color",)),
+        ("weights={vgg19: /w/1.pth, resnet18: 'imagenet'}", {"vgg19": "/w/1.pth", "resnet18": "imagenet"}, ("color",)),
+        ("weights.vgg19={a: b}", {"vgg19": "{a: b}"}, ("color",)),
+        ("families=[lbp, gist]", {}, ("lbp", "gist")),
+        ("families=[lbp,gist]", {}, ("lbp", "gist")),
+        ("families=[]", {}, ()),
+    ],
+)
+def test_a_list_or_a_group_of_texts_is_yaml(
+    folder: Path, override: str, weights: dict[str, str], families: tuple[str, ...]
+) -> None:
+    config = load(folder, override)
+    assert (config.weights, config.families) == (weights, families)
+
+
+@pytest.mark.parametrize("override", ["weights=[vgg19]", "families={lbp: 1}", "model=[1]", "env=[1]"])
+def test_a_list_in_the_place_of_a_group(folder: Path, override: str) -> None:
+    assert refusal(folder, override) == (
+        f"This configuration cannot be resolved.\n  where: job.yaml with env.yaml and {override}\n"
+        "  got: a list where a group of `name: value` must be, or a group where a list must be"
+    )
+
+
+def test_a_text_in_the_place_of_a_list(folder: Path) -> None:
+    assert refusal(folder, "families=lbp").endswith("got: families = 'lbp': Input should be a valid tuple")
+
+
 def test_a_config_is_frozen(folder: Path) -> None:
     config = load(folder)
     with pytest.raises(ValidationError, match="Instance is frozen"):
@@ -102,14 +133,15 @@ def test_all_faults_are_told_at_once(folder: Path) -> None:
         "       model.layers = 'many': Input should be a valid integer, unable to parse string as an integer\n"
         "       model.kind = 'gbdt': Input should be 'cnn' or 'svr'\n"
         "       unknown key model.kindd; legal keys: layers, kind. Did you mean 'kind'?\n"
-        "       unknown key pots; legal keys: env, run_id, posts, version, model, other, weights. Did you mean 'posts'?"
+        "       unknown key pots; legal keys: env, run_id, posts, version, model, other, weights, families. "
+        "Did you mean 'posts'?"
     )
 
 
 @pytest.mark.parametrize(
     ("override", "got"),
     [
-        ("colour=red", "unknown key colour; legal keys: env, run_id, posts, version, model, other, weights."),
+        ("colour=red", "unknown key colour; legal keys: env, run_id, posts, version, model, other, weights, families."),
         (
             "env.wharehouse=x",
             "unknown key env.wharehouse; legal keys: warehouse, spark, log_format. Did you mean 'warehouse'?",

@@ -72,6 +72,16 @@ CASES = {
     "{'Authorization': 'Basic SECRET='}": "{'Authorization': '***'}",
     "X-Api-Key: SECRET": "X-Api-Key: ***",
     "Cookie: a=SECRET; b=SECRET": "Cookie: ***",
+    "Authorization: token SECRET": "Authorization: ***",
+    "authorization: AWS4-HMAC-SHA256 Credential=SECRET/x, Signature=SECRET": "authorization: ***",
+    # other forms of a name and a value
+    "{'password': b'SECRET'}": "{'password': b'***'}",
+    "['--api-token', 'SECRET', '--n', '3']": "['--api-token', '***', '--n', '3']",
+    "<Error><AWSAccessKeyId>SECRET</AWSAccessKeyId><n>1</n>": "<Error><AWSAccessKeyId>***</AWSAccessKeyId><n>1</n>",
+    "DB_PASS=SECRET db.pass: SECRET": "DB_PASS=*** db.pass: ***",
+    "jdbc:oracle:thin:me/SECRET@db:1521:lake": "jdbc:oracle:thin:***@db:1521:lake",
+    "see //me:SECRET@host/a": "see //***@host/a",
+    "posted to https://hooks.slack.com/services/T0/B0/SECRET": "posted to https://hooks.slack.com/services/***",
     # keys by their form
     "it was AKIAABCDEFGHIJKLMNOP again": "it was *** again",
     "clone with ghp_0123456789abcdefghijABCDEFGHIJ012345": "clone with ***",

@@ -6,10 +6,43 @@ import os
 import platform
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import pytest
 
-from popspark.runtime.session import ALWAYS
+from popspark.runtime.errors import ConfigError
+from popspark.runtime.session import ALWAYS, check_name, shuffle_partitions, spread
+
+
+@pytest.mark.parametrize("path", ["/data/Größe", "file:///data/Größe", "/data/\udcc3"])
+def test_a_path_that_java_cannot_name_is_refused_before_another_one_is_written(path: str) -> None:
+    spark = Mock()
+    ask = spark._jvm.java.lang.System.getProperty
+    ask.return_value = "ANSI_X3.4-1968"
+    with pytest.raises(ConfigError) as raised:
+        check_name(spark, path)
+    assert str(raised.value).startswith(
+        f"Java cannot name this path in its locale.\n  where: {path!a}\n  got: the encoding ANSI_X3.4-1968 of names\n"
+    )
+    for other in ("/data/plain", "s3://bucket/Größe"):
+        check_name(spark, other)
+    ask.return_value = "UTF-8"
+    check_name(spark, path)
+
+
+@pytest.mark.parametrize(
+    ("setting", "number", "of_sixteen", "of_eight"),
+    [("8", 8, 16, 9), (16, 16, 17, 8), ("auto", None, 16, 8)],
+    ids=["text", "number", "as Databricks has it"],
+)
+def test_the_number_of_tasks_may_be_auto(setting: object, number: int | None, of_sixteen: int, of_eight: int) -> None:
+    rows = Mock()
+    rows.sparkSession.conf.get = {"spark.sql.shuffle.partitions": setting}.get
+    assert shuffle_partitions(rows.sparkSession) == number
+    for wanted, given in ((16, of_sixteen), (8, of_eight)):
+        spread(rows, wanted, "image_id")
+        rows.repartition.assert_called_with(given, "image_id")
+
 
 SCRIPT = """
 import ctypes

@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from pyspark.errors import PythonException
 
 from popspark.runtime.config import Env, ScheduledConfig
-from popspark.runtime.errors import BundleError, RefusalError
+from popspark.runtime.errors import BundleError, ConfigError, RefusalError
 from popspark.storage.runs import Run, installed_versions, read_runs
 from popspark.storage.snapshots import snapshot
 
@@ -29,10 +30,11 @@ def rows(folder: Path) -> list[dict]:
 
 def test_a_run_that_succeeds(tmp_path: Path) -> None:
     with Run("score_posts", config(tmp_path)) as run:
-        assert [row["outcome"] for row in rows(tmp_path)] == ["running"]
-        assert not (tmp_path / "metrics.json").exists()
+        assert not list(tmp_path.iterdir())
         run.model_name, run.model_version = "small", "1"
         run.read_from({"posts": "s3a://me:mine@lake/posts", "images": None})
+        assert [row["outcome"] for row in rows(tmp_path)] == ["running"]
+        assert not (tmp_path / "metrics.json").exists()
         run.input_rows, run.counts = {"posts": 3}, {"ok": 2, "corrupt": 1}
         run.stages.done("session")
     (row,) = rows(tmp_path)
@@ -84,9 +86,29 @@ def test_a_run_that_fails(tmp_path: Path, error: BaseException, code: int, text:
     assert json.loads((tmp_path / "metrics.json").read_text())["exit_code"] == code
 
 
+def test_settings_that_cannot_be_used_are_no_run(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError), Run("score_posts", config(tmp_path)):
+        raise ConfigError("Unknown family.")
+    assert not rows(tmp_path)
+    assert not (tmp_path / "metrics.json").exists()
+    run = Run("score_posts", config(tmp_path))
+    run.read_from({})
+    with pytest.raises(ConfigError), run:
+        raise ConfigError("obstore is not installed on an executor.")
+    assert [(row["outcome"], row["exit_code"]) for row in rows(tmp_path)] == [("failed", 78)]
+
+
+def test_the_error_of_a_worker_is_recorded_as_itself(tmp_path: Path) -> None:
+    text = "Traceback (most recent call last):\npopspark.runtime.errors.DeviceError: No GPU.\n  got: 0\n"
+    with pytest.raises(PythonException), Run("score_posts", config(tmp_path)):
+        raise PythonException(text)
+    (row,) = rows(tmp_path)
+    assert (row["exit_code"], row["error"]) == (69, "DeviceError: No GPU.\n  got: 0")
+
+
 def test_the_next_run_says_which_one_was_killed(tmp_path: Path) -> None:
     killed = Run("score_posts", config(tmp_path, "r1"))
-    killed.__enter__()
+    killed.read_from({})
     with Run("score_posts", config(tmp_path, "r2")) as run:
         run.mark_killed([{"run_id": "r1"}, {"run_id": "unknown"}, {}])
         run.mark_killed([])
