@@ -47,14 +47,14 @@ def _of_rows(found: Findings) -> list[str]:
         "Rows",
         f"  {'in the export':<28}{found.n_rows:>12,}",
         f"  {'can be posts':<28}{_share(found.n_posts, found.n_rows)}",
-        f"  {'refused':<28}{_share(found.n_rows - found.n_posts, found.n_rows)}",
+        f"  {'rejected':<28}{_share(found.n_rows - found.n_posts, found.n_rows)}",
         f"  {'users':<28}{found.n_users:>12,}",
         f"  posted from {found.first_posted_at or 'unknown'} to {found.last_posted_at or 'unknown'} (UTC)",
     ]
-    refused = [one for one in found.rejections if one.reason not in OF_LABELS]
-    if refused:
-        lines += ["", "Refused rows, with the first places (file:line)"]
-        lines += [_reject(one, found.n_rows) for one in refused]
+    rejections = [one for one in found.rejections if one.reason not in OF_LABELS]
+    if rejections:
+        lines += ["", "Rejected rows, with the first positions (file:line)"]
+        lines += [_reject(one, found.n_rows) for one in rejections]
     return lines
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.nights import Warehouse
-from bench.trials import KINDS, trial
+from bench.faults.nights import Warehouse
+from bench.faults.trials import KINDS, trial
 
 pytestmark = pytest.mark.slow
 

@@ -41,7 +41,7 @@ def test_the_page_of_smp_t1(spark: SparkSession, tmp_path: Path, capsys: pytest.
     expected = [
         "in the export 9",
         "can be posts 4 44.4%",
-        "refused 5 55.6%",
+        "rejected 5 55.6%",
         "users 3",
         "posted from 2013-03-15 20:51:09 to 2013-05-31 11:33:20 (UTC)",
         "bad_postdate 1 11.1% t1_train_data.txt:6",

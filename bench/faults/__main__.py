@@ -13,9 +13,9 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from bench.nights import Warehouse
+from bench.faults.nights import Warehouse
+from bench.faults.trials import KINDS, trial
 from bench.table import Row, finish
-from bench.trials import KINDS, trial
 
 
 def main() -> None:

@@ -1,10 +1,10 @@
-"""The entry of `popspark score-posts` with a decoder that dies on some images: submitted by `bench.nights`."""
+"""The entry of `popspark score-posts` with a decoder that dies on some images: submitted by `bench.faults.nights`."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from bench.deadly_decoder import decode_or_die
+from bench.faults.deadly_decoder import decode_or_die
 from popspark.cli import main
 from popspark.features import extraction
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from bench.nights import N_IMAGES, Warehouse, read
+from bench.faults.nights import N_IMAGES, Warehouse, read
 from popspark.storage.arrow import read_arrow
 
 VICTIMS = {"worker": "pyspark.daemon", "executor": "CoarseGrainedExecutorBackend"}

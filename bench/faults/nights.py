@@ -19,13 +19,13 @@ import pyarrow.parquet as pq
 import pyspark
 from PIL import Image
 
-from bench.deadly_decoder import DEADLY
+from bench.faults.deadly_decoder import DEADLY
 from popspark.features.plan import plan_features
 from popspark.features.settings import FeatureSettings
 from popspark.models.bundle import Bundle, Reduction, write_bundle
 from popspark.storage.arrow import read_arrow
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SUBMIT = Path(pyspark.__file__).parent / "bin" / "spark-submit"
 MASTER = "local-cluster[2,1,1024]"
 N_IMAGES, N_POSTS, N_FIRST_NIGHT = 30, 240, 160
@@ -117,7 +117,7 @@ class Warehouse:
 
     def start(self, scores: Path, night: int = 2, images: str | None = None) -> subprocess.Popen:
         """score_posts in a process group of its own; its lines go to run.log. images: those that kill decoders."""
-        job = "bench/deadly_score_posts.py" if images else "jobs/score_posts.py"
+        job = "bench/faults/deadly_score_posts.py" if images else "jobs/score_posts.py"
         overrides = [f"bundle={self.folder}/bundle", f"scores={scores}", f"posts={self.folder}/posts{night}"]
         return self._submit(job, *overrides, f"images={self.folder}/{images or f'images{night}'}", "report=null")
 

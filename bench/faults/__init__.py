@@ -1,0 +1,1 @@
+"""Nightly runs that are hurt at random points: `python -m bench.faults`."""
