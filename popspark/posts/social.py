@@ -19,6 +19,7 @@ A user is (origin, user_id), and ranks are within an origin. Views are n_views w
 without any (SMP ships the label only) they are views per day, 2^(popularity - 1).
 
 Unknown inputs, none of them silent (`count_unknown` counts them):
+- views above 10^12, and a popularity that is NaN or above 30 (5 * 10^8 views a day), are unknown views;
 - an unknown count or length, and days online without both times: 0;
 - an average without any known views: 0, with rank 0. In `point_in_time` that is the cold start: a user's first post
   has rank 0, average 0 and 0 earlier posts, which no other post has. The rank stays 0 until the month after the

@@ -242,6 +242,29 @@ def test_one_user_with_most_posts_of_one_month(spark: SparkSession) -> None:
         assert got[str(i)]["user_mean_views"] == (pytest.approx((earlier - 1) / 2) if earlier else 0.0)
 
 
+@pytest.mark.parametrize("ansi", ["true", "false"])
+@pytest.mark.parametrize("mode", MODES)
+def test_views_beyond_all_measure_are_unknown(spark: SparkSession, mode: str, ansi: str) -> None:
+    """And overflow neither a cast nor a sum, which under ANSI would end the query."""
+    before = spark.conf.get("spark.sql.ansi.enabled")
+    spark.conf.set("spark.sql.ansi.enabled", ansi)
+    try:
+        for name, beyond, known in (
+            ("n_views", (8 * 10**18, 10**12 + 1), 10**12),
+            ("popularity", (300.0, math.inf, math.nan, 30.5), 30.0),
+        ):
+            days = [f"2016-03-{day:02}T12:00" for day in range(1, 8)]
+            first = post("first", posted_at=days[0], **{name: known})
+            others = [post(f"p{n}", posted_at=days[1 + n], **{name: value}) for n, value in enumerate(beyond)]
+            unknown = [{**other, name: None} for other in others]
+            last = post("last", posted_at=days[-1])
+            found = features(spark, [first, *others, last], mode)
+            assert found == features(spark, [first, *unknown, last], mode)
+            assert found["last"]["user_mean_views"] == (known if name == "n_views" else 2.0**29)
+    finally:
+        spark.conf.set("spark.sql.ansi.enabled", str(before))
+
+
 def test_unknown_inputs_are_counted(spark: SparkSession) -> None:
     posts = [post("1", posted_at=None, n_views=1), post("2", title="x", hashtags=[], popularity=2.0), post("3")]
     assert count_unknown(spark, table(spark, posts)) == {
