@@ -16,12 +16,11 @@ from shutil import copy
 from typing import Any
 
 import numpy as np
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
 from popspark.runtime import session
 from popspark.runtime.config import load_config
+from popspark.storage.arrow import read_arrow
 from tests.made_bundles import write_vscnn
 
 PHOTOS = Path(__file__).resolve().parents[1] / "sample" / "photos"
@@ -120,7 +119,7 @@ def read_tables(out: Path) -> dict[str, list[dict[str, Any]]]:
     """The rows of each table in order, without what tells of the run."""
     found = {}
     for name, keys in KEYS.items():
-        rows = pq.read_table(out / name, partitioning=ds.HivePartitioning.discover()).to_pylist()
+        rows = read_arrow(str(out / name)).to_pylist()
         kept = [{key: _in_utc(value) for key, value in row.items() if key not in OF_THE_RUN} for row in rows]
         found[name] = sorted(kept, key=lambda row: [row[key] for key in keys])
     return found

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from popspark.pairs.settings import PRESETS, PairPreset, PairRules
 from popspark.runtime.config import JobConfig
+from popspark.runtime.errors import DataError
 from popspark.runtime.stages import Stages
 
 
@@ -53,28 +54,38 @@ def _generate(config: Config) -> None:
     from popspark.runtime.session import get_session
     from popspark.storage.tables import PAIR_AUDIT, PAIR_POSTS, PAIRS, POSTS
     from popspark.storage.warehouse import read_table
-    from popspark.storage.writing import write_table
+    from popspark.storage.writing import begin
 
     stages = Stages()
     spark = get_session("generate_pairs", config.env.spark)
     stages.done("session")
-    judged = pair_posts(read_table(spark, POSTS, config.posts), config.rules)
-    write_table(judged, PAIR_POSTS, config.pair_posts, run_id=config.run_id)
-    stages.done("posts judged")
-    rows = read_table(spark, PAIR_POSTS, config.pair_posts)
-    write_table(generate_pairs(rows, config.rules, config.preset), PAIRS, config.pairs, run_id=config.run_id)
-    stages.done("pairs")
-    pairs = read_table(spark, PAIRS, config.pairs)
-    write_table(
-        audit_pairs(rows, pairs, config.rules, config.preset), PAIR_AUDIT, config.pair_audit, run_id=config.run_id
-    )
-    stages.done("audit")
+    with (
+        begin(spark, PAIR_POSTS, config.pair_posts, config.run_id) as posts,
+        begin(spark, PAIRS, config.pairs, config.run_id) as pairs,
+        begin(spark, PAIR_AUDIT, config.pair_audit, config.run_id) as audit,
+    ):
+        posts.stage(pair_posts(read_table(spark, POSTS, config.posts), config.rules))
+        stages.done("posts judged")
+        pairs.stage(generate_pairs(posts.staged(), config.rules, config.preset))
+        stages.done("pairs")
+        audit.stage(audit_pairs(posts.staged(), pairs.staged(), config.rules, config.preset))
+        stages.done("audit")
 
-    print(f"{'':<8}{'rule':<26}{'found':>15}{'removed':>15}{'left':>15}")
-    for line in read_table(spark, PAIR_AUDIT, config.pair_audit).orderBy("position").collect():
-        if line.n_removed or line.rule == "max_days":
-            print(f"{line.of:<8}{line.rule:<26}{line.n_before:>15,}{line.n_removed:>15,}{line.n_after:>15,}")
-    counts = {(r["split"], r["rule"]): r["count"] for r in pairs.groupBy("split", "rule").count().collect()}
+        print(f"{'':<8}{'rule':<26}{'found':>15}{'removed':>15}{'left':>15}")
+        for line in audit.staged().orderBy("position").collect():
+            if line.n_removed or line.rule == "max_days":
+                print(f"{line.of:<8}{line.rule:<26}{line.n_before:>15,}{line.n_removed:>15,}{line.n_after:>15,}")
+        if not pairs.n_staged:
+            raise DataError(
+                "No two posts are a pair: no table was written.",
+                where=config.posts,
+                fix="the lines above say which rule removed what: rules.* are settings",
+            )
+        counts = {
+            (r["split"], r["rule"]): r["count"] for r in pairs.staged().groupBy("split", "rule").count().collect()
+        }
+        for writing in (posts, pairs, audit):
+            writing.commit()
     print(f"Wrote {sum(counts.values()):,} pairs to {config.pairs} in {stages.total:.1f} s")
     for (split, rule), n in sorted(counts.items()):
         print(f"  {split:<8}{rule:<26}{n:>15,}")

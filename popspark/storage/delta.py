@@ -95,10 +95,14 @@ def begin_table(folder: str) -> None:
     fs.pipe_file(f"{root}/_delta_log/{BEGUN}", b"")
 
 
-def _end_beginning(folder: str) -> None:
+def end_beginning(folder: str) -> None:
+    """After the first commit, or where none comes and the files are gone."""
     fs, root = url_to_fs(folder)
     with suppress(OSError):
-        fs.rm_file(f"{root}/_delta_log/{BEGUN}")
+        if is_begun(folder):
+            fs.rm(f"{root}/_delta_log", recursive=True)
+        else:
+            fs.rm_file(f"{root}/_delta_log/{BEGUN}")
 
 
 def read_version(path: str, number: int | None = None) -> Version | None:
@@ -209,7 +213,7 @@ def commit(
             create_table_with_add_actions(
                 folder, wanted, added, mode="error", partition_by=columns, name=name, commit_properties=properties
             )
-            _end_beginning(folder)
+            end_beginning(folder)
             return 0
         log = open_log(folder, base.number)
         check_writable(log, folder)

@@ -13,7 +13,16 @@ from pyspark.sql import DataFrame, SparkSession
 
 from popspark.runtime.errors import PathError, SchemaError
 from popspark.runtime.session import check_name
-from popspark.storage.delta import DataFile, Version, begin_table, commit, is_begun, locate_folder, read_version
+from popspark.storage.delta import (
+    DataFile,
+    Version,
+    begin_table,
+    commit,
+    end_beginning,
+    is_begun,
+    locate_folder,
+    read_version,
+)
 from popspark.storage.files import write_files
 from popspark.storage.schemas.table import Table
 from popspark.storage.transaction import Transaction
@@ -40,6 +49,8 @@ class FolderTransaction(Transaction):
         with suppress(OSError):  # the error that ended the block is the one to hear of
             self.unstage()
             self._clear()
+            if self._base is None:
+                end_beginning(self._folder)
 
     def read(self) -> DataFrame | None:
         if self._base is None:

@@ -26,6 +26,7 @@ from popspark import cli
 from popspark.images.decode import sha256
 from popspark.runtime import errors
 from popspark.runtime.errors import PopsparkError
+from popspark.storage.runs import read_runs
 from popspark.storage.tables import IMAGE_FEATURES, IMAGES, POSTS
 from tests.jobs.conftest import ROOT
 from tests.made_bundles import write_vscnn
@@ -122,6 +123,7 @@ EXTRACT = "extract-features env.warehouse=WAREHOUSE runs=WAREHOUSE/{runs} image_
 EXAMPLES = "build-examples env.warehouse=WAREHOUSE features.families=[color,lbp] examples=WAREHOUSE/none"
 INGEST = "ingest-posts env.warehouse=WAREHOUSE posts=WAREHOUSE/none rejects=WAREHOUSE/none origin=csv"
 INGEST += " mapping=WAREHOUSE/mapping.yaml"
+PAIRS = "generate-pairs env.warehouse=WAREHOUSE pairs=WAREHOUSE/none"
 RANDOM = "features.weights.resnet18=random"
 
 CASES = {
@@ -137,6 +139,11 @@ CASES = {
     "BundleError": (f"{SCORE} bundle=WAREHOUSE/photos", 65, "A bundle without its manifest.json."),
     "DataError": (f"{INGEST} source=WAREHOUSE/rejected.csv", 65, "The export holds no post: no table was written."),
     "DataError, no label": (f"{EXAMPLES} label.rule=given", 65, "No post has a label by the rule given."),
+    "DataError, no pair": (
+        f"{PAIRS} pair_posts=WAREHOUSE/none pair_audit=WAREHOUSE/none",
+        65,
+        "No two posts are a pair: no table was written.",
+    ),
     "LeakError": (f"{EXAMPLES} split.strategy=chronological social_mode=paper", 65, "know the views of later posts"),
     "RefusalError": (
         f"{SCORE} bundle=WAREHOUSE/bundle update.max_refused_share=0.4",
@@ -195,8 +202,8 @@ def test_a_job_ends_with_its_code_and_one_message(
     if kind := getattr(errors, case.partition(",")[0], None):
         assert len(re.findall(rf"^{job}: {kind.__name__}: ", said, re.M)) == 1
     assert "\tat " not in said
-    assert not list(warehouse.glob("none/*.parquet"))
-    runs = [row for path in warehouse.glob(f"runs_{code}_{job}/*.parquet") for row in pq.read_table(path).to_pylist()]
+    assert not list(warehouse.glob("none/[!_]*"))
+    runs = read_runs(f"{warehouse}/runs_{code}_{job}")
     assert all((row["job"], row["outcome"], row["exit_code"]) == (job, "failed", code) for row in runs), runs
     assert code != 78 or not runs, "settings that cannot be used are no run"
     assert job not in ("extract_features", "score_posts") or code in (0, 2, 78) or runs
@@ -220,12 +227,12 @@ def test_a_job_that_is_ended_leaves_its_code_and_nothing_of_a_table(
             raise fault
         os.kill(os.getpid(), fault)
 
-    monkeypatch.setattr("popspark.features.missing_features.extract_missing", end)
+    monkeypatch.setattr("popspark.features.missing_features.extract_rounds", end)
     ended, stderr = run(EXTRACT.format(runs=f"runs_{code}") + " features.families=[color]")
     assert ended == code
     assert stderr.endswith(said)
     assert ("Traceback" in stderr) == bool(said)
-    (row,) = pq.read_table(warehouse / f"runs_{code}").to_pylist()
+    (row,) = read_runs(f"{warehouse}/runs_{code}")
     assert (row["outcome"], row["exit_code"]) == ("failed", code)
     assert [path.name for path in (warehouse / "none").iterdir()] == []
 
@@ -234,13 +241,13 @@ def test_rows_that_do_not_add_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
     """AccountingError, by a row that is lost on its way: which no input can bring about."""
     from popspark.ingest import accounting
 
-    write_good = accounting._write_good
+    stage_good = accounting._stage_good
 
     def lose_one(*of: Any) -> dict[str, int]:
-        found = write_good(*of)
+        found = stage_good(*of)
         return {**found, "n_in": found["n_in"] + 1}
 
-    monkeypatch.setattr(accounting, "_write_good", lose_one)
+    monkeypatch.setattr(accounting, "_stage_good", lose_one)
     ended, said = run(f"{INGEST} source=WAREHOUSE/posts.csv")
     assert (ended, "ingest_posts: AccountingError: The rows of the export do not add up." in said) == (65, True)
 

@@ -176,6 +176,14 @@ def test_what_a_transaction_does_not_commit_leaves_nothing(spark: SparkSession, 
     assert on_disk(Path(path)) == before
 
 
+def test_a_table_that_was_not_made_leaves_nothing(spark: SparkSession, path: str) -> None:
+    with begin(spark, NOTES, path, "r1") as writing:
+        writing.stage(made(spark))
+        assert find_table(spark, NOTES, path) is None
+    assert on_disk(Path(path)) == set()
+    assert find_table(spark, NOTES, path) is None
+
+
 def test_a_file_that_the_driver_does_not_see(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_text("1234")
     check_there([DataFile("x.parquet", 4, 1)], str(tmp_path))
