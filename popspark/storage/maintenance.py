@@ -86,6 +86,17 @@ def compact(path: str, vacuum: bool = False) -> dict[str, int]:
     return counts
 
 
+def find_old_tables(path: str) -> list[str]:
+    """The folders to convert: the tables of a warehouse that are Parquet yet, or the folder itself."""
+    folder = locate_folder(path)
+    fs, root = url_to_fs(folder)
+    names = sorted({table.name for table in _all_tables()})
+    below = [name for name in names if fs.isdir(f"{root}/{name}") and not is_delta(f"{folder}/{name}")]
+    return [
+        f"{folder}/{name}" for name in below if any(file.endswith(".parquet") for file in fs.find(f"{root}/{name}"))
+    ] or [folder]
+
+
 def convert(path: str) -> tuple[Table, int]:
     """A folder of Parquet of an earlier popspark to a Delta table, by a log beside the files; the table, its rows.
 

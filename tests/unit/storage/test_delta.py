@@ -17,7 +17,7 @@ from popspark.runtime.errors import LockError, PathError, SchemaError
 from popspark.storage import delta
 from popspark.storage.arrow import read_arrow
 from popspark.storage.delta import DataFile, Version, commit, read_version, write_row
-from popspark.storage.maintenance import compact, convert, parse_target, read_history, restore
+from popspark.storage.maintenance import compact, convert, find_old_tables, parse_target, read_history, restore
 from popspark.storage.tables import RUNS, SCORES
 
 FIELDS = [("id", "string", False), ("v", "double", True), ("k", "string", False)]
@@ -196,7 +196,9 @@ def test_a_folder_of_parquet_is_converted_as_it_stands(tmp_path: Path) -> None:
     rows = pa.table({**columns, "post_id": ["1", "2"]}).drop_columns(["posted_month"])
     (tmp_path / "scores" / "posted_month=2024-01").mkdir(parents=True)
     pq.write_table(rows, tmp_path / "scores" / "posted_month=2024-01" / "part-00000.parquet")
+    assert find_old_tables(str(tmp_path)) == find_old_tables(f"{tmp_path}/scores") == [f"{tmp_path}/scores"]
     table, n_rows = convert(f"{tmp_path}/scores")
+    assert find_old_tables(str(tmp_path)) == [str(tmp_path)]
     assert (table, n_rows) == (SCORES, 2)
     found = read_arrow(f"{tmp_path}/scores").to_pylist()
     assert [(row["post_id"], row["posted_month"]) for row in found] == [("1", "2024-01"), ("2", "2024-01")]
