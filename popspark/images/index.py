@@ -100,7 +100,7 @@ def index_images(paths: DataFrame, root: str, limits: Limits, follow_links: bool
             rows = [_index_file(names, listed, limits) for listed in batch.to_pylist()]
             yield pa.RecordBatch.from_pylist(rows, schema)
 
-    return spread(ids, n_tasks, "image_id").mapInArrow(index, IMAGES.schema)
+    return spread(ids, n_tasks).mapInArrow(index, IMAGES.schema)
 
 
 def look_up_images(ids: DataFrame, root: str, follow_links: bool = False) -> DataFrame:

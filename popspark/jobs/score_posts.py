@@ -1,6 +1,7 @@
 """Predicts how popular posts are with a trained model (a bundle: a folder or zip): a row a post into `scores`.
 
-Only what is new or changed is scored, so it can run every night.
+Only what is new or changed is scored, so it can run every night. Where no input has moved since the scores were
+written, it ends after reading the tables' logs, without a session.
 
     popspark score-posts bundle=models/demo-vscnn
     popspark score-posts bundle=models/mine posts=s3a://lake/posts images=s3a://lake/images scores=s3a://lake/scores
@@ -26,6 +27,10 @@ from popspark.scoring.settings import Update
 
 if TYPE_CHECKING:
     from popspark.storage.runs import Run
+
+
+OF_THE_RUN = {"env", "run_id", "runs", "metrics", "report", "lock_wait_seconds", "device", "batch_size"}
+"""Settings that no score depends on."""
 
 
 class Config(ScheduledConfig):
@@ -73,8 +78,10 @@ def _score(config: Config, record: Run) -> None:
     from popspark.models.bundle import load_bundle
     from popspark.models.shipping import ship_bundle
     from popspark.posts.social import social_features
+    from popspark.runtime.files import exists
     from popspark.runtime.session import get_session, ship_file
     from popspark.scoring.inputs import posts_of_images, scoring_inputs
+    from popspark.scoring.made_from import NAME, count_current, digest_inputs
     from popspark.scoring.scoring import score_posts
     from popspark.scoring.summary import render_summary, write_report
     from popspark.scoring.update import update_scores
@@ -89,7 +96,15 @@ def _score(config: Config, record: Run) -> None:
     record.versions |= {f"feature {name}": version for name, version in bundle.feature_versions.items()}
     tables = {"posts": config.posts, "images": config.images, "image_features": config.image_features}
     record.read_from({**tables, "bundle": config.bundle})
+    settings = config.model_dump(mode="json", exclude=OF_THE_RUN)
+    made_from = digest_inputs(record.inputs, record.snapshots, {**settings, "versions": bundle.feature_versions})
     stages.done("bundle and weights checked")
+    is_incremental = config.update.mode == "incremental" and not (config.update.posted_from or config.update.posted_to)
+    n_current = count_current(config.scores, made_from) if is_incremental else None
+    if n_current is not None and exists(config.report):
+        record.counts = {"unchanged": n_current}
+        print(f"Nothing that scores are made from has changed: {n_current:,} rows of {config.scores} are current.")
+        return
 
     spark = get_session("score_posts", config.env.spark)
     stages.done("session")
@@ -111,6 +126,8 @@ def _score(config: Config, record: Run) -> None:
         record.mark_killed(killed)
         inputs = scoring_inputs(posts, images, social, bundle)
         with begin(spark, SCORES, config.scores, config.run_id) as writing:
+            if made_from and is_incremental:
+                writing.notes[NAME] = made_from
             outcome = update_scores(writing, inputs, score, bundle, config.update, stages)
     record.counts = outcome.counts()
     record.input_rows = {"posts": outcome.n_rows}

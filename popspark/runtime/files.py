@@ -19,6 +19,14 @@ def replace_file(fs: Any, source: str, target: str) -> None:
         fs.mv(source, target)
 
 
+def exists(path: str | None) -> bool:
+    """Whether a file is there; true for none."""
+    if path is None:
+        return True
+    fs, target = url_to_fs(path)
+    return bool(fs.exists(target))
+
+
 def write_whole(path: str | Path, content: bytes) -> None:
     """A file that appears at once with all its content, in place of an older one."""
     fs, target = url_to_fs(path)

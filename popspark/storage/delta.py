@@ -59,6 +59,8 @@ class Version:
     schema: str
     partitioned_by: tuple[str, ...]
     files: tuple[DataFile, ...] = field(repr=False)
+    table_id: str = ""
+    """Of the table, which another one in its place does not have."""
 
     def paths(self, **slices: str) -> list[str]:
         """Of all files, or of those whose slice has these values, sorted."""
@@ -142,7 +144,7 @@ def _version(log: DeltaTable, folder: str) -> Version:
         values = added.column(f"partition.{name}").to_pylist()
         if any(file.slices.get(name) != str(value) for file, value in zip(files, values, strict=True)):
             raise _is_refused(folder, f"files of {name} outside of folders {name}=VALUE", READABLE)
-    return Version(folder, log.version(), log.schema().to_json(), partitioned_by, files)
+    return Version(folder, log.version(), log.schema().to_json(), partitioned_by, files, str(log.metadata().id))
 
 
 READABLE = f"tables of plain files: reader features {', '.join(READER_FEATURES)}, no column mapping"

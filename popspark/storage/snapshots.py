@@ -11,15 +11,15 @@ from popspark.storage.warehouse import CATALOG
 
 
 def snapshot(path: str) -> str | None:
-    """`version 3` of a Delta table; of other files a digest of names, sizes and times, the same while none is written.
+    """`version 3 of ID` of a Delta table; of other files a digest of names, sizes and times.
 
-    None where there are none that can be listed, as of a table of the catalog.
+    The same while nothing there is written. None where there are none that can be listed, as of a table of the catalog.
     """
     if path.startswith(CATALOG):
         return None
     try:
         if version := read_version(path):
-            return f"version {version.number}"
+            return f"version {version.number} of {version.table_id}"
         if is_begun(locate_folder(path)):
             return None
         fs, root = url_to_fs(path)

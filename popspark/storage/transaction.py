@@ -30,6 +30,8 @@ class Transaction(ABC):
 
     def __init__(self, spark: SparkSession, table: Table, path: str, run_id: str | None) -> None:
         self.spark, self.table, self.path, self.run_id = spark, table, path, run_id
+        self.notes = dict[str, str]()
+        """What the history shall say besides the run."""
 
     def __enter__(self) -> Self:
         return self
@@ -81,7 +83,7 @@ class Transaction(ABC):
     @property
     def facts(self) -> dict[str, str]:
         """What the history of the table says of this run."""
-        return {"popspark": popspark.__version__} | ({"run_id": self.run_id} if self.run_id else {})
+        return {"popspark": popspark.__version__, **self.notes} | ({"run_id": self.run_id} if self.run_id else {})
 
     def _check_keys(self) -> None:
         if not self.table.key or self.n_staged < 2:

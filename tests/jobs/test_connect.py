@@ -20,6 +20,7 @@ from popspark.images import decode as codecs
 from popspark.models.bundle import load_bundle
 from popspark.models.predictor import Predictor
 from popspark.storage.arrow import read_arrow
+from popspark.storage.runs import read_runs
 from tests.jobs.conftest import ROOT
 from tests.made_bundles import FAMILIES, write_ranker, write_vscnn
 
@@ -115,7 +116,7 @@ def test_an_error_of_an_executor_has_its_own_code_and_message(client: Any, wareh
         "\nextract_features: DeviceError: device is 'cuda', and this task has no GPU.\n  got: gpu resource None" in said
     )
     assert "Traceback" not in said
-    (row,) = pq.read_table(warehouse / "failed").to_pylist()
+    (row,) = read_runs(f"{warehouse}/failed")
     assert (row["exit_code"], row["error"].partition(":")[0]) == (69, "DeviceError")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from popspark.storage.arrow import read_arrow
+from popspark.storage.runs import read_runs
 from tests.jobs.conftest import ROOT, Submit
 
 
@@ -25,3 +26,14 @@ def test_the_released_bundle_scores_the_sample(tmp_path: Path, photographs: Path
         assert (row["score"] is not None) == there
         assert row["model_name"] == "demo-vscnn"
     assert sum(row["status"] == "ok" for row in rows) > 50
+
+    score = ("score_posts", env, f"posts={ROOT}/sample/posts", f"bundle={ROOT}/models/demo-vscnn")
+    unmoved = f"Nothing that scores are made from has changed: {len(rows)} rows of {tmp_path}/scores are current.\n"
+    done = submit(*score)
+    assert (unmoved in done.stdout, "session" in done.stdout) == (True, False)
+    outcomes = [(run["job"], dict(run["counts"]).get("unchanged")) for run in read_runs(f"{tmp_path}/runs")]
+    assert outcomes == [("score_posts", len(rows)), ("score_posts", 0)]
+    submit("ingest_images", env, f"source={photographs}")  # a new version, of the same rows: all is compared
+    assert f"unchanged      {len(rows):>12,}" in submit(*score).stdout
+    (tmp_path / "score_report.html").unlink()
+    assert unmoved not in submit(*score).stdout
