@@ -78,6 +78,9 @@ class FolderTransaction(Transaction):
         for file in self._files:
             if fs.exists(f"{root}/{file.path}"):
                 fs.rm_file(f"{root}/{file.path}")
+        for parent in {f"{root}/{file.path}".rpartition("/")[0] for file in self._files} - {root}:
+            with suppress(OSError, NotImplementedError):  # where a folder is one, and empty
+                fs.rmdir(parent)
         self._files = []
 
     def keep(self, rows: DataFrame) -> DataFrame:
