@@ -73,6 +73,16 @@ def test_replace_all_replace_slices_append(folder: Path) -> None:
     assert [file.n_rows for file in old.files] == [1, 1]
 
 
+def test_duckdb_and_pandas_read_the_newest_version(folder: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    base = add(folder, write(folder, "a", "1", "2"))
+    add(folder, write(folder, "a", "3"), base=base)
+    scores = DeltaTable(folder).scan()
+    assert duckdb.sql("SELECT id, k FROM scores").fetchall() == [("3", "a")]
+    assert scores is not None
+    assert read_arrow(str(folder)).to_pandas()["id"].tolist() == ["3"]
+
+
 @pytest.mark.parametrize("replaced", [None, [], ["a"], ["n"]])
 def test_a_writer_that_comes_late_changes_nothing(folder: Path, replaced: list[str] | None) -> None:
     """Also where both make a slice that was not there: with deltalake's own retries both would succeed."""
