@@ -21,10 +21,14 @@ class Config(JobConfig):
 
 
 def main(config: Config) -> None:
+    from popspark.runtime.errors import PathError
+    from popspark.runtime.files import exists
     from popspark.runtime.session import get_session
     from popspark.storage.delta import locate_folder
     from popspark.storage.warehouse import as_uri, open_rows
 
+    if exists(config.to):
+        raise PathError("The folder to write is there already.", where=config.to, fix="give another one")
     spark = get_session("export", config.env.spark)
     rows = open_rows(spark, config.table)
     rows.write.mode("errorifexists").parquet(as_uri(locate_folder(config.to)))

@@ -22,7 +22,8 @@ class Config(JobConfig):
 def main(config: Config) -> None:
     from popspark.storage.maintenance import read_history
 
+    lines = read_history(config.table, config.n_commits)
     print(f"{'version':>8}  {'committed at (UTC)':<20}{'operation':<14}run")
-    for line in read_history(config.table, config.n_commits):
+    for line in lines:
         committed_at = line.committed_at.strftime("%Y-%m-%d %H:%M:%S")
         print(f"{line.version:>8}  {committed_at:<20}{line.operation:<14}{line.run_id or ''}")

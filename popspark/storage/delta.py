@@ -11,7 +11,7 @@ Knows no Spark: training reads the same versions.
 from __future__ import annotations
 
 import json
-import random
+import re
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,18 +21,15 @@ from typing import TYPE_CHECKING, Any
 
 from fsspec.core import url_to_fs
 
-from popspark.runtime.errors import LockError, SchemaError
+from popspark.runtime.errors import ConfigError, LockError, SchemaError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from deltalake import DeltaTable
 
 READER_FEATURES = frozenset({"timestampNtz"})
 WRITER_FEATURES = READER_FEATURES | {"appendOnly", "invariants", "changeDataFeed"}
 BEGUN = "_begun"
 """A file in the log of a table of which no version exists yet."""
-N_TRIES = 10
-"""To write a row while others write theirs."""
 BY_NAME = "read it by its name in a catalog, table:CATALOG.SCHEMA.NAME, from a session that has Delta Lake"
 
 
@@ -73,6 +70,18 @@ def locate_folder(path: str) -> str:
     if path.startswith("file:") or "://" not in path:
         path = str(url_to_fs(path)[1])
     return path.rstrip("/")
+
+
+def check_folder(folder: str) -> None:
+    """Raises `ConfigError` for a folder whose name deltalake would decode, and then look for another one."""
+    if found := re.search("%[0-9a-fA-F]{2}|\\\\", folder):
+        raise ConfigError(
+            "The path of a table holds what stands for another character in a URL.",
+            where=folder,
+            got=found[0],
+            legal="no % before two hexadecimal digits, and no backslash",
+            fix="rename the folder",
+        )
 
 
 def is_delta(folder: str) -> bool:
@@ -123,6 +132,7 @@ def open_log(folder: str, number: int | None = None) -> DeltaTable:
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
+    check_folder(folder)
     try:
         return DeltaTable(folder, version=number)
     except (DeltaError, OSError) as error:
@@ -172,6 +182,8 @@ def check_writable(log: DeltaTable, folder: str) -> None:
         for name in column.metadata
         if name.startswith(("delta.generationExpression", "delta.identity", "CURRENT_DEFAULT", "delta.columnMapping"))
     ]
+    if settings.get("delta.appendOnly", "false").lower() == "true":
+        excess.append("delta.appendOnly")
     if excess:
         raise _is_refused(folder, ", ".join(excess), WRITABLE)
 
@@ -242,25 +254,3 @@ def commit(
                 fix="run the job again: nothing of this run counts",
             ) from error
         raise
-
-
-def write_row(path: str, row: pa.Table, name: str, key: str) -> None:
-    """One row of a small table in the place of the one with its key, if there is one; the table is made if need be.
-
-    Other rows that are written meanwhile stay.
-    """
-    from deltalake import write_deltalake
-    from deltalake.exceptions import CommitFailedError, DeltaError
-
-    folder, value = locate_folder(path), str(row.column(key)[0].as_py()).replace("'", "''")
-    for n_left in reversed(range(N_TRIES)):
-        try:
-            if is_delta(folder):
-                write_deltalake(folder, row, mode="overwrite", predicate=f"{key} = '{value}'")
-            else:
-                write_deltalake(folder, row, mode="error", name=name)
-            return
-        except (CommitFailedError, DeltaError):
-            if not n_left:
-                raise
-            time.sleep(random.uniform(0, 0.2))

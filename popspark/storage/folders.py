@@ -17,10 +17,13 @@ from popspark.storage.delta import (
     DataFile,
     Version,
     begin_table,
+    check_folder,
+    check_writable,
     commit,
     end_beginning,
     is_begun,
     locate_folder,
+    open_log,
     read_version,
 )
 from popspark.storage.files import write_files
@@ -38,18 +41,24 @@ class FolderTransaction(Transaction):
         super().__init__(spark, table, path, run_id)
         check_name(spark, path)
         self._folder = locate_folder(path)
+        check_folder(self._folder)
         self._base = read_version(path)
-        if self._base is None and not is_begun(self._folder):
+        if self._base is not None:
+            check_writable(open_log(self._folder, self._base.number), self._folder)
+            self._check_same(self._base)
+        elif not is_begun(self._folder):
             _check_free(self._folder)
         self._files: list[DataFile] = []
         self._n_kept = 0
+        self._is_torn = False
+        """Whether files were written of which nobody knows the names."""
         self._clear()
 
     def __exit__(self, *error: object) -> None:
         with suppress(OSError):  # the error that ended the block is the one to hear of
             self.unstage()
             self._clear()
-            if self._base is None:
+            if self._base is None and not self._is_torn:
                 end_beginning(self._folder)
 
     def read(self) -> DataFrame | None:
@@ -63,7 +72,9 @@ class FolderTransaction(Transaction):
             rows = rows.sortWithinPartitions(*self.table.partitioned_by, *self.table.ordered_by)
         if self._base is None:
             begin_table(self._folder)
+        was_torn, self._is_torn = self._is_torn, True
         self._files += write_files(rows, self.table, self._folder)
+        self._is_torn = was_torn
 
     @property
     def n_staged(self) -> int:
@@ -93,6 +104,21 @@ class FolderTransaction(Transaction):
     @property
     def _schema(self) -> str:
         return json.dumps(self.table.schema.jsonValue())
+
+    def _check_same(self, base: Version) -> None:
+        """Raises `SchemaError` for a Delta table of somebody else, or another one of ours: it is not replaced."""
+        theirs = {field["name"]: field["type"] for field in json.loads(base.schema)["fields"]}
+        ours = {field["name"]: field["type"] for field in self.table.schema.jsonValue()["fields"]}
+        if theirs == ours and base.partitioned_by == self.table.partitioned_by:
+            return
+        differing = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
+        raise SchemaError(
+            f"This is another table than {self.table.name}.",
+            where=self.path,
+            got=f"other columns: {', '.join(differing)}" if differing else f"partitioned by {base.partitioned_by}",
+            legal=f"the columns of {self.table.name}, or a path where nothing is",
+            fix="give another path",
+        )
 
     def _staged_slices(self) -> set[str]:
         column = self.table.partitioned_by[0]
@@ -124,5 +150,5 @@ def _check_free(folder: str) -> None:
             where=folder,
             got=", ".join(found[:5]),
             legal="no folder, an empty one, or a Delta table",
-            fix=f"popspark convert {folder} where it is a table of Parquet, or another path",
+            fix=f"popspark convert table={folder} where it is a table of Parquet, or another path",
         )

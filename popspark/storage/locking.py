@@ -72,7 +72,8 @@ class TableLock:
                     "Another run is writing this table.",
                     where=self._path,
                     got=self._describe(self._holder()),
-                    fix=f"wait for it to end, or set lock_wait_seconds to more than {self._wait_seconds:g}",
+                    fix="wait for it to end, and run this again"
+                    + (f", or set lock_wait_seconds to more than {self._wait_seconds:g}" if self._wait_seconds else ""),
                 )
             if not is_waiting:
                 LOG.warning("waiting for %s", self._describe(self._holder()))

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
 import popspark
 from popspark.runtime.errors import PathError, SchemaError
 from popspark.storage import tables
-from popspark.storage.delta import DataFile, check_writable, commit, is_begun, is_delta, locate_folder, open_log
+from popspark.storage.delta import (
+    DataFile,
+    check_folder,
+    check_writable,
+    commit,
+    is_begun,
+    is_delta,
+    locate_folder,
+    open_log,
+)
 from popspark.storage.schemas.table import Table
 
+NEVER_MADE = "run the job that makes it, or delete the folder"
 RETENTION_DAYS = 7
 """Files that no version of these days names are taken by a vacuum, so that a restore within them works."""
 
@@ -31,9 +43,24 @@ class Commit(NamedTuple):
 
 def _find(path: str) -> str:
     folder = locate_folder(path)
+    if is_begun(folder):
+        raise PathError("This table was never made: a run that began it was killed.", where=path, fix=NEVER_MADE)
     if not is_delta(folder):
-        raise PathError("There is no Delta table.", where=path, fix="popspark convert, where it is a table of Parquet")
+        fix = f"popspark convert table={path}, where it is a table of Parquet"
+        raise PathError("There is no Delta table.", where=path, fix=fix)
     return folder
+
+
+@contextmanager
+def _naming_faults(path: str) -> Iterator[None]:
+    """Raises `SchemaError` where files of the table are gone, cut or closed, in place of a library's own error."""
+    from deltalake.exceptions import DeltaError
+
+    try:
+        yield
+    except (DeltaError, OSError, pa.ArrowException) as error:
+        got = str(error).splitlines()[0][:300]
+        raise SchemaError("This table cannot be worked on.", where=path, got=got) from error
 
 
 def read_history(path: str, limit: int | None = None) -> list[Commit]:
@@ -61,6 +88,13 @@ def restore(path: str, target: int | datetime) -> int:
     folder = _find(path)
     log = open_log(folder)
     check_writable(log, folder)
+    first = datetime.fromtimestamp(log.history()[-1]["timestamp"] / 1000, UTC)
+    if target == log.version():
+        raise SchemaError("This version is the newest already.", where=path, got=target)
+    if isinstance(target, datetime) and target < first:
+        raise SchemaError(
+            "The table was not there then.", where=path, got=target, legal=f"from {first:%Y-%m-%dT%H:%M:%S}"
+        )
     try:
         log.restore(target, commit_properties=CommitProperties(max_commit_retries=0))
     except (DeltaError, OSError) as error:
@@ -78,11 +112,12 @@ def compact(path: str, vacuum: bool = False) -> dict[str, int]:
     folder = _find(path)
     log = open_log(folder)
     check_writable(log, folder)
-    found = log.optimize.compact()
-    counts = {"added": found["numFilesAdded"], "removed": found["numFilesRemoved"], "deleted": 0}
-    if vacuum:
-        deleted = open_log(folder).vacuum(RETENTION_DAYS * 24, dry_run=False, full=True)
-        counts["deleted"] = len(deleted)
+    with _naming_faults(path):
+        found = log.optimize.compact()
+        counts = {"added": found["numFilesAdded"], "removed": found["numFilesRemoved"], "deleted": 0}
+        if vacuum:
+            deleted = open_log(folder).vacuum(RETENTION_DAYS * 24, dry_run=False, full=True)
+            counts["deleted"] = len(deleted)
     return counts
 
 
@@ -104,9 +139,14 @@ def convert(path: str) -> tuple[Table, int]:
     `PathError` where there are no files.
     """
     folder = locate_folder(path)
-    if is_delta(folder) or is_begun(folder):
+    check_folder(folder)
+    if is_begun(folder):
+        raise SchemaError("This table was never made: a run that began it was killed.", where=path, fix=NEVER_MADE)
+    if is_delta(folder):
         raise SchemaError("This is a Delta table already.", where=path)
     fs, root = url_to_fs(folder)
+    if fs.isfile(root):
+        raise PathError("A table is a folder, and this is a file.", where=path)
     if journals := fs.glob(f"{root}/_publish-*.json"):
         raise SchemaError(
             "A killed run of an earlier popspark left this table half way.",
@@ -121,15 +161,25 @@ def convert(path: str) -> tuple[Table, int]:
     columns = dict[str, Any]()
     files = list[DataFile]()
     for name in names:
-        with fs.open(f"{root}/{name}") as stream:
+        with _naming_faults(f"{folder}/{name}"), fs.open(f"{root}/{name}") as stream:
             footer = pq.ParquetFile(stream)
-            columns |= {field.name: field.type for field in footer.schema_arrow}
+            columns |= {field.name: _kind(field.type) for field in footer.schema_arrow}
             files.append(DataFile(name, fs.info(f"{root}/{name}")["size"], footer.metadata.num_rows))
     table = _recognise(set(columns) | set(files[0].slices), tuple(files[0].slices), path)
+    kinds = {field.name: _kind(field.type) for field in table.arrow_schema}
+    if wrong := [f"{name} is {kind}, must be {kinds[name]}" for name, kind in columns.items() if kind != kinds[name]]:
+        raise SchemaError(f"These are not the columns of {table.name}.", where=path, got="; ".join(wrong))
     schema = json.dumps(table.schema.jsonValue())
     facts = {"popspark": popspark.__version__, "converted_from": "parquet"}
     commit(folder, None, schema, table.partitioned_by, files, None, facts, name=table.name)
     return table, sum(file.n_rows for file in files)
+
+
+def _kind(kind: pa.DataType) -> str:
+    """A type in words, whatever a list calls its elements."""
+    if pa.types.is_map(kind):
+        return f"map of {_kind(kind.key_type)} to {_kind(kind.item_type)}"
+    return f"list of {_kind(kind.value_type)}" if pa.types.is_list(kind) else str(kind)
 
 
 def _recognise(columns: set[str], slices: tuple[str, ...], path: str) -> Table:
@@ -143,7 +193,7 @@ def _recognise(columns: set[str], slices: tuple[str, ...], path: str) -> Table:
         "These are not the files of a table of popspark's.",
         where=path,
         got=f"closest is {best.name}, which differs by {', '.join(differing) or 'the columns it is partitioned by'}",
-        legal=", ".join(table.name for table in _all_tables()),
+        legal=", ".join(dict.fromkeys(table.name for table in _all_tables())),
         fix="make it with the job that writes it",
     )
 

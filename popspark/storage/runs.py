@@ -21,12 +21,12 @@ import pyarrow as pa
 
 import popspark
 from popspark.runtime.config import ScheduledConfig
-from popspark.runtime.errors import ConfigError, PopsparkError, fault_of
+from popspark.runtime.errors import ConfigError, PopsparkError, SchemaError, fault_of
 from popspark.runtime.files import write_whole
 from popspark.runtime.redaction import redact
 from popspark.runtime.stages import Stages
-from popspark.storage.arrow import read_arrow
-from popspark.storage.delta import is_delta, locate_folder, write_row
+from popspark.storage.arrow import read_arrow, write_row
+from popspark.storage.delta import is_delta, locate_folder
 from popspark.storage.snapshots import snapshot
 from popspark.storage.tables import RUNS
 
@@ -132,10 +132,17 @@ class Run:
         if self._runs is None:
             return
         values = {name: list(row[name].items()) if isinstance(row[name], dict) else row[name] for name in SCHEMA.names}
-        write_row(self._runs, pa.Table.from_pylist([values], SCHEMA), RUNS.name, "run_id")
+        write_row(
+            self._runs, pa.Table.from_pylist([values], SCHEMA), json.dumps(RUNS.schema.jsonValue()), RUNS.name, "run_id"
+        )
 
 
 def read_runs(path: str) -> list[dict[str, Any]]:
     """The rows of a runs table, the newest first; none where there is none yet."""
-    rows = read_arrow(path).to_pylist() if is_delta(locate_folder(path)) else []
+    if not is_delta(locate_folder(path)):
+        return []
+    try:
+        rows = read_arrow(path, SCHEMA.names).to_pylist()
+    except (KeyError, OSError, pa.ArrowException) as error:
+        raise SchemaError("This is no table of runs, or its files are damaged.", where=path, got=str(error)) from error
     return sorted(rows, key=lambda row: row["started_at"], reverse=True)

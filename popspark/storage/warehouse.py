@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
-from contextlib import suppress
 
 from fsspec.core import url_to_fs
 from pyspark.errors import AnalysisException
@@ -17,6 +17,7 @@ from popspark.runtime.session import check_name
 from popspark.storage.delta import Version, is_begun, locate_folder, read_version
 from popspark.storage.schemas.table import Table
 
+LOG = logging.getLogger(__name__)
 CATALOG = "table:"
 ABSENT = ("PATH_NOT_FOUND", "TABLE_OR_VIEW_NOT_FOUND", "UNABLE_TO_INFER_SCHEMA")
 """Spark's conditions for a path or a table that does not exist, and for a folder without a file of a table, such as one
@@ -108,9 +109,13 @@ def register_tables(spark: SparkSession, warehouse: str) -> dict[str, DataFrame]
     separator = "." if warehouse.startswith(CATALOG) else "/"
     found = dict[str, DataFrame]()
     for name in names:
-        with suppress(PathError):
+        try:
             found[name] = open_rows(spark, f"{warehouse.rstrip('/')}{separator}{name}")
             found[name].createOrReplaceTempView(name)
+        except PathError:
+            continue
+        except SchemaError as error:  # the others are to be had
+            LOG.warning("No view of %s. %s", name, error)
     if not found:
         raise PathError("There is no table of popspark's.", where=warehouse, legal=", ".join(names))
     return found

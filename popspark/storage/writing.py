@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from pyspark.sql import DataFrame, SparkSession
 
+from popspark.runtime.errors import ConfigError
 from popspark.storage.catalogs import NamedTransaction
-from popspark.storage.delta import locate_folder
+from popspark.storage.delta import check_folder, locate_folder
 from popspark.storage.folders import FolderTransaction
 from popspark.storage.locking import TableLock
 from popspark.storage.schemas.table import Table
@@ -44,7 +45,13 @@ def claim(paths: Sequence[str], run_id: str, wait_seconds: float = 0) -> Iterato
     Yields the holders whose locks were stale. Raises `LockError` where another run has one of the tables for longer
     than `wait_seconds`. A table by name has no folder for a lock: there a second run ends when it commits.
     """
+    if repeated := [path for n, path in enumerate(paths) if path in paths[:n]]:
+        raise ConfigError(
+            "Two tables cannot have one path.", where=repeated[0], fix="name another path for one of them"
+        )
     with ExitStack() as stack:
         folders = sorted({locate_folder(path) for path in paths if not path.startswith(CATALOG)})
+        for folder in folders:
+            check_folder(folder)
         locks = [stack.enter_context(TableLock(folder, run_id, wait_seconds)) for folder in folders]
         yield [lock.broken for lock in locks if lock.broken]

@@ -121,7 +121,7 @@ def _tables(warehouse: Path) -> None:
 SCORE = "score-posts env.warehouse=WAREHOUSE report=null runs=WAREHOUSE/{runs} scores=WAREHOUSE/none"
 EXTRACT = "extract-features env.warehouse=WAREHOUSE runs=WAREHOUSE/{runs} image_features=WAREHOUSE/none"
 EXAMPLES = "build-examples env.warehouse=WAREHOUSE features.families=[color,lbp] examples=WAREHOUSE/none"
-INGEST = "ingest-posts env.warehouse=WAREHOUSE posts=WAREHOUSE/none rejects=WAREHOUSE/none origin=csv"
+INGEST = "ingest-posts env.warehouse=WAREHOUSE posts=WAREHOUSE/none rejects=WAREHOUSE/none2 origin=csv"
 INGEST += " mapping=WAREHOUSE/mapping.yaml"
 PAIRS = "generate-pairs env.warehouse=WAREHOUSE pairs=WAREHOUSE/none"
 RANDOM = "features.weights.resnet18=random"
@@ -140,7 +140,7 @@ CASES = {
     "DataError": (f"{INGEST} source=WAREHOUSE/rejected.csv", 65, "The export holds no post: no table was written."),
     "DataError, no label": (f"{EXAMPLES} label.rule=given", 65, "No post has a label by the rule given."),
     "DataError, no pair": (
-        f"{PAIRS} pair_posts=WAREHOUSE/none pair_audit=WAREHOUSE/none",
+        f"{PAIRS} pair_posts=WAREHOUSE/none2 pair_audit=WAREHOUSE/none3",
         65,
         "No two posts are a pair: no table was written.",
     ),
@@ -202,7 +202,7 @@ def test_a_job_ends_with_its_code_and_one_message(
     if kind := getattr(errors, case.partition(",")[0], None):
         assert len(re.findall(rf"^{job}: {kind.__name__}: ", said, re.M)) == 1
     assert "\tat " not in said
-    assert not list(warehouse.glob("none/**/*.parquet"))
+    assert not list(warehouse.glob("none*/**/*.parquet"))
     runs = read_runs(f"{warehouse}/runs_{code}_{job}")
     assert all((row["job"], row["outcome"], row["exit_code"]) == (job, "failed", code) for row in runs), runs
     assert code != 78 or not runs, "settings that cannot be used are no run"

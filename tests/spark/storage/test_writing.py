@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as t
 
 import popspark
-from popspark.runtime.errors import AccountingError, LockError, PathError, SchemaError
+from popspark.runtime.errors import AccountingError, ConfigError, LockError, PathError, SchemaError
 from popspark.storage import files, folders
 from popspark.storage.arrow import read_arrow
 from popspark.storage.delta import DataFile
@@ -174,6 +174,34 @@ def test_what_a_transaction_does_not_commit_leaves_nothing(spark: SparkSession, 
         kept = writing.keep(spark.range(4))
         assert (kept.count(), on_disk(Path(path)) > before) == (4, True)
     assert on_disk(Path(path)) == before
+
+
+def test_a_table_whose_first_write_failed_half_way_is_written_by_the_next_run(
+    spark: SparkSession, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk: files lie there of which nobody knows the names."""
+
+    def fail(*_: object) -> None:
+        Path(path).mkdir(parents=True, exist_ok=True)
+        (Path(path) / "torn.parquet").write_bytes(b"")
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folders, "write_files", fail)
+        with pytest.raises(OSError, match="No space"):
+            write_table(made(spark), NOTES, path)
+    assert find_table(spark, NOTES, path) is None
+    write_table(made(spark), NOTES, path)
+    assert ids(path) == ["a", "b", "c"]
+
+
+def test_a_table_of_somebody_else_is_not_replaced(spark: SparkSession, path: str, tmp_path: Path) -> None:
+    write_table(made(spark), NOTES, path)
+    message = r"^This is another table than images\.(?s:.*)fix: give another path"
+    with pytest.raises(SchemaError, match=message):
+        begin(spark, IMAGES, path)
+    with pytest.raises(ConfigError, match="Two tables cannot have one path"), claim([path, path], "r1"):
+        pytest.fail("claimed")
 
 
 def test_a_table_that_was_not_made_leaves_nothing(spark: SparkSession, path: str) -> None:

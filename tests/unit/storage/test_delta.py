@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, Schema
 
-from popspark.runtime.errors import LockError, PathError, SchemaError
+from popspark.runtime.errors import ConfigError, LockError, PathError, SchemaError
 from popspark.storage import delta
-from popspark.storage.arrow import read_arrow
-from popspark.storage.delta import DataFile, Version, commit, read_version, write_row
+from popspark.storage.arrow import read_arrow, write_row
+from popspark.storage.delta import DataFile, Version, check_folder, commit, read_version
 from popspark.storage.maintenance import compact, convert, find_old_tables, parse_target, read_history, restore
+from popspark.storage.runs import read_runs
 from popspark.storage.tables import RUNS, SCORES
 
 FIELDS = [("id", "string", False), ("v", "double", True), ("k", "string", False)]
@@ -134,6 +135,7 @@ def test_a_commit_whose_answer_was_lost_has_been_done(folder: Path, monkeypatch:
         ({"readerFeatures": ["deletionVectors"], "writerFeatures": ["deletionVectors"]}, "deletionVectors"),
         ({"writerFeatures": ["rowTracking"], "readerFeatures": []}, "rowTracking"),
         ({"delta.constraints.positive": "v > 0"}, "delta.constraints.positive"),
+        ({"delta.appendOnly": "true"}, "delta.appendOnly"),
     ],
 )
 def test_a_table_that_is_more_than_its_files_is_refused(folder: Path, change: dict, got: str) -> None:
@@ -182,7 +184,15 @@ def test_history_restore_and_compact(folder: Path) -> None:
     assert ids(folder) == ["3"]
     with pytest.raises(SchemaError, match="cannot be restored"):
         restore(str(folder), 99)
-    with pytest.raises(PathError, match=r"popspark convert"):
+    with pytest.raises(SchemaError, match="the newest already"):
+        restore(str(folder), 4)
+    with pytest.raises(SchemaError, match=r"was not there then(?s:.*)legal: from 20"):
+        restore(str(folder), datetime(2020, 1, 1, tzinfo=UTC))
+    next(folder.glob("k=a/3.parquet")).unlink()
+    add(Path(f"{folder} runs"), write(Path(f"{folder} runs"), "a", "1"))
+    with pytest.raises(SchemaError, match="no table of runs"):
+        read_runs(f"{folder} runs")
+    with pytest.raises(PathError, match=r"popspark convert table="):
         restore(str(folder / "absent"), 0)
 
 
@@ -220,6 +230,19 @@ def test_a_folder_of_parquet_is_converted_as_it_stands(tmp_path: Path) -> None:
     pq.write_table(rows.drop_columns(["score"]), tmp_path / "other" / "part.parquet")
     with pytest.raises(SchemaError, match="closest is scores, which differs by posted_month, score"):
         convert(f"{tmp_path}/other")
+    (tmp_path / "wrong").mkdir()
+    named = {"posted_month": ["2024-01", "2024-01"], "input_hash": ["x", "y"]}
+    pq.write_table(pa.table({**columns, **named, "post_id": ["1", "2"]}), tmp_path / "wrong" / "part.parquet")
+    with pytest.raises(SchemaError, match="closest is scores, which differs by the columns it is partitioned by"):
+        convert(f"{tmp_path}/wrong")
+    (tmp_path / "wrong" / "part.parquet").write_bytes(b"")
+    with pytest.raises(SchemaError, match=r"cannot be worked on(?s:.*)part\.parquet"):
+        convert(f"{tmp_path}/wrong")
+    (tmp_path / "kinds" / "posted_month=2024-01").mkdir(parents=True)
+    spoilt = rows.set_column(rows.schema.get_field_index("input_hash"), "input_hash", pa.array(["x", "y"]))
+    pq.write_table(spoilt, tmp_path / "kinds" / "posted_month=2024-01" / "part.parquet")
+    with pytest.raises(SchemaError, match=r"not the columns of scores(?s:.*)input_hash is string, must be int64"):
+        convert(f"{tmp_path}/kinds")
     (tmp_path / "other" / "_publish-r1.json").write_text("{}")
     with pytest.raises(SchemaError, match="left this table half way"):
         convert(f"{tmp_path}/other")
@@ -233,8 +256,9 @@ def test_rows_that_runs_write_at_once_all_stay(tmp_path: Path) -> None:
 
     def run(n: int) -> None:
         for outcome in ("running", "it's done"):
-            write_row(f"{tmp_path}/runs", row(f"r{n}", outcome), "runs", "run_id")
+            write_row(f"{tmp_path}/runs", row(f"r{n}", outcome), json.dumps(RUNS.schema.jsonValue()), "runs", "run_id")
 
+    tmp_path = tmp_path / "[x] caf\u00e9"
     threads = [threading.Thread(target=run, args=(n,)) for n in range(6)]
     for thread in threads:
         thread.start()
@@ -242,6 +266,13 @@ def test_rows_that_runs_write_at_once_all_stay(tmp_path: Path) -> None:
         thread.join()
     found = read_arrow(f"{tmp_path}/runs", ["run_id", "outcome"]).to_pylist()
     assert sorted((line["run_id"], line["outcome"]) for line in found) == [(f"r{n}", "it's done") for n in range(6)]
+
+
+@pytest.mark.parametrize("name", ["a%20b", "a%41", "a\\b"])
+def test_a_folder_that_deltalake_would_look_for_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=r"stands for another character in a URL(?s:.*)fix: rename the folder"):
+        check_folder(f"{tmp_path}/{name}")
+    check_folder(f"{tmp_path}/50% [1] caf\u00e9 #?")
 
 
 def test_a_version_or_a_time() -> None:
