@@ -94,3 +94,24 @@ def tiff(
     entries = {**tags, 273: at + len(second), 279: len(pixels), **({330: at} if below else {})}
     start = struct.pack("<2sHHHQ", b"II", 43, 8, 0, head) if big else struct.pack("<2sHI", b"II", 42, head)
     return start + directory(entries) + second + pixels
+
+
+def lossless_jpeg(samples: np.ndarray) -> bytes:
+    """SOF3 of uint8 (H, W, C), predictor 1: each sample less the one before, in a code of 4 bits a length."""
+    differences = samples.astype(int)
+    differences[:, 1:] -= samples[:, :-1]
+    differences[1:, 0] -= samples[:-1, 0]
+    differences[0, 0] -= 128
+    bits = ""
+    for value in differences.ravel().tolist():
+        n = abs(value).bit_length()
+        bits += f"{n:04b}" + (f"{value if value > 0 else value + (1 << n) - 1:0{n}b}" if n else "")
+    bits += "1" * (-len(bits) % 8)
+    data = int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\0")
+    height, width, n_bands = samples.shape
+    frame = struct.pack(">BHHB", 8, height, width, n_bands) + b"".join(bytes((n, 0x11, 0)) for n in range(n_bands))
+    codes = b"\0" + bytes((0, 0, 0, 10)) + bytes(12) + bytes(range(10))
+    scan = bytes((n_bands,)) + b"".join(bytes((n, 0)) for n in range(n_bands)) + bytes((1, 0, 0))
+    segments = ((0xC3, frame), (0xC4, codes), (0xDA, scan))
+    head = b"".join(bytes((0xFF, kind)) + struct.pack(">H", len(body) + 2) + body for kind, body in segments)
+    return b"\xff\xd8" + head + data + b"\xff\xd9"

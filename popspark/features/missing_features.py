@@ -21,6 +21,8 @@ ROUND_TASKS = 8
 """Of each core, between two commits of a long extraction."""
 IMAGES_PER_TASK, MIN_TASKS = 250, 16
 """Of images that a task reads and computes: what is lost with it takes a minute or two. Fewer go to all cores."""
+FEW = 64
+"""Images that are dealt to tasks in turn. Of more, a hash of the id does as well, and Spark sorts no bytes for it."""
 
 
 def extract_missing(images: DataFrame, stored: DataFrame | None, extraction: Extraction) -> DataFrame:
@@ -64,7 +66,8 @@ def _extract(lacking: DataFrame, images: DataFrame, extraction: Extraction) -> D
         planned = tuple(p for n, p in enumerate(extraction.planned) if lacks >> n & 1)
         keys = lacking.where(F.col("lacks") == lacks).select("image_id", "key")
         taken = images.withColumn("key", sha_key()).join(keys, ["image_id", "key"], "left_semi").drop("key")
-        taken = spread(taken, max(-(-n_images // IMAGES_PER_TASK), min(n_images, MIN_TASKS)), "image_id")
+        n_tasks = max(-(-n_images // IMAGES_PER_TASK), min(n_images, MIN_TASKS))
+        taken = spread(taken, n_tasks, *(["image_id"] if n_images > FEW else []))
         extracted.append(to_feature_rows(extract_features(taken, replace(extraction, planned=planned)), planned))
     if not extracted:
         return no_rows(images.sparkSession, IMAGE_FEATURES)

@@ -2,8 +2,9 @@
 
 | file | is `too_slow` with more than |
 |---|---|
-| JPEG | `Limits.max_scans` scans; 100,000 markers and fill bytes before its pixels; 16 EXIF segments |
+| JPEG | `Limits.max_scans` scans; 100,000 markers and bytes between them before its pixels; 16 EXIF segments |
 | PNG | 1,000 chunks beside its pixels; 100,000 chunks of pixels |
+| GIF | 100,000 blocks and bytes between them before its pixels |
 | TIFF | 10,000 rational values in its first directory; 100,000 strips or tiles |
 
 The numbers are those of whole files that encoders write, times a hundred or so. What is not bounded so is bounded by
@@ -18,7 +19,9 @@ from collections.abc import Iterator
 import numpy as np
 
 JPEG_STEPS = 100_000
-"""Markers and fill bytes before a JPEG's first scan, each a step of Pillow's: an encoder writes up to some hundreds."""
+"""Markers before a JPEG's first scan and bytes between segments, each a step of Pillow's: encoders write hundreds."""
+JPEG_SEGMENTS = frozenset((*range(0xC0, 0xD0), *range(0xDA, 0xF0), 0xFE)) - {0xC8}
+"""Markers that Pillow reads a length behind."""
 EXIF_SEGMENTS = 16
 """Of a JPEG, which Pillow takes for one: 1 MiB. The standard has one."""
 PNG_CHUNKS = 1000
@@ -26,6 +29,9 @@ PNG_CHUNKS = 1000
 PIXEL_CHUNKS = (b"IDAT", b"fdAT", b"fcTL")
 PNG_PIXEL_CHUNKS = 100_000
 """Chunks of pixels: of 500 bytes each in a file of 50 MB, where an encoder writes thousands."""
+GIF_BLOCKS = 100_000
+"""Blocks of up to 255 bytes before a GIF's first picture, each a step of Pillow's; so is a byte of no block there."""
+EXTENSION = 0x21
 TIFF_FRACTIONS = 10_000
 """Rational values of a TIFF's first directory, which Pillow makes one by one: a file has less than a hundred."""
 FRACTION_TYPES = (5, 10)
@@ -40,26 +46,31 @@ def slow_header(content: bytes) -> str | None:
         return _slow_jpeg(content)
     if content.startswith(b"\x89PNG"):
         return _slow_png(content)
+    if content.startswith(b"GIF8"):
+        return _slow_gif(content)
     return _slow_tiff(content) if content[:2] in (b"II", b"MM") else None
 
 
 def _slow_jpeg(content: bytes) -> str | None:
-    at, n_steps, n_exif = 2, 0, 0
-    while n_steps <= JPEG_STEPS and content[at : at + 1] == b"\xff" and at + 1 < len(content):
-        kind = content[at + 1]
-        n_steps += 1
-        if kind == 0xDA:  # a scan
-            break
-        if kind == 0xFF:
-            at += 1
-        elif kind == 0 or kind == 0x01 or 0xD0 <= kind <= 0xD9:  # these have no length
-            at += 2
-        else:
-            n_exif += kind == 0xE1 and content[at + 4 : at + 8] == b"Exif"
-            at += 2 + max(int.from_bytes(content[at + 2 : at + 4], "big"), 2)
-    if n_steps > JPEG_STEPS:
-        return f"a JPEG of more than {JPEG_STEPS} markers before its pixels"
+    n_exif = 0
+    for n_before, (kind, at) in enumerate(jpeg_steps(content)):
+        if n_before == JPEG_STEPS:
+            return f"a JPEG of more than {JPEG_STEPS} markers before its pixels"
+        n_exif += kind == 0xE1 and content[at + 4 : at + 8] == b"Exif"
     return f"a JPEG of {n_exif} EXIF segments; at most {EXIF_SEGMENTS} are read" if n_exif > EXIF_SEGMENTS else None
+
+
+def jpeg_steps(content: bytes) -> Iterator[tuple[int, int]]:
+    """Marker and place of each step that Pillow takes to the first scan, the last; 0 for a byte of no marker."""
+    at, kind = 2, 0
+    while at + 1 < len(content) and kind != 0xDA:
+        is_marker = content[at] == 0xFF
+        kind = content[at + 1] if is_marker else 0
+        yield kind, at
+        if kind in JPEG_SEGMENTS:
+            at += 2 + max(int.from_bytes(content[at + 2 : at + 4], "big"), 2)
+        else:
+            at += 2 if is_marker and kind != 0xFF else 1
 
 
 def _slow_png(content: bytes) -> str | None:
@@ -83,6 +94,28 @@ def png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
         end = at + 12 + int.from_bytes(content[at : at + 4], "big")
         yield content[at + 4 : at + 8], at, end
         at = end
+
+
+def _slow_gif(content: bytes) -> str | None:
+    """By the steps that Pillow takes to the first picture; its end at the file's is no matter of time."""
+    flags = content[10] if len(content) > 10 else 0
+    at, n_blocks = 13 + (3 << (flags & 7) + 1 if flags & 128 else 0), 0
+    while content[at : at + 1] not in (b"", b",", b";"):
+        n_blocks += 1
+        if content[at] == EXTENSION:
+            # Pillow takes the first block of all but a comment, and the second of a loop's, though they be empty.
+            kind, block = content[at + 1 : at + 2], content[at + 3 : at + 3 + int.from_bytes(content[at + 2 : at + 3])]
+            is_loop = kind == b"\xff" and block.startswith(b"NETSCAPE2.0")
+            n_taken = 0 if kind == b"\xfe" else 2 if is_loop else 1
+            at, size = at + 2, 1
+            while at < len(content) and (size or n_taken > 0) and n_blocks <= GIF_BLOCKS:
+                size = content[at]
+                at, n_blocks, n_taken = at + 1 + size, n_blocks + 1, n_taken - 1
+        else:
+            at += 1
+        if n_blocks > GIF_BLOCKS:
+            return f"a GIF of more than {GIF_BLOCKS} blocks before its pixels"
+    return None
 
 
 def _slow_tiff(content: bytes) -> str | None:

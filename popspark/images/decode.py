@@ -7,24 +7,27 @@ What each kind of file becomes, so that one image has one meaning:
 | JPEG, PNG, WebP, GIF, BMP, TIFF | told by content, never by name |
 | AVIF | where Pillow was built with it, as its wheels are; else `unsupported` |
 | HEIC | by pillow-heif (the extra `popspark[heif]`), 10 bits brought to 8; without it `unsupported` |
+| HEIF with another codec than HEVC and AV1, or with no brand of either nor `mif1` | `unsupported` |
 | raw photographs (DNG, NEF, CR2, ARW, ...) | `unsupported`, and never their preview |
 | JPEG XL, JPEG 2000, PSD, SVG, big-endian BigTIFF | `unsupported` |
 | any other | `not_an_image`; `error` says what it is where its first bytes do |
 | several frames or pages | the first |
 | EXIF orientation | applied; broken EXIF counts as upright |
 | large JPEG | decoded at 1/2, 1/4 or 1/8 (libjpeg's scaled DCT), the smallest with both sides >= `REDUCED_SIDE_PX` |
+| lossless JPEG | decoded in full |
+| JPEG that is hierarchical, lossless with arithmetic coding, or of more than 8 bits a sample | `unsupported` |
 | grey | the same value in R, G and B |
 | palette | its colours, with its transparency |
 | alpha, or one colour that is transparent | composed on white |
 | an embedded ICC profile | applied: the colours in sRGB (`popspark.images.colours`) |
 | CMYK, YCbCr, Lab without one | Pillow's plain conversion |
-| 16 bits a channel, in colour | the high byte |
+| 16 bits a channel, in colour, or of grey with alpha in a PNG | the high byte |
 | grey of 16 bits | the high 8 of those in use: 8, 10, 12, 14 or 16, the fewest that hold the largest sample |
 | grey of 12 bits, in a TIFF | the high 8 |
 | signed, 32-bit or float samples | `unsupported`: they have no agreed white |
 | TIFF in planes of more than 8 bits without compression, or of grey with alpha | `unsupported`: Pillow misreads them |
 | JPEG of more than `Limits.max_scans` scans | `too_slow` |
-| JPEG, PNG or TIFF whose header alone takes seconds: `popspark.images.costs` | `too_slow` |
+| JPEG, PNG, GIF or TIFF whose header alone takes seconds: `popspark.images.costs` | `too_slow` |
 | PNG with more than 1 MiB of text or profile in a chunk, unpacked, or 64 MiB of text | `corrupt`, as Pillow has it |
 | pixels that a stream leaves out though it ends well | the codec's fill, black or grey: Pillow does not tell |
 
@@ -108,6 +111,8 @@ def _open(content: bytes, limits: Limits) -> Image.Image:
         raise ImageRefused("too_large", f"{len(content)} bytes; the limit is {limits.max_bytes}")
     if reason := costs.slow_header(content):
         raise ImageRefused("too_slow", reason)
+    if name := kinds.unread_jpeg(content):
+        raise ImageRefused("unsupported", f"{name}; save it as a baseline or progressive one of 8 bits")
     try:
         image = _identify(content)
         if isinstance(image, TiffImageFile):
@@ -240,7 +245,8 @@ def decode(
     """
     image = _open(content, limits)
     try:
-        if reduced_side_px and image.format in ("JPEG", "MPO"):
+        is_lossless = kinds.jpeg_frame(content)[0] == kinds.LOSSLESS  # which libjpeg-turbo does not scale
+        if reduced_side_px and image.format in ("JPEG", "MPO") and not is_lossless:
             image.draft(None, (reduced_side_px, reduced_side_px))
         named = (PHOTOMETRIC_INTERPRETATION, BITSPERSAMPLE)
         tags = {tag: image.tag_v2.get(tag) for tag in named} if isinstance(image, TiffImageFile) else {}

@@ -18,7 +18,7 @@ from PIL.TiffImagePlugin import (
     TiffImageFile,
 )
 
-from popspark.images.costs import png_chunks
+from popspark.images.costs import jpeg_steps, png_chunks
 
 READABLE = {
     b"\xff\xd8\xff": "JPEG",
@@ -58,7 +58,18 @@ OTHERS = {
     b"\x1aE\xdf\xa3": "video (Matroska or WebM)",
     b"FLV\x01": "video (FLV)",
 }
-HEIC_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"))
+HEIC_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"))
+HEIF_CODECS = frozenset((b"avci", b"avcs", b"vvic", b"vvis", b"jpeg", b"jpgs", b"j2ki", b"j2is"))
+"""Of HEIF with a codec that pillow-heif lacks: AVC, VVC, JPEG, JPEG 2000."""
+HEIF_READ, HEIF_UNREAD = frozenset((b"mif1", b"msf1")), frozenset((b"mif2", b"miaf", b"heif", b"tmap"))
+"""Of HEIF that say nothing of the codec: those without which pillow-heif reads nothing, and the others."""
+LOSSLESS = 0xC3
+FRAMES = frozenset((*range(0xC0, 0xD0), 0xDE)) - {0xC4, 0xC8, 0xCC}
+"""Markers of a JPEG's frame, or of its whole hierarchy: SOF0 to SOF15, DHP."""
+UNREAD_FRAMES = {0xCB: "lossless JPEG with arithmetic coding"} | dict.fromkeys(
+    (0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF, 0xDE), "hierarchical JPEG"
+)
+"""What libjpeg-turbo does not decode; Pillow opens it."""
 RAW_PHOTOMETRIC = (32803, 34892)  # colour filter array, LinearRaw: samples of a sensor and not of a picture
 RAW_OF_MAKERS = {"NIKON": "NEF", "SONY": "ARW", "PENTAX": "PEF", "SAMSUNG": "SRW", "CANON": "CR2", "HASSELBLAD": "3FR"}
 REDUCED_COPY = 1
@@ -68,7 +79,7 @@ MAX_FOLLOWED = 64
 
 
 def brand_of(content: bytes) -> str | None:
-    """`HEIC`, `AVIF`, `raw photograph (CR3)` or `video (MOV or MP4)` of a file of ISO's boxes; None of another."""
+    """`HEIC`, `AVIF`, `HEIF (avci)`, `raw photograph (CR3)` or `video (MOV or MP4)` of ISO's boxes; else None."""
     if content[4:8] != b"ftyp":
         return None
     end = min(max(int.from_bytes(content[:4], "big"), 12), 512)
@@ -77,7 +88,25 @@ def brand_of(content: bytes) -> str | None:
         return "raw photograph (CR3)"
     if brands & {b"avif", b"avis"}:
         return "AVIF"
-    return "HEIC" if brands & HEIC_BRANDS else "video (MOV or MP4)"
+    for known in (HEIC_BRANDS, HEIF_CODECS, HEIF_READ, HEIF_UNREAD):
+        if found := brands & known:
+            is_read = known in (HEIC_BRANDS, HEIF_READ)
+            return "HEIC" if is_read else f"HEIF ({', '.join(sorted(brand.decode() for brand in found))})"
+    return "video (MOV or MP4)"
+
+
+def jpeg_frame(content: bytes) -> tuple[int, int]:
+    """The marker and the bits a sample of a JPEG's first frame; zeros of any other file."""
+    if not content.startswith(b"\xff\xd8\xff"):
+        return 0, 0
+    frames = ((kind, int.from_bytes(content[at + 4 : at + 5])) for kind, at in jpeg_steps(content) if kind in FRAMES)
+    return next(frames, (0, 0))
+
+
+def unread_jpeg(content: bytes) -> str | None:
+    """What a JPEG is called that no codec of Pillow's decodes; None of any other file."""
+    kind, bits = jpeg_frame(content)
+    return UNREAD_FRAMES.get(kind) or (f"JPEG of {bits} bits a sample" if 8 < bits <= 16 else None)
 
 
 def name_unread(content: bytes) -> tuple[str, str] | None:

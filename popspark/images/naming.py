@@ -10,7 +10,8 @@ taken that fits when these are the same, where exactly one does:
 | 3 | upper and lower case |
 | 4 | with and without the extension |
 
-The first step at which any file fits decides. No name leads out of the root.
+The first step at which any file fits decides. No name leads out of the root. Where none fits and a folder that the name
+leads through cannot be listed, the image is `unreadable` and not `missing`.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class _Folder(NamedTuple):
     stems: dict[str, list[str]]
     folder_order: list[str]
     file_order: list[str]
+    error: str | None = None
+    """Why its names are not known."""
 
 
 def _shown(path: str) -> str:
@@ -130,6 +133,7 @@ class Names:
             if same:
                 some = ", ".join(map(_shown, same[:3]))
                 raise ImageRefused("missing", f"there is no such file, and {len(same)} that it could be: {some}")
+        self._check_known(spellings)
         nearest = next(filter(None, map(self._nearest, (spellings[0][i:] for i in range(len(spellings[0]))))), None)
         raise ImageRefused(
             "missing", "there is no such file" + (f"; the nearest is {_shown(nearest)}" if nearest else "")
@@ -141,17 +145,28 @@ class Names:
         return self._checked(os.path.join(self._base, path.encode("utf-8", "surrogateescape")))
 
     def _fitting(self, steps: list[str]) -> list[str]:
-        folders = [""]
-        for step in steps[:-1]:
-            loose = _loose(step)
-            folders = [f"{at}{name}/" for at in folders for name in self._list(at).folders.get(loose, [])]
         last = _loose(steps[-1]) if steps else ""
         return [
             f"{at}{name}"
-            for at in folders
+            for at in self._folders_of(steps)[-1]
             for named in (self._list(at).files, self._list(at).stems)
             for name in named.get(last, [])
         ]
+
+    def _folders_of(self, steps: list[str]) -> list[list[str]]:
+        """The folders that fit before each step of a path."""
+        found = [[""]]
+        for step in steps[:-1]:
+            loose = _loose(step)
+            found.append([f"{at}{name}/" for at in found[-1] for name in self._list(at).folders.get(loose, [])])
+        return found
+
+    def _check_known(self, spellings: list[list[str]]) -> None:
+        """Raises `ImageRefused` where a folder on the way could not be listed: the file may be in it."""
+        for at in (at for steps in spellings for fitting in self._folders_of(steps) for at in fitting):
+            if error := self._list(at).error:
+                where = _shown(at) or "the root"
+                raise ImageRefused("unreadable", f"{error}; which files are in {where} is not known")
 
     def _nearest(self, steps: list[str]) -> str | None:
         at = ""
@@ -170,10 +185,14 @@ class Names:
     def _read_folder(self, below: str) -> _Folder:
         """What is in a folder, without the files that are no photographs by their names."""
         folders, files, stems = (defaultdict[str, list[str]](list) for _ in range(3))
+        error = None
         try:
             inside = self._local_names(below) if self._base is not None else self._remote_names(below)
-        except Exception:  # an OSError or one of obstore's: as good as empty, for the exact name was tried before
+        except (FileNotFoundError, NotADirectoryError):
             inside = []
+        except Exception as raised:  # another OSError or one of obstore's
+            reason = getattr(raised, "strerror", None) or raised
+            inside, error = [], f"{type(raised).__name__}: {reason}"[:200]
         for name, has_files in sorted(inside):
             shown = _shown(name)
             if junk_kind(shown):
@@ -182,7 +201,7 @@ class Names:
             (folders if has_files else files)[loose].append(name)
             if not has_files and (stem := _stem(shown)) != loose:
                 stems[stem].append(name)
-        return _Folder(dict(folders), dict(files), dict(stems), sorted(folders), sorted(files))
+        return _Folder(dict(folders), dict(files), dict(stems), sorted(folders), sorted(files), error)
 
     def _local_names(self, below: str) -> list[tuple[str, bool]]:
         assert self._base is not None

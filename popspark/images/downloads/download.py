@@ -21,6 +21,7 @@ redirect, pass the same check, and the connection goes to the very address that 
 robots.txt, one a host and task; each redirect is looked up in that of its own host. As RFC 9309 has it, a host without
 one (any 4xx) allows all, and one that cannot say (no connection, 429, 5xx) nothing: its URLs get the status of that
 failure.
+A header line that is malformed hides those behind it, X-Robots-Tag too.
 `obey_robots_txt=false` and `obey_noai=false` turn these two off.
 """
 

@@ -103,6 +103,15 @@ def test_a_new_family_a_new_image_and_a_changed_one_fill_in_only_themselves(
     assert current == by_id(extract_missing(changed, None, both))
 
 
+@pytest.mark.parametrize("n", [2, 3, 16])
+def test_each_of_few_images_has_a_task_of_its_own(spark: SparkSession, n: int) -> None:
+    rows = [image_row(f"i{i}", jpeg(i, (8, 8))) for i in range(n)]
+    images = spark.createDataFrame(rows, IMAGE_BLOBS.schema).coalesce(1)
+    color = Extraction(plan_features(FeatureSettings(families=("color",))), "cpu", 2)
+    found = extract_missing(images, None, color).withColumn("task", F.spark_partition_id()).collect()
+    assert len({row["task"] for row in found}) == len(found) == n
+
+
 @pytest.mark.parametrize("few", [100, 1])
 def test_only_wanted_images_that_lack_features_are_extracted_whether_few_or_many(
     spark: SparkSession, images: DataFrame, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, few: int

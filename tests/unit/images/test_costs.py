@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import struct
 import zlib
+from contextlib import suppress
 from io import BytesIO
 
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image, JpegImagePlugin
 
-from popspark.images import kinds
-from popspark.images.costs import EXIF_SEGMENTS, JPEG_STEPS, PNG_CHUNKS, PNG_PIXEL_CHUNKS, TIFF_FRACTIONS, TIFF_STRIPS
+from popspark.images import costs, kinds
+from popspark.images.costs import (
+    EXIF_SEGMENTS,
+    GIF_BLOCKS,
+    JPEG_SEGMENTS,
+    JPEG_STEPS,
+    PNG_CHUNKS,
+    PNG_PIXEL_CHUNKS,
+    TIFF_FRACTIONS,
+    TIFF_STRIPS,
+    slow_header,
+)
 from popspark.images.decode import ImageRefused, decode, read_header
 from tests.encoded import encode, picture, png_chunk, tiff
 
@@ -64,6 +76,71 @@ def test_a_jpeg_of_many_markers(step: bytes) -> None:
         "too_slow",
         "a JPEG of more than 100000 markers before its pixels",
     )
+
+
+@pytest.mark.parametrize("step", [b"\0", b"\xff\xc8\0", b"\xff\xf0\xff\0"])
+def test_a_jpeg_of_many_bytes_that_are_of_no_segment(step: bytes) -> None:
+    assert read_header(JPEG[:20] + step * 1000 + JPEG[20:]).width_px == 60
+    reason = "a JPEG of more than 100000 markers before its pixels"
+    assert _refusal(JPEG[:20] + step * JPEG_STEPS + JPEG[20:]) == ("too_slow", reason)
+
+
+@pytest.mark.parametrize(
+    ("start", "step", "end"),
+    [(b"!\xfe", b"\1a", b"\0"), (b"!\1", b"\1a", b"\0"), (b"", b"!\xf9\4\0\0\0\0\0", b""), (b"", b"\0", b"")],
+    ids=["comment", "text", "extensions", "bytes of no block"],
+)
+def test_a_gif_of_many_blocks(start: bytes, step: bytes, end: bytes) -> None:
+    gif = encode(picture()[..., 0], "GIF")
+    at = gif.index(b",", 13 + (3 << (gif[10] & 7) + 1))
+    n_most = GIF_BLOCKS // 3
+    assert decode(gif[:at] + start + step * n_most + end + gif[at:]).shape == (40, 60, 3)
+    status, reason = _refusal(gif[:at] + start + step * (GIF_BLOCKS + 1) + end + gif[at:])
+    assert (status, reason) == ("too_slow", "a GIF of more than 100000 blocks before its pixels")
+
+
+class _Counted(BytesIO):
+    """A file that counts its reads."""
+
+    n_reads = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.n_reads += 1
+        return super().read(size)
+
+
+PIECES = {
+    "GIF": (
+        *(b"!\xfe", b"!\xff\x0bNETSCAPE2.0", b"!\xff\3abc", b"!\1", b"!"),
+        *(b"\0", b"\1a", b"\1", b"\2!!", b",", b";", b"z"),
+    ),
+    "JPEG": (
+        *(b"\xff", b"\xff\0", b"\xff\xd8", b"\xff\xc8", b"\xff\xf0", b"\xff\xfe\0\3a", b"\xff\xe2\0\1", b"\0"),
+        b"\xff\xda\0\2",
+    ),
+}
+
+
+@pytest.mark.parametrize("format", PIECES)
+def test_pillow_takes_no_more_steps_than_were_counted(format: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(costs, f"{format}_{'BLOCKS' if format == 'GIF' else 'STEPS'}", 20)
+    rng = np.random.default_rng(20261126)
+    start = b"GIF89a" + struct.pack("<HHBBB", 8, 8, 0, 0, 0) if format == "GIF" else b"\xff\xd8\xff\xfe\0\2"
+    n_counted = 0
+    for _ in range(4000):
+        content = start + b"".join(PIECES[format][n] for n in rng.integers(0, len(PIECES[format]), rng.integers(60)))
+        if slow_header(content) is None:
+            stream = _Counted(content)
+            with suppress(Exception):  # few are whole
+                Image.open(stream, formats=[format])
+            assert stream.n_reads < 100, content  # 20 of up to 4 reads, and the header's own
+            n_counted += 1
+    assert 1000 < n_counted < 4000
+
+
+def test_the_segments_of_a_jpeg_are_those_of_pillow() -> None:
+    markers = {marker & 0xFF for marker, (_, _, read) in JpegImagePlugin.MARKER.items() if read is not None}
+    assert markers == JPEG_SEGMENTS
 
 
 def test_markers_behind_the_pixels_do_not_count() -> None:

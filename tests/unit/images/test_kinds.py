@@ -14,7 +14,7 @@ from popspark.images import decode as codecs
 from popspark.images.costs import count_scans
 from popspark.images.decode import ImageRefused, decode, read_header
 from popspark.images.limits import Limits
-from tests.encoded import encode, one_of_each, picture, png_chunk, tiff
+from tests.encoded import encode, lossless_jpeg, one_of_each, picture, png_chunk, tiff
 
 RNG = np.random.default_rng(20261126)
 CONVERT = "; convert it to JPEG, PNG or TIFF"
@@ -53,11 +53,42 @@ def _ftyp(*brands: bytes) -> bytes:
         (b"IIRO\x08\0\0\0" + bytes(90), "raw photograph (ORF)"),
         (b"IIU\0\x18\0\0\0" + bytes(90), "raw photograph (RW2)"),
         (_ftyp(b"crx ", b"isom"), "raw photograph (CR3)"),
+        *(
+            (_ftyp(brand), f"HEIF ({brand.decode()})")
+            for brand in (b"avci", b"vvic", b"mif2", b"miaf", b"heif", b"tmap")
+        ),
+        (_ftyp(b"avci", b"mif1", b"miaf"), "HEIF (avci)"),
+        (_ftyp(b"isom", b"miaf", b"vvic", b"vvis"), "HEIF (vvic, vvis)"),
         (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
     ],
 )
 def test_pictures_that_are_not_read_are_unsupported_and_named(content: bytes, name: str) -> None:
     assert _refusal(content) == ("unsupported", name + CONVERT)
+
+
+@pytest.mark.parametrize(
+    ("marker", "bits", "name"),
+    [
+        *((marker, 8, "hierarchical JPEG") for marker in (0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF, 0xDE)),
+        (0xCB, 8, "lossless JPEG with arithmetic coding"),
+        (0xC1, 12, "JPEG of 12 bits a sample"),
+        (0xC3, 16, "JPEG of 16 bits a sample"),
+    ],
+)
+def test_a_jpeg_that_no_codec_decodes_is_unsupported_and_named(marker: int, bits: int, name: str) -> None:
+    content = encode(picture(), "JPEG")
+    at = content.index(b"\xff\xc0")
+    altered = content[: at + 1] + bytes((marker,)) + content[at + 2 : at + 4] + bytes((bits,)) + content[at + 5 :]
+    assert _refusal(altered) == ("unsupported", f"{name}; save it as a baseline or progressive one of 8 bits")
+
+
+@pytest.mark.parametrize("size", [(40, 60), (1030, 1040)])
+@pytest.mark.parametrize("bands", [slice(None), slice(1)], ids=["colour", "grey"])
+def test_a_lossless_jpeg_is_decoded_in_full(size: tuple[int, int], bands: slice) -> None:
+    samples = picture(*size)[..., bands]
+    content = lossless_jpeg(samples)
+    assert read_header(content) == codecs.Header("JPEG", size[1], size[0])
+    np.testing.assert_array_equal(decode(content), np.broadcast_to(samples, (*size, 3)))
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning:PIL")

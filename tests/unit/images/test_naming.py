@@ -160,6 +160,24 @@ def test_a_link_to_itself_hides_no_other_file_of_its_folder(root: Path) -> None:
     assert read_uri(Names(str(root)).search("beach"), 99) == b"beach"
 
 
+@pytest.mark.parametrize("spelling", ["2024/img_9.jpg", "2024/IMG_1", "2024%2Fimg_1.jpg", "\\2024\\in\\IMG_1.JPG"])
+def test_below_a_folder_without_permission_nothing_is_called_missing(
+    root: Path, spelling: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir = os.scandir
+
+    def scan(path: bytes) -> object:
+        if path.rstrip(b"/").endswith(b"2024"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(naming.os, "scandir", scan)
+    reason = "PermissionError: Permission denied; which files are in 2024/ is not known"
+    assert _refusal(root, spelling) == ("unreadable", reason)
+    assert _refusal(root, "2025/img_1.jpg") == ("missing", "there is no such file")
+    assert Names(str(root)).search("ärger/NAÏVE").endswith("ve.png")
+
+
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> str:
     """The url of a prefix of a store in memory; each object holds its key."""

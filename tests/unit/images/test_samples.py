@@ -120,6 +120,11 @@ def test_grey_whose_samples_use_few_bits_is_scaled_by_these(format: str, largest
     np.testing.assert_array_equal(decode(content), np.dstack([expected] * 3))
 
 
+def test_grey_with_alpha_of_16_bits_gives_its_high_byte_for_pillow_gives_no_more() -> None:
+    row = b"".join(value.to_bytes(2, "big") + b"\xff\xff" for value in (0, 2000, 4095, 65_535))
+    assert decode(png(4, 3, 16, 4, row))[0, :, 0].tolist() == [0, 7, 15, 255]
+
+
 def test_black_stays_black_and_a_dark_picture_in_colour_dark() -> None:
     black = np.zeros((8, 9), dtype=np.uint16)
     assert decode(cv2.imencode(".png", black)[1].tobytes()).max() == 0
