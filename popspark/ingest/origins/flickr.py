@@ -18,10 +18,11 @@ from pyspark.sql import functions as F
 
 from popspark.ingest import values
 from popspark.ingest.exports import Options
-from popspark.ingest.readers.pages import read_pages, reads
+from popspark.ingest.readers.files import Files
+from popspark.ingest.readers.pages import read_pages, reads, reads_member
 from popspark.ingest.readers.records import lossless
 
-__all__ = ["parse", "reads"]
+__all__ = ["parse", "reads", "reads_member"]
 
 ANSWER = (
     "photo string, photos struct<photo:array<string>>, stat string, id string, "
@@ -38,9 +39,9 @@ URLS = ("url_l", "url_c", "url_z", "url_m", "url_o")
 """From the largest size that Flickr serves everyone; the original (url_o) last, since it can be of any size."""
 
 
-def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
+def parse(spark: SparkSession, files: Files, options: Options) -> DataFrame:
     """Parsed rows, see `popspark.ingest.exports`."""
-    return _posts(_photos(read_pages(spark, source, ANSWER)), options)
+    return _posts(_photos(read_pages(spark, files, ANSWER)), options)
 
 
 def _photos(answers: DataFrame) -> DataFrame:

@@ -24,16 +24,16 @@ from pyspark.sql import functions as F
 
 from popspark.ingest import values
 from popspark.ingest.exports import Options
+from popspark.ingest.readers.files import Files
 from popspark.ingest.readers.json import as_text, whole_text
-from popspark.ingest.readers.pages import reads
-from popspark.ingest.readers.records import Layout, Record, iter_records, list_files, lossless, to_batches
+from popspark.ingest.readers.pages import check_json, reads, reads_member
+from popspark.ingest.readers.records import Layout, Record, iter_records, lossless, to_batches
 from popspark.ingest.tags import find_tags
-from popspark.runtime.errors import PathError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["parse", "reads"]
+__all__ = ["parse", "reads", "reads_member"]
 
 TEXTS = ("post_id", "user_id", "user_name", "posted", "caption", "n_likes", "n_comments", "n_views", "n_user_posts")
 COLUMNS = (*TEXTS, "hashtags", "image_id", "n_media", "media_type")
@@ -43,11 +43,9 @@ ROWS = "file string, line bigint, nth bigint, item bigint, raw string, raw_base6
 OWNER = "self"
 
 
-def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
+def parse(spark: SparkSession, files: Files, options: Options) -> DataFrame:
     """Parsed rows, see `popspark.ingest.exports`."""
-    files = [file for file in list_files(spark, source) if reads(file)]
-    if not files:
-        raise PathError("There is no JSON here.", where=source, legal=".json, .jsonl, gzip, or a zip")
+    check_json(files)
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """The rows of the files that the batches name; on executors."""
@@ -56,7 +54,7 @@ def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
                 rows = (row for record in iter_records(file, Layout("json")) for row in iter_rows(record))
                 yield from to_batches(rows, ROWS)
 
-    tasks = spark.createDataFrame([(file,) for file in files], "file string").repartition(len(files), "file")
+    tasks = spark.createDataFrame([(file,) for file in files.read], "file string").repartition(len(files.read), "file")
     return _posts(tasks.mapInArrow(read, ROWS), options)
 
 
