@@ -222,6 +222,27 @@ def test_what_is_no_json_by_its_name_is_left_out(
     assert line in caplog.messages
 
 
+def test_lists_of_flickr(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+
+    def photo(post_id: str) -> dict[str, Any]:
+        return {"id": post_id, "owner": "9@N", "title": "t", "dateupload": "1457000000", "views": "3"}
+
+    answers = [
+        {"photo": [photo("1"), photo("2"), "x", None]},
+        {"photos": [photo("3"), photo("4")], "stat": "ok"},
+        {"photos": {"photo": [photo("5"), photo("6")]}},
+        {"photos": {"photo": photo("7")}},
+        {"photoset": {"owner": "8@N", "photo": [{**photo("8"), "owner": None}]}},
+        {"photo": photo("9")},
+    ]
+    (tmp_path / "src/a.json").write_text(json.dumps(answers))
+    posts, rejects = ingest(spark, tmp_path, "origin=flickr")
+    assert sorted(posts) == list("123456789")
+    assert (posts["2"].title, posts["4"].n_views, posts["8"].user_id) == ("t", 3, "8@N")
+    assert [(row.raw, row.reason) for row in rejects] == [("x", "missing_id"), ("null", "missing_id")]
+
+
 def test_instagram(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "src/.cache").mkdir(parents=True)
     (tmp_path / "src/.cache/\u00e9.json").write_text("[]")  # Spark reads no hidden folder
