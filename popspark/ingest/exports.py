@@ -1,7 +1,8 @@
 """Exports of posts, each origin read by a file of `popspark.ingest.origins`, to posts and rejects.
 
-An origin's file has `reads(file)`, whether it reads a file of that path, and `parse(spark, source, options)`, which
-gives a DataFrame with the columns of `popspark.storage.tables.POSTS` that the origin knows (the others become null) and
+An origin's file has `reads(file)`, whether it reads a file of that path; where it does not read all that a zip or tar
+holds, `reads_member(name)`; and `parse(spark, files, options)`, files as `find_export` finds them, to a DataFrame with
+the columns of `popspark.storage.tables.POSTS` that the origin knows (the others become null) and
 
     file, line   of the row in the export; line counts from 1
     nth, item    from 0, where several records begin on one line, and where one holds several posts
@@ -13,11 +14,13 @@ No row of the export is left out of it. `popspark.ingest.accounting` writes the 
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from popspark.ingest.mapping import ColumnMapping, load_mapping
+from popspark.ingest.readers.files import Files, find_files, list_files
 from popspark.ingest.settings import MAPPED
 from popspark.ingest.times import parse_time
 from popspark.runtime.errors import ConfigError, unknown
@@ -35,6 +38,7 @@ ORIGINS = {
     "parquet": "popspark.ingest.origins.parquet",
 }
 """The one table of origins: a new one is a file there and a line here."""
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -90,11 +94,25 @@ def is_read(origin: str, file: str) -> bool:
     return read
 
 
+def find_export(spark: SparkSession, origin: str, source: str, options: Options) -> Files:
+    """The files at `source`, a folder or a file, that the origin reads, and those that it leaves out.
+
+    Raises `ConfigError` for an unknown origin, `PathError` where there is no file.
+    """
+    found = _find_origin(origin)
+    labels = options.mapping.labels_source if options.mapping and options.mapping.labels else None
+    of_labels = list_files(spark, labels) if labels else []
+    return find_files(spark, source, found.reads, getattr(found, "reads_member", lambda _: True), of_labels)
+
+
 def parse_export(spark: SparkSession, origin: str, source: str, options: Options) -> DataFrame:
-    """The parsed rows, see above, of the export at `source`, a folder or a file.
+    """The parsed rows, see above, of the export at `source`, a folder or a file; what is left out of it is logged.
 
     Raises `ConfigError` for an unknown origin, `PathError` where the source does not hold what the origin needs,
     `SchemaError` where it lacks columns.
     """
-    parsed: DataFrame = _find_origin(origin).parse(spark, source, options)
+    files = find_export(spark, origin, source, options)
+    if files.read and str(files):
+        _LOG.warning("%s", files)
+    parsed: DataFrame = _find_origin(origin).parse(spark, files, options)
     return parsed

@@ -36,8 +36,7 @@ def main(config: Config) -> None:
     from popspark.images.index import look_up_images
     from popspark.images.listing import existing_root
     from popspark.ingest.accounting import complete
-    from popspark.ingest.exports import check_options, is_read, parse_export
-    from popspark.ingest.readers.records import list_files
+    from popspark.ingest.exports import check_options, find_export, parse_export
     from popspark.ingest.validation import inspect_rows
     from popspark.ingest.validation_page import as_page
     from popspark.posts.labels import count_labels
@@ -48,10 +47,12 @@ def main(config: Config) -> None:
     root = existing_root(config.images_root) if config.images_root else None
     spark = get_session("validate_export", config.env.spark)
     parsed = parse_export(spark, config.origin, config.source, options)
-    files = [(file, is_read(config.origin, file)) for file in list_files(spark, config.source)]
+    listed = find_export(spark, config.origin, config.source, options)
+    files = [(file, True) for file in listed.read] + [(file, False) for file in listed.left_out + listed.hidden]
     look_up = partial(look_up_images, root=root) if root else None
     found = inspect_rows(complete(parsed, config.origin, is_simulated=False), files, count_labels, look_up)
-    page = f"{config.origin} export in {config.source}\n\n{as_page(found)}"
+    told = f"\n\n{listed}" if str(listed) else ""
+    page = f"{config.origin} export in {config.source}\n\n{as_page(found)}{told}"
     print(page)
     if config.page:
         write_whole(config.page, f"{page}\n".encode())

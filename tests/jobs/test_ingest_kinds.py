@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import zipfile
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
+from popspark.jobs import validate_export
 from popspark.jobs.ingest_posts import Config, main
 from popspark.runtime.config import load_config
 from popspark.runtime.errors import DataError, PathError, SchemaError
@@ -160,14 +162,85 @@ def test_csv_beside_parquet_is_not_left_out(
     pd.DataFrame({"id": ["2"], "who": ["ann"]}).to_parquet(tmp_path / "src/B.Parquet", index=False)
     mapping = tmp_path / "m.yaml"
     mapping.write_text("post_id: id\nuser_id: who\n")
-    for origin, post_id, other in (("csv", "1", "B.Parquet"), ("parquet", "2", "a.csv")):
+    for origin, post_id, kind, other in (("csv", "1", ".parquet", "B.Parquet"), ("parquet", "2", ".csv", "a.csv")):
         posts, _ = ingest(spark, tmp_path, f"origin={origin}", f"mapping={mapping}")
         assert list(posts) == [post_id]
-        assert caplog.messages[-1].startswith("Left out, as another origin reads them: 1 tables, ")
-        assert caplog.messages[-1].endswith(f"{other} the first")
+        left_out = f"1 {kind}; file:{tmp_path}/src/{other} the first"
+        assert caplog.messages[-1] == f"Left out, as this origin does not read them: {left_out}"
     (tmp_path / "src/a.csv").unlink()
     with pytest.raises(PathError, match=r"no table of this origin here(?s:.*)B\.Parquet, which another origin reads"):
         ingest(spark, tmp_path, "origin=csv", f"mapping={mapping}")
+
+
+def test_files_that_are_left_out_are_told(
+    spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, mapping = tmp_path / "src", tmp_path / "m.yaml"
+    (source / "_old").mkdir(parents=True)
+    mapping.write_text("post_id: id\nuser_id: who\n")
+    (source / "a.csv").write_text("id,who\n1,ann\n")
+    for name in ("b.csv.bz2", "d.csv.1", "part-00000", "_f.csv", "_old/h.csv", "_SUCCESS", ".a.csv.crc"):
+        (source / name).write_text("id,who\n2,ann\n")
+    line = (
+        "Left out, as this origin does not read them: 2 hidden (a name that begins with _ or .), 1 .csv.N, 1 .csv.bz2, "
+        f"1 without an ending; file:{source}/b.csv.bz2 the first"
+    )
+    posts, _ = ingest(spark, tmp_path, "origin=csv", f"mapping={mapping}")
+    assert list(posts) == ["1"]
+    assert caplog.messages.count(line) == 1
+    settings = [f"env.warehouse={tmp_path}", f"source={source}", f"mapping={mapping}", "origin=csv"]
+    capsys.readouterr()
+    validate_export.main(load_config(validate_export.Config, settings))
+    assert capsys.readouterr().out.endswith(f"\n\n{line}\n")
+    (source / "a.csv").unlink()
+    with pytest.raises(PathError, match=r"(?s)no table of this origin here.*got: Left out, .*1 \.csv\.bz2"):
+        ingest(spark, tmp_path, "origin=csv", f"mapping={mapping}")
+    for path in source.glob("[!_]*"):
+        path.unlink()
+    with pytest.raises(PathError, match=r"(?s)no file to read.*got: 2 hidden \(a name that begins with _ or \.\)"):
+        ingest(spark, tmp_path, "origin=csv", f"mapping={mapping}")
+
+
+def test_what_is_no_json_by_its_name_is_left_out(
+    spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = tmp_path / "src"
+    source.mkdir()
+    (source / "README.txt").write_text("about")
+    (source / "t.txt").write_text(json.dumps(tweet("1")))
+    (source / "t2.json.bz2").write_bytes(b"BZh")
+    with zipfile.ZipFile(source / "t.zip", "w") as archive:
+        archive.writestr("t.json", json.dumps(tweet("2")))
+        for name in ("README.txt", "photos/a.jpg", "Thumbs.db", "__MACOSX/._t.json", "x/.hidden.json"):
+            archive.writestr(name, b"\xff\xd8 junk")
+    posts, rejects = ingest(spark, tmp_path, "origin=x_api")
+    assert (sorted(posts), rejects) == (["1", "2"], [])
+    line = (
+        "Left out, as this origin does not read them: 2 README, 1 .jpg, 1 .json.bz2, 1 Thumbs.db, "
+        f"1 hidden (a name that begins with _ or .), 1 in __MACOSX; file:{source}/README.txt the first"
+    )
+    assert line in caplog.messages
+
+
+def test_lists_of_flickr(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+
+    def photo(post_id: str) -> dict[str, Any]:
+        return {"id": post_id, "owner": "9@N", "title": "t", "dateupload": "1457000000", "views": "3"}
+
+    answers = [
+        {"photo": [photo("1"), photo("2"), "x", None]},
+        {"photos": [photo("3"), photo("4")], "stat": "ok"},
+        {"photos": {"photo": [photo("5"), photo("6")]}},
+        {"photos": {"photo": photo("7")}},
+        {"photoset": {"owner": "8@N", "photo": [{**photo("8"), "owner": None}]}},
+        {"photo": photo("9")},
+    ]
+    (tmp_path / "src/a.json").write_text(json.dumps(answers))
+    posts, rejects = ingest(spark, tmp_path, "origin=flickr")
+    assert sorted(posts) == list("123456789")
+    assert (posts["2"].title, posts["4"].n_views, posts["8"].user_id) == ("t", 3, "8@N")
+    assert [(row.raw, row.reason) for row in rejects] == [("x", "missing_id"), ("null", "missing_id")]
 
 
 def test_instagram(spark: SparkSession, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from popspark.ingest.exports import Options
 from popspark.ingest.mapping import ColumnMapping
 from popspark.ingest.origins.table import TABLES, check_columns, parse_tables
+from popspark.ingest.readers.files import Files
 from popspark.ingest.readers.records import Layout, is_container, iter_headers, stream_records, to_batches
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ def reads(file: str) -> bool:
     return is_container(file) or FILE.search(file.lower()) is not None
 
 
-def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
+def parse(spark: SparkSession, files: Files, options: Options) -> DataFrame:
     """Parsed rows, see `popspark.ingest.exports`."""
-    return parse_tables(spark, source, options, reads, read_tables)
+    return parse_tables(spark, files, options, read_tables)
 
 
 def read_tables(spark: SparkSession, files: list[str], mapping: ColumnMapping) -> DataFrame:

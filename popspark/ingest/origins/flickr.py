@@ -2,8 +2,9 @@
 
 getInfo: `{"photo": {id, owner.nsid, title._content, description._content, dates.posted, views, comments._content,
 people.haspeople, tags.tag[], ...}, "stat": "ok"}`. search: `{"photos": {"photo": [{id, owner, title, dateupload, views,
-tags, description._content, url_*}, ...]}, "stat": "ok"}`; of a set, `{"photoset": {owner, photo: [...]}}`. What Flickr
-lets its users download, `photo_ID.json`: `{id, name, description, count_views, count_faves, count_comments,
+tags, description._content, url_*}, ...]}, "stat": "ok"}`; of a set, `{"photoset": {owner, photo: [...]}}`. Lists
+`{"photo": [...]}` and `{"photos": [...]}` are read too. What Flickr lets its users download, `photo_ID.json`: `{id,
+name, description, count_views, count_faves, count_comments,
 date_imported, original, photopage, tags: [{tag}]}`, where the user is the one in `photopage`. Numbers are often
 strings; JSON lines, arrays of answers, bare photos and `jsonFlickrApi(...)` are read as well. An answer with `stat`
 "fail" is a reject (`api_error`).
@@ -18,14 +19,14 @@ from pyspark.sql import functions as F
 
 from popspark.ingest import values
 from popspark.ingest.exports import Options
-from popspark.ingest.readers.pages import read_pages, reads
+from popspark.ingest.readers.files import Files
+from popspark.ingest.readers.pages import read_pages, reads, reads_member
 from popspark.ingest.readers.records import lossless
 
-__all__ = ["parse", "reads"]
+__all__ = ["parse", "reads", "reads_member"]
 
 ANSWER = (
-    "photo string, photos struct<photo:array<string>>, stat string, id string, "
-    "photoset struct<photo:array<string>,owner:string,ownername:string>"
+    "photo string, photos string, stat string, id string, photoset struct<photo:string,owner:string,ownername:string>"
 )
 PHOTO = (
     "struct<id:string,owner:string,ownername:string,title:string,description:string,dates:struct<posted:string>,"
@@ -38,16 +39,19 @@ URLS = ("url_l", "url_c", "url_z", "url_m", "url_o")
 """From the largest size that Flickr serves everyone; the original (url_o) last, since it can be of any size."""
 
 
-def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
+def parse(spark: SparkSession, files: Files, options: Options) -> DataFrame:
     """Parsed rows, see `popspark.ingest.exports`."""
-    return _posts(_photos(read_pages(spark, source, ANSWER)), options)
+    return _posts(_photos(read_pages(spark, files, ANSWER)), options)
 
 
 def _photos(answers: DataFrame) -> DataFrame:
     """One row per photo, and per answer without any: file, line, nth, item, raw, raw_base64, n_replaced, fault."""
-    listed, single = F.coalesce("page.photos.photo", "page.photoset.photo"), F.col("page.photo")
-    photos = F.when(listed.isNotNull(), listed).when(single.isNotNull(), F.array(single)).otherwise(F.array("raw"))
-    is_none = F.coalesce(single, "page.id").isNull() & listed.isNull()
+    of_search = F.from_json("page.photos", "struct<photo:string>")["photo"]
+    bare_list = F.when(F.col("page.photos").startswith("["), F.col("page.photos"))
+    found = F.coalesce(of_search, bare_list, "page.photoset.photo", "page.photo")
+    listed = F.transform(F.from_json(found, "array<string>"), lambda one: F.coalesce(one, F.lit("null")))
+    photos = F.when(found.startswith("["), listed).when(found.isNotNull(), F.array(found)).otherwise(F.array("raw"))
+    is_none = F.coalesce(found, "page.id").isNull()
     reason = values.first_reason((F.col("page.stat") == "fail", "api_error"), (is_none, "not_a_photo"))
     fault = F.coalesce("fault", reason)
     return answers.select(

@@ -24,16 +24,16 @@ from pyspark.sql import functions as F
 
 from popspark.ingest import values
 from popspark.ingest.exports import Options
+from popspark.ingest.readers.files import Files
 from popspark.ingest.readers.json import as_text, whole_text
-from popspark.ingest.readers.pages import reads
-from popspark.ingest.readers.records import Layout, Record, iter_records, list_files, lossless, to_batches
+from popspark.ingest.readers.pages import check_json, reads, reads_member
+from popspark.ingest.readers.records import Layout, Record, iter_records, lossless, to_batches
 from popspark.ingest.tags import find_tags
-from popspark.runtime.errors import PathError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["parse", "reads"]
+__all__ = ["parse", "reads", "reads_member"]
 
 TEXTS = ("post_id", "user_id", "user_name", "posted", "caption", "n_likes", "n_comments", "n_views", "n_user_posts")
 COLUMNS = (*TEXTS, "hashtags", "image_id", "n_media", "media_type")
@@ -43,11 +43,9 @@ ROWS = "file string, line bigint, nth bigint, item bigint, raw string, raw_base6
 OWNER = "self"
 
 
-def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
+def parse(spark: SparkSession, files: Files, options: Options) -> DataFrame:
     """Parsed rows, see `popspark.ingest.exports`."""
-    files = [file for file in list_files(spark, source) if reads(file)]
-    if not files:
-        raise PathError("There is no JSON here.", where=source, legal=".json, .jsonl, gzip, or a zip")
+    check_json(files)
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """The rows of the files that the batches name; on executors."""
@@ -56,7 +54,7 @@ def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
                 rows = (row for record in iter_records(file, Layout("json")) for row in iter_rows(record))
                 yield from to_batches(rows, ROWS)
 
-    tasks = spark.createDataFrame([(file,) for file in files], "file string").repartition(len(files), "file")
+    tasks = spark.createDataFrame([(file,) for file in files.read], "file string").repartition(len(files.read), "file")
     return _posts(tasks.mapInArrow(read, ROWS), options)
 
 
@@ -71,8 +69,8 @@ def iter_rows(record: Record) -> Iterator[tuple[Any, ...]]:
             found, fault = [{}], None if document in ({}, []) else "not_a_post"
     for item, post in enumerate(found):
         texts = [as_text(post.get(name)) for name in COLUMNS]
-        raw = record.raw if len(found) == 1 else json.dumps(post, ensure_ascii=False)
-        yield *position, item, whole_text(raw), record.raw_base64, fault, *texts
+        raw = record.raw if len(found) == 1 else json.dumps(post.get("raw", post), ensure_ascii=False)
+        yield *position, item, whole_text(raw), record.raw_base64, fault or post.get("fault"), *texts
 
 
 FIELDS = {
@@ -109,12 +107,17 @@ def _first(post: Mapping[str, Any], name: str) -> Any:
     return next((found for path in FIELDS[name] if (found := _at(post, path)) not in (None, "", [])), None)
 
 
+def _rejected(item: Any, fault: str = "not_a_post") -> dict[str, Any]:
+    return {"fault": fault, "raw": item}
+
+
 def _find_posts(document: Any) -> Iterator[dict[str, Any]]:
+    """Values of `COLUMNS` of each post in a document, or `fault` and `raw` of what is none among them."""
     if not isinstance(document, dict):
         return
     timeline = _at(document, "edge_owner_to_timeline_media")
-    listed = document.get("latestPosts", document.get("posts", document.get("items", _at(timeline, "edges"))))
-    if isinstance(listed, list):
+    lists = (*(document.get(name) for name in ("latestPosts", "posts", "items")), _at(timeline, "edges"))
+    if listed := next((one for one in lists if isinstance(one, list) and one), None):
         owner = {"ownerId": document.get("id"), "ownerUsername": document.get("username")}
         n_posts = document.get("postsCount", _at(timeline, "count"))
         for post in listed:
@@ -122,6 +125,8 @@ def _find_posts(document: Any) -> Iterator[dict[str, Any]]:
             if isinstance(node, dict) and node:
                 of_post = {name: value for name, value in owner.items() if _first(node, _OWNERS[name]) is None}
                 yield {**_of_scraper({**node, **of_post}), "n_user_posts": n_posts}
+            else:
+                yield _rejected(post)
     elif isinstance(media := document.get("media"), list) and media and all(isinstance(one, dict) for one in media):
         yield _of_meta(document, media)
     elif isinstance(old := document.get("photos"), list):  # a download's media.json, up to 2021
@@ -129,6 +134,8 @@ def _find_posts(document: Any) -> Iterator[dict[str, Any]]:
             if isinstance(one, dict) and "path" in one:
                 post = {"title": one.get("caption"), "creation_timestamp": one.get("taken_at")}
                 yield _of_meta(post, [{"uri": one["path"]}])
+            else:
+                yield _rejected(one)
     elif OF_POST & set(document):
         yield _of_scraper(document)
     elif len(document) <= 3 and (
@@ -143,7 +150,11 @@ _OWNERS = {"ownerId": "user_id", "ownerUsername": "user_name"}
 
 
 def _of_meta(post: Mapping[str, Any], media: list[dict[str, Any]]) -> dict[str, Any]:
-    caption = repair(post.get("title") or media[0].get("title") or "")
+    titles = (one.get("title") for one in (post, media[0]))
+    title = next((one for one in titles if one not in (None, "", [])), "")
+    if not isinstance(title, str):
+        return _rejected({**post, "media": media}, "bad_caption")
+    caption = repair(title)
     uris = [str(one.get("uri", "")) for one in media]
     images = [uri for uri in uris if not uri.lower().endswith((".mp4", ".mov"))]
     return {
@@ -160,16 +171,27 @@ def _of_meta(post: Mapping[str, Any], media: list[dict[str, Any]]) -> dict[str, 
 
 def _of_scraper(post: Mapping[str, Any]) -> dict[str, Any]:
     found = {name: _first(post, name) for name in FIELDS}
-    children, caption, likes = found.pop("children"), found["caption"], found["n_likes"]
+    children, likes = found.pop("children"), found["n_likes"]
+    caption = _caption(post)
+    if not isinstance(caption, str | None):
+        return _rejected(post, "bad_caption")
     is_video = post.get("type") == "Video" or post.get("is_video") is True or post.get("media_type") == 2
     return {
         **found,
-        "caption": caption if isinstance(caption, str) or caption is None else None,
-        "hashtags": find_tags(caption if isinstance(caption, str) else None),
+        "caption": caption,
+        "hashtags": find_tags(caption),
         "n_likes": None if likes == -1 else likes,  # -1: the user hides it
         "n_media": max(1, len(children)) if isinstance(children, list) else 1,
         "media_type": "video" if is_video else "photo",
     }
+
+
+def _caption(post: Mapping[str, Any]) -> Any:
+    """The caption, "" where it is known to be empty, None where it is not known; what is no text as it is."""
+    values = [_at(post, path) for path in FIELDS["caption"]]  # a dict of them stands around a text
+    found = [value for value in values if value not in (None, []) and not isinstance(value, dict)]
+    is_empty = bool(found) or _at(post, "edge_media_to_caption.edges") == []
+    return next((value for value in found if value != ""), "" if is_empty else None)
 
 
 def repair(text: str) -> str:

@@ -12,6 +12,7 @@ from pyspark.sql import types as t
 from popspark.ingest.exports import Options
 from popspark.ingest.mapping import ColumnMapping
 from popspark.ingest.origins.table import check_columns, parse_tables
+from popspark.ingest.readers.files import Files
 from popspark.storage.warehouse import as_pattern
 
 
@@ -20,9 +21,9 @@ def reads(file: str) -> bool:
     return file.lower().endswith(".parquet")
 
 
-def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
+def parse(spark: SparkSession, files: Files, options: Options) -> DataFrame:
     """Parsed rows, see `popspark.ingest.exports`."""
-    return parse_tables(spark, source, options, reads, read_tables)
+    return parse_tables(spark, files, options, read_tables)
 
 
 def read_tables(spark: SparkSession, files: list[str], mapping: ColumnMapping) -> DataFrame:

@@ -17,7 +17,8 @@ from pyspark.sql import functions as F
 
 from popspark.ingest import values
 from popspark.ingest.exports import Options
-from popspark.ingest.readers.records import list_files, lossless, read_lines
+from popspark.ingest.readers.files import Files
+from popspark.ingest.readers.records import lossless, read_lines
 from popspark.ingest.readers.texts import is_archive
 from popspark.runtime.errors import PathError
 
@@ -33,17 +34,22 @@ def reads(file: str) -> bool:
     return is_archive(file) or re.search(FILE, file.lower()) is not None
 
 
-def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
+def reads_member(name: str) -> bool:
+    """Whether a file of that name in a zip or tar is one of the export."""
+    return re.search(FILE, name.lower()) is not None
+
+
+def parse(spark: SparkSession, files: Files, options: Options) -> DataFrame:
     """Parsed rows, see `popspark.ingest.exports`."""
-    files = [file for file in list_files(spark, source) if reads(file)]
-    if not files:
+    if not files.read:
         raise PathError(
             "These are not the files of SMP-T1.",
-            where=source,
+            where=files.source,
+            got=str(files) or None,
             legal="t1_train_data.txt, t1_test_data.txt, t1_train_label.txt, plain, gzip, or in a zip or tar",
         )
     name = F.lower("file")
-    lines = read_lines(spark, files).withColumns(
+    lines = read_lines(spark, files.read).withColumns(
         {
             "split": F.regexp_extract(name, FILE, 1),
             "role": F.when(F.col("fault").isNotNull(), "data").otherwise(F.regexp_extract(name, FILE, 2)),

@@ -37,8 +37,9 @@ from pyspark.sql import functions as F
 
 from popspark.ingest import values
 from popspark.ingest.exports import Options
+from popspark.ingest.readers.files import Files
 from popspark.ingest.readers.json import as_text
-from popspark.ingest.readers.records import Layout, Record, iter_records, list_files, to_batches
+from popspark.ingest.readers.records import Layout, Record, iter_records, to_batches
 from popspark.runtime.errors import PathError
 
 if TYPE_CHECKING:
@@ -99,26 +100,27 @@ def reads(file: str) -> bool:
     return re.search(FILE, file.lower()) is not None
 
 
-def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
+def parse(spark: SparkSession, files: Files, options: Options) -> DataFrame:
     """Parsed rows, see `popspark.ingest.exports`."""
     splits: dict[str, dict[str, str]] = {}
-    for file in list_files(spark, source):
+    for file in files.read:
         if found := re.search(FILE, file.lower()):
             role = ROLES.get(found[2], found[2])
             other = splits.setdefault(found[1], {}).setdefault(role, file)
             if other != file:
                 raise PathError(
                     "Two files of the export are the same table.",
-                    where=source,
+                    where=files.source,
                     got=f"{other} and {file}",
                     fix="keep one of them",
                 )
     if not any({SPINE, WHOLE} & set(files) for files in splits.values()):
         raise PathError(
             "This is not an SMPD export: it has no table of places and times.",
-            where=source,
+            where=files.source,
+            got=str(files) or None,
             legal="train_temporalspatial_information.json (2019), train_temporalspatial.json (2020), a train_data.txt",
-            fix="unpack a zip first" if source.endswith(".zip") else None,
+            fix="unpack a zip first" if files.source.endswith(".zip") else None,
         )
     return _posts(_align(spark, splits), splits, options)
 

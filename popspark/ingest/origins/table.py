@@ -34,7 +34,6 @@ Labels: `source` is a path beside the mapping or from where the job runs. The fi
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -48,24 +47,23 @@ from popspark.ingest import values
 from popspark.ingest.exports import ORIGINS, Options
 from popspark.ingest.labels import with_labels
 from popspark.ingest.mapping import ColumnMapping, Field
-from popspark.ingest.readers.records import list_files, lossless
+from popspark.ingest.readers.files import Files, list_files
+from popspark.ingest.readers.records import lossless
 from popspark.ingest.tags import split_tags
 from popspark.runtime.errors import ConfigError, PathError, SchemaError, closest
 from popspark.storage.tables import POSTS
 
 TABLES = re.compile(r"\.(csv|tsv)(\.gz)?$|\.parquet$")
 DELIMITERS = ",;\t|"
-_LOG = logging.getLogger(__name__)
 
 
 def parse_tables(
     spark: SparkSession,
-    source: str,
+    files: Files,
     options: Options,
-    reads: Callable[[str], bool],
     read: Callable[[SparkSession, list[str], ColumnMapping], DataFrame],
 ) -> DataFrame:
-    """Parsed rows, see `popspark.ingest.exports`, of the files that `reads` chooses and `read` reads.
+    """Parsed rows, see `popspark.ingest.exports`, of the files, which `read` reads.
 
     read: gives (file, line, nth, raw, fault, raw_base64, fields: map of column to text). Raises `ConfigError` without
     a mapping, `SchemaError` where a file does not have its columns, or one of them twice.
@@ -74,19 +72,15 @@ def parse_tables(
     if mapping is None:
         raise ConfigError("The origins csv and parquet need a column mapping.", where="mapping", got="None")
     of_labels = mapping.labels and list_files(spark, mapping.labels_source)
-    listed = [file for file in list_files(spark, source) if file not in (of_labels or ())]
-    files = [file for file in listed if reads(file)]
-    others = [file for file in listed if TABLES.search(file.lower()) and not reads(file)]
-    if not files:
+    if not files.read:
+        others = [file for file in files.left_out if TABLES.search(file.lower())]
         raise PathError(
             "There is no table of this origin here.",
-            where=source,
-            got=f"{others[0]}, which another origin reads" if others else None,
+            where=files.source,
+            got=f"{others[0]}, which another origin reads" if others else str(files) or None,
             legal="csv: .csv, .tsv, .txt, gzip, a zip or tar; parquet: .parquet",
         )
-    if others:
-        _LOG.warning("Left out, as another origin reads them: %d tables, %s the first", len(others), others[0])
-    posts = _posts(read(spark, files, mapping), mapping, options)
+    posts = _posts(read(spark, files.read, mapping), mapping, options)
     if not mapping.labels or not of_labels:
         return posts
     kind = "parquet" if of_labels[0].lower().endswith(".parquet") else "csv"

@@ -17,10 +17,11 @@ from pyspark.sql import functions as F
 
 from popspark.ingest import values
 from popspark.ingest.exports import Options
-from popspark.ingest.readers.pages import read_pages, reads
+from popspark.ingest.readers.files import Files
+from popspark.ingest.readers.pages import read_pages, reads, reads_member
 from popspark.ingest.readers.records import lossless
 
-__all__ = ["parse", "reads"]
+__all__ = ["parse", "reads", "reads_member"]
 
 METRICS = "struct<like_count:string,retweet_count:string,reply_count:string,quote_count:string,impression_count:string>"
 USER = "struct<id:string,username:string,public_metrics:struct<tweet_count:string,followers_count:string>>"
@@ -40,9 +41,9 @@ PAGE = f"data string, errors array<string>, meta string, id string, includes {IN
 STRINGS, MEDIA_LIST = "array<string>", f"array<{MEDIA}>"
 
 
-def parse(spark: SparkSession, source: str, options: Options) -> DataFrame:
+def parse(spark: SparkSession, files: Files, options: Options) -> DataFrame:
     """Parsed rows, see `popspark.ingest.exports`."""
-    return _posts(_items(read_pages(spark, source, PAGE)), options)
+    return _posts(_items(read_pages(spark, files, PAGE)), options)
 
 
 def _items(pages: DataFrame) -> DataFrame:

@@ -12,8 +12,9 @@ from functools import reduce
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from popspark.ingest.readers.files import Files, cannot_be_json
 from popspark.ingest.readers.json import iter_json
-from popspark.ingest.readers.records import Layout, is_container, list_files, read_lines, stream_records
+from popspark.ingest.readers.records import Layout, is_container, read_lines, stream_records
 from popspark.runtime.errors import PathError
 
 FILE = re.compile(r"\.(json|jsonl|ndjson|txt)$")
@@ -27,19 +28,29 @@ _HALF = (
 
 def reads(file: str) -> bool:
     """Whether a file of that path can hold pages."""
-    return is_container(file) or FILE.search(file.lower()) is not None
+    return (is_container(file) or FILE.search(file.lower()) is not None) and not cannot_be_json(file.rsplit("/", 1)[-1])
 
 
-def read_pages(spark: SparkSession, source: str, schema: str) -> DataFrame:
+def reads_member(name: str) -> bool:
+    """Whether a file of that name in a zip or tar can hold pages."""
+    return not cannot_be_json(name)
+
+
+def check_json(files: Files) -> None:
+    """Raises `PathError` where no file is one of JSON."""
+    if not files.read:
+        legal = ".json, .jsonl, .ndjson, .txt, gzip, a zip or tar"
+        raise PathError("There is no JSON here.", where=files.source, got=str(files) or None, legal=legal)
+
+
+def read_pages(spark: SparkSession, files: Files, schema: str) -> DataFrame:
     """Records, see `popspark.ingest.readers.records`, with `page`, the record parsed by `schema`, and `n_replaced`.
 
     A record that is no JSON has the fault `not_json`. Raises `PathError` where the source holds no JSON.
     """
-    files = [file for file in list_files(spark, source) if reads(file)]
-    if not files:
-        raise PathError("There is no JSON here.", where=source, legal=".json, .jsonl, .ndjson, .txt, gzip, or a zip")
-    lines = [file for file in files if file.lower().endswith(LINES)]
-    documents = [file for file in files if file not in lines]
+    check_json(files)
+    lines = [file for file in files.read if file.lower().endswith(LINES)]
+    documents = [file for file in files.read if file not in lines]
     found = [_split_lines(read_lines(spark, lines))] if lines else []
     found += [stream_records(spark, documents, Layout("json"))] if documents else []
     options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_corrupt"}

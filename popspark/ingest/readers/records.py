@@ -7,10 +7,11 @@
     raw_base64  the bytes, where they are not of the encoding, so that nothing is lost
     fault       null, or why this is not a record, e.g. truncated_json
 
-Nothing of a file is dropped but empty lines, and hidden and `__MACOSX` entries of a zip or tar: a container that ends
-too early and JSON that is cut become records with a fault. Plain files of lines are read by Spark, in parallel also
-within a file. Containers (gzip, zip, tar), JSON documents and CSV are streamed by one task a file, in memory bounded by
-the largest record, and so must be on a path that the executors can open.
+Nothing of a file is dropped but empty lines, and of a zip or tar hidden and `__MACOSX` entries and, for JSON, what is
+none by its name, see `popspark.ingest.readers.files`: a container that ends too early and JSON that is cut become
+records with a fault. Plain files of lines are read by Spark, in parallel also within a file. Containers (gzip, zip,
+tar), JSON documents and CSV are streamed by one task a file, in memory bounded by the largest record, and so must be on
+a path that the executors can open.
 """
 
 from __future__ import annotations
@@ -19,16 +20,15 @@ import base64
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from popspark.ingest.readers.csv import Lines, iter_csv, read_header
+from popspark.ingest.readers.files import cannot_be_json
 from popspark.ingest.readers.json import iter_json, iter_json_rows
 from popspark.ingest.readers.texts import Text, is_archive, is_wide, open_members
-from popspark.runtime.errors import ConfigError, PathError
 from popspark.storage.warehouse import as_pattern
 
 if TYPE_CHECKING:
@@ -73,39 +73,6 @@ class Record(NamedTuple):
 def lossless(raw: Column, raw_base64: Column) -> Column:
     """The text for a reject: with its bytes behind it where they were not UTF-8."""
     return F.concat(raw, F.coalesce(F.concat(F.lit("\nbase64:"), raw_base64), F.lit("")))
-
-
-def list_files(spark: SparkSession, source: str) -> list[str]:
-    """The paths of the files at or below `source`, sorted, without hidden ones and those of `__MACOSX`.
-
-    Raises `PathError` where there is none, `ConfigError` where Java cannot name one in the locale of this process.
-    """
-    here = Path(source.removeprefix("file://").removeprefix("file:"))
-    try:
-        pattern = as_pattern(source) if here.exists() else source
-        files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(pattern)
-        found = [row.path for row in files.select("path").collect()]
-    except Exception as error:  # Spark's own class differs between classic and Connect
-        if "PATH_NOT_FOUND" not in str(error):
-            raise
-        found = []
-    names = {path.rsplit("/", 1)[-1] for path in found}
-    local = [here] if here.is_file() else [path for path in here.rglob("*") if path.is_file()]
-    base = here.parent if here.is_file() else here
-    seen = [path for path in local if not any(name[0] in "._" for name in path.relative_to(base).parts)]  # by Spark
-    unnamed = [path.name for path in seen if not path.name.isascii() and path.name not in names]
-    if unnamed:
-        raise ConfigError(
-            "Java cannot read the name of a file in this locale.",
-            where=source,
-            got=ascii(unnamed[0]),
-            legal="a locale of UTF-8, for names that are not ASCII; names that are UTF-8",
-            fix="LC_ALL=C.UTF-8",
-        )
-    kept = sorted(path for path in found if "/__MACOSX/" not in path)
-    if not kept:
-        raise PathError("There is no file to read.", where=source)
-    return kept
 
 
 def is_container(path: str) -> bool:
@@ -206,6 +173,8 @@ def to_batches(rows: Iterable[Sequence[Any]], schema: str) -> Iterator[pa.Record
 def iter_records(path: str, layout: Layout) -> Iterator[Record]:
     """The records of one file, in order; plain Python; on executors."""
     for name, stream, fault in open_members(path):
+        if layout.kind == "json" and cannot_be_json(name.partition("!/")[2]):
+            continue
         if stream is None:
             yield Record(name, 0, 0, "", None, fault)
             continue

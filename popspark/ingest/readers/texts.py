@@ -50,6 +50,20 @@ def open_members(path: str) -> Iterator[Member]:
         yield path, None, f"{fault}: {error.strerror or error}"
 
 
+def iter_names(path: str) -> Iterator[str]:
+    """path!/name of each file in a zip or tar, hidden ones too; none where it is broken, which reading it says."""
+    try:
+        with open(path.removeprefix("file://").removeprefix("file:"), "rb") as stream:
+            if path.lower().endswith(".zip"):
+                with zipfile.ZipFile(stream) as container:
+                    yield from (f"{path}!/{info.filename}" for info in container.infolist() if not info.is_dir())
+            else:
+                with tarfile.open(fileobj=stream, mode="r|*") as entries:
+                    yield from (f"{path}!/{entry.name}" for entry in entries if entry.isfile())
+    except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, NotImplementedError, RuntimeError):
+        return
+
+
 def _open(name: str, stream: IO[bytes]) -> Iterator[Member]:
     if _TAR.search(name.lower()):
         yield from _open_tar(name, stream)
@@ -63,19 +77,20 @@ def _open(name: str, stream: IO[bytes]) -> Iterator[Member]:
 def _open_tar(path: str, stream: IO[bytes]) -> Iterator[Member]:
     with tarfile.open(fileobj=stream, mode="r|*") as container:
         for entry in container:
-            if entry.isfile() and not _is_hidden(entry.name) and (inner := container.extractfile(entry)):
+            if entry.isfile() and not is_hidden(entry.name) and (inner := container.extractfile(entry)):
                 yield from _open_inner(f"{path}!/{entry.name}", inner)
 
 
 def _open_zip(path: str, stream: IO[bytes]) -> Iterator[Member]:
     with zipfile.ZipFile(stream) as container:
         for info in container.infolist():
-            if not info.is_dir() and not _is_hidden(info.filename):
+            if not info.is_dir() and not is_hidden(info.filename):
                 with container.open(info) as entry:
                     yield from _open_inner(f"{path}!/{info.filename}", entry)
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Whether an entry of that name in a zip or tar is not read, whatever the origin."""
     steps = name.split("/")
     return "__MACOSX" in steps or steps[-1].startswith(".")
 

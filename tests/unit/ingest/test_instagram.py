@@ -38,7 +38,8 @@ def test_metas_download(tmp_path: Path) -> None:
 
 def test_metas_download_of_old(tmp_path: Path) -> None:
     old = {"photos": [{"caption": "a #b", "taken_at": "2019-05-01T10:00:00", "path": "photos/a.jpg"}, {}], "videos": []}
-    (found,) = posts(tmp_path / "p.json", old)
+    found, empty = posts(tmp_path / "p.json", old)
+    has(empty, fault="not_a_post", post_id=None)
     has(found, fault=None, post_id="photos/a.jpg", user_id="self", caption="a #b", posted="2019-05-01T10:00:00")
 
 
@@ -94,6 +95,57 @@ def test_instagrams_own_answers(tmp_path: Path) -> None:
 @pytest.mark.parametrize("document", [{"profile_user": []}, {"media": []}, {"media": ["x"]}, [[1]], [3]])
 def test_what_is_no_post_says_so(tmp_path: Path, document: Any) -> None:
     assert [one["fault"] for one in posts(tmp_path / "p.json", document)] == ["not_a_post"]
+
+
+GOOD = {"id": "1", "ownerId": "7", "timestamp": "2024-05-01T08:00:00Z", "caption": "a #b"}
+
+
+@pytest.mark.parametrize("name", ["latestPosts", "posts", "items"])
+def test_each_item_of_a_list_is_a_post_or_a_reject(tmp_path: Path, name: str) -> None:
+    items = [GOOD, "x", None, ["a"], 7, {}, {"node": None}]
+    (tmp_path / "p.json").write_text(json.dumps({"id": "7", name: items}))
+    (record,) = iter_records(str(tmp_path / "p.json"), Layout("json"))
+    rows = list(iter_rows(record))
+    assert [(row[3], row[6]) for row in rows] == [(0, None), *((i, "not_a_post") for i in range(1, 7))]
+    assert [json.loads(row[4]) for row in rows[1:]] == items[1:]
+
+
+@pytest.mark.parametrize("empty", [None, [], "", {}])
+def test_an_empty_list_does_not_hide_another(tmp_path: Path, empty: Any) -> None:
+    (found,) = posts(tmp_path / "p.json", {"id": "7", "latestPosts": empty, "posts": [GOOD]})
+    has(found, fault=None, post_id="1", caption="a #b")
+    (found,) = posts(tmp_path / "p.json", {**NODE, "latestPosts": empty, "items": empty})
+    has(found, fault=None, post_id="1", caption="hi #sun")
+
+
+@pytest.mark.parametrize("title", [5, 0, True, {"a": 1}, ["a"]])
+def test_a_caption_that_is_no_text_is_a_reject(tmp_path: Path, title: Any) -> None:
+    medium = {"uri": "a.jpg", "creation_timestamp": 1714550400}
+    download = [{"media": [medium], "title": title}, {"media": [{**medium, "title": title}]}]
+    old = {"photos": [{"caption": title, "taken_at": "2019-05-01T10:00:00", "path": "photos/a.jpg"}]}
+    documents = [*download, old]
+    if not isinstance(title, dict):  # Instagram's own answers have an object around the text
+        documents += [{**GOOD, "caption": title}, {"id": "7", "posts": [{**GOOD, "caption": title}]}]
+    for document in documents:
+        assert [one["fault"] for one in posts(tmp_path / "p.json", document)] == ["bad_caption"]
+
+
+@pytest.mark.parametrize(
+    ("values", "caption"),
+    [
+        ({"caption": ""}, ""),
+        ({"caption": {"text": ""}}, ""),
+        ({"edge_media_to_caption": {"edges": []}}, ""),
+        ({"caption": "", "edge_media_to_caption": {"edges": [{"node": {"text": "a"}}]}}, "a"),
+        ({"caption": None}, None),
+        ({"caption": {"text": None}}, None),
+        ({}, None),
+    ],
+)
+def test_a_caption_is_empty_or_not_known(tmp_path: Path, values: dict[str, Any], caption: str | None) -> None:
+    post = {name: value for name, value in GOOD.items() if name != "caption"}
+    (found,) = posts(tmp_path / "p.json", {**post, **values})
+    has(found, fault=None, caption=caption, hashtags=None if caption is None else "[]")
 
 
 def test_the_handed_download(shared_data: Path, tmp_path: Path) -> None:
