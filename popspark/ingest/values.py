@@ -135,24 +135,70 @@ def user_name(text: Column, keep: bool, salt: str) -> Column:
     return known(text) if keep else F.sha2(F.concat(F.lit(salt), known(text)), 256)
 
 
-NAME_KEYS = (
-    "user_?name",
-    "screen_name",
-    "full_?name",
-    "name",
-    "realname",
-    "ownername",
-    "authorname",
-    "path_?alias",
-    "ownerUsername",
+_NAME_KEYS = r"names?|path_?alias|mentions|tagged_?users|input_?url|details?|message(?=[^,}\[]*\[)"
+"""How the keys end, whatever their case, at which the JSON of an origin names users; an error of X does in brackets."""
+_OF_TEXTS = r"user|author|(?:value|resource_id)(?!\\*[\"']?\s*:\s*\\*[\"']?\d+\\*[\"'])"
+"""Further ones at which a string is a name; an id in an error of X is none."""
+_SITES = r"(?i)((?:(?<=%2f)|(?<![\w-]))(?:twitter|x|instagram|flickr)\.com(?:\\*/|\\+u002f|%2f))"
+
+
+def _key(ends: str) -> str:
+    """A key and the colon behind it: in quotes of either kind, which JSON within JSON escapes, or bare."""
+    return rf"(?is)((?:{ends})(?:\\*[\"']|(?<=[{{,]\s{{0,9}}\w{{0,40}}))\s*:\s*"
+
+
+_STRING = (
+    _key(f"{_NAME_KEYS}|{_OF_TEXTS}") + r"[ub]?)"
+    r"(?:(\\+[\"'])(?:(?!\\+[\"']\s*[,}\]]).)*+(?:\\+[\"'])?|([\"'])(?:(?!\3)[^\\]|\\.)*+\3?)"
 )
-"""The keys, whatever their case, at which the JSON of an origin has the name of a user."""
+_QUOTED = r"\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?"
+_OTHER = (
+    _key(_NAME_KEYS) + rf")(?:\[(?:[^\[\]\"']|{_QUOTED}|\[[^\[\]]*+\])*+\]?|\{{[^{{}}]*+\}}?"
+    r"|(?!(?:null|none)\b|[ub][\"'])[^\s,}\]\"'\\\[{][^,}\]\n\"']*+)"
+)
+"""A list, an object, or what has no quotes."""
 
 
 def without_names(json: Column, keep: bool) -> Column:
-    """The text of a record for `rejects`, also one that is no JSON, with ... in place of each user name unless kept."""
-    keys = "|".join(NAME_KEYS)
-    return json if keep else F.regexp_replace(json, rf'(?i)("(?:{keys})"\s*:\s*)"(?:[^"\\]|\\.)*"?', '$1"..."')
+    """The text of a record for `rejects`, with ... in place of what names users unless kept.
+
+    That is what follows a key for names, also in text that is no JSON or ends too early, and the path of an address at
+    a site whose paths begin with names.
+    """
+    if keep:
+        return json
+    hidden = F.regexp_replace(F.regexp_replace(json, _STRING, "$1$2$3...$2$3"), _OTHER, '$1"..."')
+    return F.regexp_replace(hidden, _SITES + r"(?:[^\s\"'<>,)}\]\\]|\\+(?=[/u]))++", "$1...")
+
+
+def words_of_names(*texts: Column) -> Column:
+    """The texts that name users, each whole and, where it lists them, its words."""
+
+    def of_text(text: Column) -> Column:
+        is_list = text.rlike(r"^[\[{@]|[,;|]")
+        listed = F.when(is_list, F.split(text, r"[\s,;|:#@\[\]{}\"'\\]+")).otherwise(F.array().cast("array<string>"))
+        return F.concat(F.array(text), listed)
+
+    return F.flatten(F.transform(F.array_compact(F.array(*map(known, texts))), of_text))
+
+
+def without_words(text: Column, names: Column, letters: str = r"[\p{L}\p{M}\p{N}_]") -> Column:
+    """The text with ... in place of each of `names`, an array, where it stands as whole words, as CSV writes it.
+
+    The longest first, so that none stays that another begins. letters: what a word goes on with.
+    """
+    plain = F.filter(F.array_distinct(names), lambda name: name != "")
+    longest = F.array_sort(plain, lambda one, two: F.length(two) - F.length(one))
+
+    def pattern(name: Column) -> Column:
+        """The name with signs escaped by backslashes, and quotes doubled; U+FFFD is any bytes that are not UTF-8."""
+        signs = F.regexp_replace(name, r"([^\p{L}\p{M}\p{N}\s_\x{80}-\x{ff}])", r"\\\\*\\$1")
+        quotes = F.replace(signs, F.lit(r"\\*\""), F.lit(r"(?:\\*\"){1,2}"))
+        return F.replace(quotes, F.lit("\u00ef\u00bf\u00bd"), F.lit(r"[\x{80}-\x{ff}]{1,3}"))
+
+    listed = F.array_join(F.transform(longest, pattern), "|")
+    found = F.concat(F.lit(f"(?<!{letters})(?:"), listed, F.lit(f")(?!{letters})"))
+    return F.when(F.size(plain) > 0, F.regexp_replace(text, found, F.lit("..."))).otherwise(text)
 
 
 def bytes_without_names(encoded: Column, keep: bool, *names: Column) -> Column:
@@ -160,10 +206,11 @@ def bytes_without_names(encoded: Column, keep: bool, *names: Column) -> Column:
     if keep:
         return encoded
     text = without_names(F.decode(F.unbase64(encoded), "ISO-8859-1"), keep)  # a character a byte
-    for name in names:
-        of_bytes = F.decode(F.encode(known(name), "UTF-8"), "ISO-8859-1")
-        text = F.when(of_bytes.isNull(), text).otherwise(F.replace(text, of_bytes, F.lit("...")))
-    return F.regexp_replace(F.base64(F.encode(text, "ISO-8859-1")), r"\s", "")
+    if names:
+        of_bytes = F.transform(words_of_names(*names), lambda name: F.decode(F.encode(name, "UTF-8"), "ISO-8859-1"))
+        text = without_words(text, of_bytes, r"\w")
+    hidden = F.regexp_replace(F.base64(F.encode(text, "ISO-8859-1")), r"\s", "")
+    return F.when(encoded.isNotNull(), hidden)  # names of other rows are not even looked at
 
 
 def fingerprint(text: Column) -> Column:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import zipfile
@@ -254,6 +255,17 @@ def test_instagram(spark: SparkSession, tmp_path: Path) -> None:
     assert posts["1"].collected_at - posts["1"].posted_at == datetime(2024, 6, 1) - datetime(2024, 5, 1, 8)
     assert [row.reason for row in rejects] == ["bad_posted_at", "missing_id"]
     assert not any("ann" in row.raw for row in rejects)
+    scraped = {
+        **late,
+        "ownerId": "7",
+        "ownerUsername": "ann",
+        "mentions": ["bob"],
+        "inputUrl": "https://www.instagram.com/ann/",
+    }
+    (tmp_path / "src/p.json").write_text(f"{json.dumps([post | {'ownerId': '7'}, scraped])}\n{scraped}")
+    _, rejects = ingest(spark, tmp_path, "origin=instagram")
+    assert [row.reason for row in rejects] == ["bad_posted_at", "truncated_json"]
+    assert not any(name in row.raw for row in rejects for name in ("ann", "bob"))
 
 
 def test_labels_of_a_file_of_their_own(spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -320,13 +332,52 @@ def test_flickrs_sets_own_download_and_calls(spark: SparkSession, tmp_path: Path
     assert (found.user_id, found.title, found.caption, found.hashtags) == ("8@N00", "Sea", "d", ["sea", "blue sky"])
     assert (found.n_views, found.n_likes, found.n_comments, found.image_id) == (12, 3, 1, own["original"])
     assert found.posted_at == posts["1"].posted_at
+    own["photopage"] = "https://www.flickr.com/photos/zoe/2/"
+    (tmp_path / "src/photo_2.json").write_text(json.dumps([own, {**own, "id": "3", "count_views": "many"}]))
+    posts, rejects = ingest(spark, tmp_path, "origin=flickr")
+    assert posts["2"].user_id == hashlib.sha256(b"zoe").hexdigest()
+    assert [row.reason for row in rejects] == ["bad_n_views"]
+    assert not any(name in rejects[0].raw for name in ("zoe", "ann"))
+    posts, _ = ingest(spark, tmp_path, "origin=flickr", "keep_user_names=true")
+    assert posts["2"].user_id == "zoe"
+
+
+def test_names_do_not_stand_in_the_rejects_and_extra_of_tables(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    mapping = tmp_path / "m.yaml"
+    mapping.write_text("post_id: id\nuser_name: who\nmentions: at\nn_likes: n\nextra: [who, at, page]\n")
+    rows = [
+        ("1", 'Ann "Zoe"\nLee', '["eve", "max"]', "https://x.com/zoe"),
+        ("2", "bob", "@bob @alice", "p"),
+        ("3", "h", "bob", "the hash"),
+    ]
+    rows += [(f"{i}1", who, at, page) for i, who, at, page in rows]
+    table = pd.DataFrame(
+        [(*row, "5" if int(row[0]) < 9 else "?") for row in rows], columns=["id", "who", "at", "page", "n"]
+    )
+    table.to_csv(tmp_path / "src/a.csv", index=False)
+    table.to_parquet(tmp_path / "src/a.parquet", index=False)
+    for origin in ("csv", "parquet"):
+        posts, rejects = ingest(spark, tmp_path, f"origin={origin}", f"mapping={mapping}")
+        assert {i: post.user_id for i, post in posts.items()} == {
+            i: hashlib.sha256(who.encode()).hexdigest() for i, who, *_ in rows[:3]
+        }
+        assert posts["3"].extra["who"] == posts["3"].user_id
+        assert [json.loads(row.raw) for row in sorted(rejects, key=lambda row: row.line)] == [
+            {"id": "11", "who": "...", "at": "...", "page": "https://x.com/...", "n": "?"},
+            {"id": "21", "who": "...", "at": "...", "page": "p", "n": "?"},
+            {"id": "31", "who": "...", "at": "...", "page": "the hash", "n": "?"},
+        ]
+        clear = str([post.extra.items() for post in posts.values()])
+        assert not any(name in clear.replace("x.com/zoe", "") for name in ("Zoe", "bob", "alice", "eve"))
 
 
 def test_names_do_not_stand_in_bytes_that_are_not_utf8(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "src").mkdir()
     mapping = tmp_path / "m.yaml"
     mapping.write_text("post_id: id\nuser_name: who\ncaption: text\nn_likes: n\n")
-    (tmp_path / "src/a.csv").write_bytes(b"id,who,text,n\n1,secret,caf\xe9,1\n2,secret,caf\xe9,x\n")
+    rows = [b'1,"My ""secret"" \xe9",caf\xe9,1', b"2,secret,caf\xe9,x", b"3,e,caf\xe9,x"]
+    (tmp_path / "src/a.csv").write_bytes(b"\n".join([b"id,who,text,n", *rows]))
     author = {"id": "9", "username": "secret"}
     line = json.dumps(tweet("1", "caf?", author=author)).encode().replace(b"?", b"\xe9")
     (tmp_path / "src/a.jsonl").write_bytes(line + b"\n" + line.replace(b'"1"', b'"2"').replace(b"2024", b"x"))
@@ -337,4 +388,4 @@ def test_names_do_not_stand_in_bytes_that_are_not_utf8(spark: SparkSession, tmp_
         texts = [encoded, *[row.raw.split("base64:")[-1] for row in rejects if "base64:" in row.raw]]
         assert not any(b"secret" in base64.b64decode(text) for text in texts)
         assert not any("secret" in row.raw for row in rejects)
-        assert len(rejects) == 1
+        assert len(rejects) == (2 if settings[0] == "origin=csv" else 1)

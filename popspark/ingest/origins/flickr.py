@@ -4,10 +4,10 @@ getInfo: `{"photo": {id, owner.nsid, title._content, description._content, dates
 people.haspeople, tags.tag[], ...}, "stat": "ok"}`. search: `{"photos": {"photo": [{id, owner, title, dateupload, views,
 tags, description._content, url_*}, ...]}, "stat": "ok"}`; of a set, `{"photoset": {owner, photo: [...]}}`. Lists
 `{"photo": [...]}` and `{"photos": [...]}` are read too. What Flickr lets its users download, `photo_ID.json`: `{id,
-name, description, count_views, count_faves, count_comments,
-date_imported, original, photopage, tags: [{tag}]}`, where the user is the one in `photopage`. Numbers are often
-strings; JSON lines, arrays of answers, bare photos and `jsonFlickrApi(...)` are read as well. An answer with `stat`
-"fail" is a reject (`api_error`).
+name, description, count_views, count_faves, count_comments, date_imported, original, photopage, tags: [{tag}]}`, where
+the user is the one in `photopage`, by an id or by a name, which is hashed. Numbers are often strings; JSON lines,
+arrays of answers, bare photos and `jsonFlickrApi(...)` are read as well. An answer with `stat` "fail" is a reject
+(`api_error`).
 
 Flickr does not tell when an answer was taken, and a label needs that: give `collected_at`.
 """
@@ -78,6 +78,8 @@ def _posts(photos: DataFrame, options: Options) -> DataFrame:
     owner = F.from_json(photo["owner"], "struct<nsid:string,username:string>")
     is_info = photo["owner"].startswith("{")
     of_page = F.nullif(F.regexp_extract(photo["photopage"], "/photos/([^/]+)/", 1), F.lit(""))
+    alias = values.user_name(of_page, options.keep_user_names, options.user_name_salt)
+    of_page = F.when(of_page.rlike(r"^\d+@N\d+$"), of_page).otherwise(alias)
     owner_id = F.when(is_info, owner["nsid"]).otherwise(F.coalesce(photo["owner"], "photoset.owner", of_page))
     name = F.when(is_info, owner["username"]).otherwise(F.coalesce(photo["ownername"], "photoset.ownername"))
     title, caption = _content(F.coalesce(photo["title"], photo["name"])), _content(photo["description"])

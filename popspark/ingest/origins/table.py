@@ -184,32 +184,40 @@ def _posts(rows: DataFrame, mapping: ColumnMapping, options: Options) -> DataFra
             typed.setdefault(length, F.char_length(typed[name]).cast("bigint"))
     if "hashtags" in typed:
         typed.setdefault("n_hashtags", F.array_size(typed["hashtags"]).cast("bigint"))
-    names = [text(name) for name in _names(mapping) if not options.keep_user_names]
+    hidden = [] if options.keep_user_names else _names(mapping)
+    names, columns = [text(name) for name in hidden], [fields[name].column or "" for name in hidden]
+    kept = {name: F.col("fields")[name] for name in mapping.extra}
+    for name in set(columns) & set(kept):
+        kept[name] = values.user_name(kept[name], options.keep_user_names, options.user_name_salt)
     encoded = values.bytes_without_names(F.col("raw_base64"), options.keep_user_names or not names, *names)
     return rows.select(
         "file",
         "line",
         "nth",
-        _without_names(names, options.user_name_salt).alias("raw"),
+        _without_names(columns, names).alias("raw"),
         reason.alias("reason"),
         *[column.alias(name) for name, column in typed.items()],
-        values.extras(**{name: F.col("fields")[name] for name in mapping.extra}, not_utf8_base64=encoded).alias(
-            "extra"
-        ),
+        values.extras(**kept, not_utf8_base64=encoded).alias("extra"),
     )
 
 
-def _without_names(names: list[Column], salt: str) -> Column:
-    """The text for a reject, with the fields that name users hashed; where a row has no fields, its hash and length."""
+def _without_names(columns: list[str], names: list[Column]) -> Column:
+    """The text for a reject: where fields name users, all fields as JSON, those as ... and none named in another one.
+
+    Where such a row has no fields, its hash and length.
+    """
     raw = lossless(F.col("raw"), F.col("raw_base64"))
     if not names:
         return F.when(F.col("fault").contains(":"), F.concat_ws(" ", "fault", raw)).otherwise(raw)
-    hidden = F.col("raw")
-    for name in names:
-        known = values.known(name)
-        hidden = F.when(known.isNull(), hidden).otherwise(F.replace(hidden, known, values.user_name(name, False, salt)))
+    words = values.words_of_names(*names)
+    hidden = F.transform_values(
+        "fields",
+        lambda name, text: F.when(name.isin(columns) & text.isNotNull(), F.lit("...")).otherwise(
+            values.without_words(text, words)
+        ),
+    )
     return (
-        F.when(F.col("fault").isNull(), hidden)
+        F.when(F.col("fault").isNull(), values.without_names(F.to_json(hidden), keep=False))
         .when(F.col("fault").contains(":"), F.col("fault"))
         .otherwise(values.fingerprint(raw))
     )

@@ -241,3 +241,78 @@ def test_ids_names_and_free_text(spark: SparkSession) -> None:
         "empty": "",
         "absent": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("""{"username": "Ann \\"Zoe\\" Lee", "id": "1"}""", """{"username": "...", "id": "1"}"""),
+        (
+            """{'username': 'bob', "full_name": "O'Zoe", 'id': '1'}""",
+            """{'username': '...', "full_name": "...", 'id': '1'}""",
+        ),
+        ("""{u'username': u'zoe', u'id': 1}""", """{u'username': u'...', u'id': 1}"""),
+        (
+            """{username: zoe, id: 1, 'name':None, "name": null}""",
+            """{username: "...", id: 1, 'name':None, "name": null}""",
+        ),
+        ("""{"id": "1", "username": "zo""", """{"id": "1", "username": "...\""""),
+        ("""rname": "zoe"}""", """rname": "..."}"""),
+        (
+            """{"a": "{\\"name\\": \\"Zoe \\\\\\"L\\\\\\"\\", \\"b\\": 1}"}""",
+            """{"a": "{\\"name\\": \\"...\\", \\"b\\": 1}"}""",
+        ),
+        ("""{"mentions": ["bob", "z]oe"], "n": [1]}""", """{"mentions": "...", "n": [1]}"""),
+        ("""{"realname": {"_content": "Zoe"}, "views": "3"}""", """{"realname": "...", "views": "3"}"""),
+        (
+            """{"value": "bob", "detail": "no user: [zoe].", "parameter": "username", "title": "Not Found"}""",
+            """{"value": "...", "detail": "...", "parameter": "username", "title": "Not Found"}""",
+        ),
+        ("""{"value": "123", "resource_id": "123"}""", """{"value": "123", "resource_id": "123"}"""),
+        ("""{"message": "The value [zoe] is none"}""", """{"message": "..."}"""),
+        ("""{"message": "Photo not found", "code": 1}""", """{"message": "Photo not found", "code": 1}"""),
+        (
+            """{"expanded_url": "https:\\/\\/twitter.com\\/zoe\\/status\\/1", "id": 1}""",
+            """{"expanded_url": "https:\\/\\/twitter.com\\/...", "id": 1}""",
+        ),
+        (
+            """{"inputUrl": "zoe", "url": "https://www.instagram.com/zoe/"}""",
+            """{"inputUrl": "...", "url": "https://www.instagram.com/..."}""",
+        ),
+        (
+            """{"photopage": "https://www.flickr.com/photos/zoe/2/"}""",
+            """{"photopage": "https://www.flickr.com/..."}""",
+        ),
+        ("""{"u": "https%3A%2F%2Fx.com%2Fzoe"}""", """{"u": "https%3A%2F%2Fx.com%2F..."}"""),
+        (
+            """{"u": "https://live.staticflickr.com/1/2_o.jpg"}""",
+            """{"u": "https://live.staticflickr.com/1/2_o.jpg"}""",
+        ),
+        ("""{"tags": [{"tag": "sea", "user": "zoe"}]}""", """{"tags": [{"tag": "sea", "user": "..."}]}"""),
+        ("""{"name": \"""" + 'zoe \\" ' * 30_000, """{"name": "...\""""),
+        ("""{"mentions": [""" + '"zoe", ' * 30_000, """{"mentions": "...\""""),
+        ("""{"text": "hi @ann, names and users", "id": 1}""", """{"text": "hi @ann, names and users", "id": 1}"""),
+    ],
+)
+def test_records_without_names(spark: SparkSession, text: str, hidden: str) -> None:
+    rows = spark.createDataFrame([(text,)], "text string")
+    found = rows.select(values.without_names(F.col("text"), False), values.without_names(F.col("text"), True))
+    assert tuple(found.collect()[0]) == (hidden, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "hidden"),
+    [
+        ('1,"Ann ""Zoe"" Lee",h', ['Ann "Zoe" Lee'], '1,"...",h'),
+        ("1,bob,@bob @bobby @alice", ["bob", "@bob @bobby @alice"], "1,...,..."),
+        ("bob bob lee", ["bob", "bob lee"], "... ..."),
+        ("5 h of the rehash, h", ["h"], "5 ... of the rehash, ..."),
+        ('["bob", "alice"] é', ['["alice", "bob"]'], '["...", "..."] é'),
+        ("a.b a+b", ["a.b", ""], "... a+b"),
+        ("nothing", [None], "nothing"),
+    ],
+)
+def test_texts_without_words(spark: SparkSession, text: str, names: list[str | None], hidden: str) -> None:
+    words = values.words_of_names(*[F.lit(name).cast("string") for name in names])
+    rows = spark.createDataFrame([(text,)], "text string")
+    assert rows.select(values.without_words(F.col("text"), words)).collect()[0][0] == hidden

@@ -143,6 +143,12 @@ def test_the_format_seen_is_named(text: str, hint: str) -> None:
         ('["a", "b c", "#d"]', ["a", "b c", "d"]),
         ("['a', 'b c']", ["a", "b c"]),
         ("[not a list", ["[not", "a", "list"]),
+        ("#travel/#food (#ok)", ["travel", "food", "ok"]),
+        ("“#great” #food…", ["great", "food"]),
+        ("سفر،بحر؛شمس", ["سفر", "بحر", "شمس"]),
+        ("c++ rock'n'roll a#b.", ["c++", "rock'n'roll", "a", "b"]),
+        ("sun\u200bset &#39;hello \ufe5fsea", ["sunset", "hello", "sea"]),
+        ("https://x.com/page#top", ["https://x.com/page#top"]),
         ("#", []),
         ("", []),
         (None, None),
@@ -154,6 +160,31 @@ def test_tags(text: str | None, tags: list[str] | None) -> None:
 
 def test_tags_in_a_caption() -> None:
     assert find_tags("café 😍 #lisbon#travel, (#ok) ＃海。a#b #") == ["lisbon", "travel", "ok", "海", "b"]
+
+
+@pytest.mark.parametrize(
+    ("caption", "tags"),
+    [
+        ("“#great” «#foo» ‘#bar’", ["great", "foo", "bar"]),
+        ("#food… #foo—bar #a–b #x-y", ["food", "foo", "a", "x"]),
+        ("#travel/#food|#sea\\#sun", ["travel", "food", "sea", "sun"]),
+        ("#a&b #happy* #c+d #e=f #g<br>h #i~j #k^l", ["a", "happy", "c", "e", "g", "i", "k"]),
+        ("#tag¿ #¿que #$5 #don't #nike™", ["tag", "don", "nike"]),
+        ("#سفر،#بحر؛ #शहर। #日本「x」", ["سفر", "بحر", "शहर", "日本"]),
+        ("#हिन्दी #ไทย #e\u0301t\u00e9 #snake_case #2024", ["हिन्दी", "ไทย", "\u00e9t\u00e9", "snake_case", "2024"]),
+        (
+            "#\u0645\u06cc\u200c\u062e #sun\u200bset #\u200f\u05e9\u200f",
+            ["\u0645\u06cc\u200c\u062e", "sunset", "\u05e9"],
+        ),
+        ("&#39;hello &#x27;a &amp;#b", ["b"]),
+        ("https://x.com/page#top http://e.org/#/a#b x.com/p#q, #yes", ["yes"]),
+        ("\ufe5fa \uff03b #\ufe0f\u20e3 c #_ #", ["a", "b"]),
+        ("#😍 #sun☀\ufe0f! #a\u2800b #a│c ★#d★", ["😍", "sun☀\ufe0f", "a", "d"]),
+        (None, None),
+    ],
+)
+def test_where_a_tag_ends(caption: str | None, tags: list[str] | None) -> None:
+    assert find_tags(caption) == tags
 
 
 @pytest.mark.parametrize(
