@@ -94,6 +94,8 @@ def parse_format(pattern: str) -> TimeFormat:
             if name:
                 groups[name] = len(groups) + 1
     lacking = [name for name in ("year", "month", "day") if name not in groups]
+    if "h" in re.sub(r"'[^']*'", "", pattern) and "half" not in groups:
+        lacking.append("a, AM or PM, which h needs (HH is of 24 hours)")
     if lacking:
         raise ConfigError(
             "This format of times cannot be used.",
