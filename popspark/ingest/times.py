@@ -38,6 +38,11 @@ _EXCEL_EPOCH_DAYS = 25569
 _OFFSET = r"[Zz]|UTC|GMT|[+-]\d\d(?::?\d\d)?"
 _PLAIN_ISO = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$"
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH_NAMES = (
+    "(?i:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+    "|nov(?:ember)?|dec(?:ember)?)"
+)
+"""Whole names only: marraskuu, November in Finnish, is no March."""
 _LETTERS = {
     "y": ("year", r"\d{4}"),
     "u": ("year", r"\d{4}"),
@@ -87,7 +92,7 @@ def parse_format(pattern: str) -> TimeFormat:
                     fix="dd.MM.yyyy HH:mm",
                 )
             if letter == "M" and n > 2:
-                field, has_names = "[A-Za-z]+", True
+                field, has_names = _MONTH_NAMES, True
             elif name == "year" and n == 2:
                 field = r"\d\d"
             regex += f"({field})" if name else field

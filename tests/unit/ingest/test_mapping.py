@@ -119,6 +119,9 @@ def test_formats_are_regular_expressions() -> None:
     assert re.fullmatch(form.regex, "01.05.2024 um 7:15")
     assert not re.fullmatch(form.regex, "01x05.2024 um 7:15")
     assert re.fullmatch(ISO.regex, "2024-05-01T10:15Z")
+    named = parse_format("d. MMMM yyyy").regex
+    assert all(re.fullmatch(named, f"3. {month} 2024") for month in ("May", "november", "JUN", "Sept", "September"))
+    assert not any(re.fullmatch(named, f"3. {month} 2024") for month in ("marraskuu", "Mai", "Juni", "Janvier", "De"))
 
 
 @pytest.mark.parametrize(
