@@ -231,11 +231,11 @@ def _formatted(value: Column, form: TimeFormat, zone: str | None) -> Column:
 def name_format(text: str) -> str:
     """A hint for a text with a time in it that cannot be read as it is, or an empty text."""
     found = re.search(
-        r"(?<!\d)(\d{1,4})([./-])(\d{1,2})\2(\d{2,4})(?:,?\s+(\d{1,2}:\d\d)(:\d\d)?(\s[AaPp][Mm])?)?(?!\d)", text
+        r"(?<!\d)(\d{1,4})([./-])(\d{1,2})\2(\d{2,4})(?:(,?)\s+(\d{1,2}:\d\d)(:\d\d)?(\s[AaPp][Mm])?)?(?!\d)", text
     )
     if not found:
         return "see docs/how-to/own-posts.md for the times that are read; format, unit or zone in the mapping say more"
-    first, sign, second, last, clock, seconds, half = found.groups()
+    first, sign, second, last, comma, clock, seconds, half = found.groups()
     year = "yyyy" if len(last) > 2 else "yy"
     day_first = f"dd{sign}MM{sign}{year}"
     dates = [day_first] if sign == "." or int(first) > 12 else [day_first, f"MM{sign}dd{sign}{year}"]
@@ -243,6 +243,11 @@ def name_format(text: str) -> str:
         dates = [f"MM{sign}dd{sign}{year}"]
     if len(first) == 4:
         return f"a time is read {LEGAL}, with an offset in digits or Z or without one: not {found[0]!r}"
-    ending = (" h:mm" if half else " HH:mm" if clock else "") + (":ss" if seconds else "") + (" a" if half else "")
+    ending = (
+        (comma or "")
+        + (" h:mm" if half else " HH:mm" if clock else "")
+        + (":ss" if seconds else "")
+        + (" a" if half else "")
+    )
     formats = " or ".join(f"format: '{date}{ending}'" for date in dates)
     return f"{found[0]!r} is read with {formats} at this column in the mapping"

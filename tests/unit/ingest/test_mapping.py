@@ -129,6 +129,7 @@ def test_formats_are_regular_expressions() -> None:
     [
         ('p0,ann,"01.05.2024 10:15",12', "format: 'dd.MM.yyyy HH:mm'"),
         ("p0,01/05/2024 10:15:00", "format: 'dd/MM/yyyy HH:mm:ss' or format: 'MM/dd/yyyy HH:mm:ss'"),
+        ("p0,13/05/24, 10:15", "format: 'dd/MM/yy, HH:mm'"),
         ("p0,13/05/24", "format: 'dd/MM/yy'"),
         ("p0,13/05/24 0:05 AM", "format: 'dd/MM/yy h:mm a'"),
         ("p0,05/13/24", "format: 'MM/dd/yy'"),
