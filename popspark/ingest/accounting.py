@@ -110,7 +110,8 @@ def reject_repeated(rows: DataFrame, repeated: DataFrame) -> DataFrame:
     order = F.struct(newest.alias("age"), *POSITION)
     candidates = rows.where("reason IS NULL").join(found, "post_id").select("post_id", "why", order.alias("order"))
     firsts = candidates.groupBy("post_id").agg(F.min("order").alias("first"))
-    losers = candidates.join(firsts, "post_id").where("why = 'edited' OR order != first")
+    # No SQL text: order is a reserved word in it.
+    losers = candidates.join(firsts, "post_id").where((F.col("why") == "edited") | (F.col("order") != F.col("first")))
     lost = losers.select(*[F.col("order")[name].alias(name) for name in POSITION], "why")
     # Computed once, for two passes.
     joined = rows.join(F.broadcast(lost.localCheckpoint()), list(POSITION), "left")
@@ -127,10 +128,12 @@ def naming_broken_files() -> Iterator[None]:
     except Exception as error:  # Spark's own class differs between classic and Connect
         if not (found := re.search(r"\[FAILED_READ_FILE[^\]]*\][^\n]*?(\w+:/\S+[^.\s])", str(error))):
             raise
+        codec = re.search(r"Class \S*?(\w+)Codec was not found", str(error))
         raise DataError(
             "A file of the export cannot be read to its end.",
             where=found[1],
-            fix="fetch it again, or leave it out",
+            got=f"{codec[1]}, a compression that this Spark does not have" if codec else None,
+            fix="write it with another, zstd or snappy" if codec else "fetch it again, or leave it out",
         ) from error
 
 

@@ -21,6 +21,8 @@ LAYOUT = ("delimiter", "escape", "encoding", "columns")
 SETTINGS = ("extra", "labels", *LAYOUT)
 LABEL_SETTINGS = ("source", "post_id", "label", *LAYOUT)
 DECIMALS = (".", ",")
+NO_FILES = ("idna", "punycode", "undefined")
+"""Codecs of Python for texts that are not those of a file: names of hosts, and one that reads nothing."""
 BOMS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
@@ -188,7 +190,7 @@ def _layout(mapping: Mapping[Any, Any], where: str) -> dict[str, Any]:
         raise ConfigError("Delimiter and escape are the same.", where=where, got=repr(found["escape"]))
     try:
         codec = codecs.lookup(str(found.get("encoding", "utf-8")))
-        if not codec._is_text_encoding:  # base64, zlib: bytes to bytes
+        if not codec._is_text_encoding or codec.name in NO_FILES:  # base64, zlib: bytes to bytes
             raise LookupError
     except LookupError as error:
         raise ConfigError(

@@ -38,6 +38,11 @@ _EXCEL_EPOCH_DAYS = 25569
 _OFFSET = r"[Zz]|UTC|GMT|[+-]\d\d(?::?\d\d)?"
 _PLAIN_ISO = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$"
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH_NAMES = (
+    "(?i:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+    "|nov(?:ember)?|dec(?:ember)?)"
+)
+"""Whole names only: marraskuu, November in Finnish, is no March."""
 _LETTERS = {
     "y": ("year", r"\d{4}"),
     "u": ("year", r"\d{4}"),
@@ -87,13 +92,15 @@ def parse_format(pattern: str) -> TimeFormat:
                     fix="dd.MM.yyyy HH:mm",
                 )
             if letter == "M" and n > 2:
-                field, has_names = "[A-Za-z]+", True
+                field, has_names = _MONTH_NAMES, True
             elif name == "year" and n == 2:
                 field = r"\d\d"
             regex += f"({field})" if name else field
             if name:
                 groups[name] = len(groups) + 1
     lacking = [name for name in ("year", "month", "day") if name not in groups]
+    if "h" in re.sub(r"'[^']*'", "", pattern) and "half" not in groups:
+        lacking.append("a, AM or PM, which h needs (HH is of 24 hours)")
     if lacking:
         raise ConfigError(
             "This format of times cannot be used.",
@@ -224,11 +231,11 @@ def _formatted(value: Column, form: TimeFormat, zone: str | None) -> Column:
 def name_format(text: str) -> str:
     """A hint for a text with a time in it that cannot be read as it is, or an empty text."""
     found = re.search(
-        r"(?<!\d)(\d{1,4})([./-])(\d{1,2})\2(\d{2,4})(?:,?\s+(\d{1,2}:\d\d)(:\d\d)?(\s[AaPp][Mm])?)?(?!\d)", text
+        r"(?<!\d)(\d{1,4})([./-])(\d{1,2})\2(\d{2,4})(?:(,?)\s+(\d{1,2}:\d\d)(:\d\d)?(\s[AaPp][Mm])?)?(?!\d)", text
     )
     if not found:
         return "see docs/how-to/own-posts.md for the times that are read; format, unit or zone in the mapping say more"
-    first, sign, second, last, clock, seconds, half = found.groups()
+    first, sign, second, last, comma, clock, seconds, half = found.groups()
     year = "yyyy" if len(last) > 2 else "yy"
     day_first = f"dd{sign}MM{sign}{year}"
     dates = [day_first] if sign == "." or int(first) > 12 else [day_first, f"MM{sign}dd{sign}{year}"]
@@ -236,6 +243,11 @@ def name_format(text: str) -> str:
         dates = [f"MM{sign}dd{sign}{year}"]
     if len(first) == 4:
         return f"a time is read {LEGAL}, with an offset in digits or Z or without one: not {found[0]!r}"
-    ending = (" h:mm" if half else " HH:mm" if clock else "") + (":ss" if seconds else "") + (" a" if half else "")
+    ending = (
+        (comma or "")
+        + (" h:mm" if half else " HH:mm" if clock else "")
+        + (":ss" if seconds else "")
+        + (" a" if half else "")
+    )
     formats = " or ".join(f"format: '{date}{ending}'" for date in dates)
     return f"{found[0]!r} is read with {formats} at this column in the mapping"

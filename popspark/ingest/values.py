@@ -114,7 +114,7 @@ def identifier(text: Column) -> Column:
 def _is_rounded(value: Column) -> Column:
     """Whether an id is a float with an exponent, or larger than 2^53, from where on floats leave numbers out."""
     whole = F.regexp_extract(value, r"^(\d{16,})\.0+$", 1).try_cast("decimal(38,0)")
-    has_exponent = value.rlike(r"^-?\d+(\.\d+[eE]\+?|[eE]\+)\d+$")
+    has_exponent = value.rlike(r"^-?\d+([.,]\d+[eE]\+?|[eE]\+)\d+$")
     return F.coalesce(has_exponent | (whole >= 2**53), has_exponent)
 
 

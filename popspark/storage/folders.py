@@ -29,7 +29,7 @@ from popspark.storage.delta import (
 from popspark.storage.files import write_files
 from popspark.storage.schemas.table import Table
 from popspark.storage.transaction import Transaction
-from popspark.storage.warehouse import as_pattern, as_uri, read_files, validate
+from popspark.storage.warehouse import as_pattern, as_uri, read_files, read_strictly, validate
 
 SCRATCH = "_staging-"
 
@@ -99,7 +99,7 @@ class FolderTransaction(Transaction):
         self._n_kept += 1
         path = as_uri(f"{self._folder}/{SCRATCH}{self.run_id}/{self._n_kept}")
         rows.write.mode("overwrite").parquet(path)
-        return self.spark.read.schema(rows.schema).parquet(as_pattern(path))
+        return read_strictly(self.spark).schema(rows.schema).parquet(as_pattern(path))
 
     @property
     def _schema(self) -> str:

@@ -8,7 +8,7 @@ import re
 
 from fsspec.core import url_to_fs
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as t
 
@@ -126,7 +126,7 @@ def read_files(spark: SparkSession, version: Version, paths: list[str]) -> DataF
     schema = t.StructType.fromJson(json.loads(version.schema))
     if not paths:
         return spark.createDataFrame([], schema)
-    reader = spark.read.schema(schema).option("basePath", as_uri(version.folder))
+    reader = read_strictly(spark).schema(schema).option("basePath", as_uri(version.folder))
     reader = reader.option("datetimeRebaseMode", "CORRECTED")  # pyarrow's days before 1582 are as they stand
     try:
         rows = reader.parquet(*(as_pattern(as_uri(path)) for path in paths))
@@ -142,6 +142,11 @@ def read_files(spark: SparkSession, version: Version, paths: list[str]) -> DataF
         legal=f"the files of version {version.number}",
         fix="they were deleted, or Spark reaches another disk: give a path that all machines see alike",
     )
+
+
+def read_strictly(spark: SparkSession) -> DataFrameReader:
+    """A reader to which a damaged or absent file is an error, whatever the session says: no row is lost silently."""
+    return spark.read.option("ignoreCorruptFiles", "false").option("ignoreMissingFiles", "false")
 
 
 def as_uri(path: str) -> str:
@@ -168,7 +173,7 @@ def _read_parquet(spark: SparkSession, path: str) -> DataFrame:
                     got=f"{parent}/{name}",
                     fix="give the table's own folder where it is Delta, else its name: table:CATALOG.SCHEMA.NAME",
                 )
-    return spark.read.parquet(as_pattern(folder) if fs.exists(root) else path)
+    return read_strictly(spark).parquet(as_pattern(folder) if fs.exists(root) else path)
 
 
 def no_rows(spark: SparkSession, table: Table) -> DataFrame:

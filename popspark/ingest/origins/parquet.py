@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 
@@ -13,7 +14,7 @@ from popspark.ingest.exports import Options
 from popspark.ingest.mapping import ColumnMapping
 from popspark.ingest.origins.table import check_columns, parse_tables
 from popspark.ingest.readers.files import Files
-from popspark.storage.warehouse import as_pattern
+from popspark.storage.warehouse import as_pattern, read_strictly
 
 
 def reads(file: str) -> bool:
@@ -29,23 +30,33 @@ def parse(spark: SparkSession, files: Files, options: Options) -> DataFrame:
 def read_tables(spark: SparkSession, files: list[str], mapping: ColumnMapping) -> DataFrame:
     """Rows of the files, see `popspark.ingest.origins.table`, those of one schema in one read."""
 
-    def schema_of(file: str) -> t.StructType | None:
+    def schema_of(file: str) -> t.StructType | str:
+        """The schema, or why the file cannot be read."""
         try:
-            return spark.read.parquet(as_pattern(file)).schema
-        except Exception:  # Spark's own class differs between classic and Connect, and so does the fault's
-            return None
+            return read_strictly(spark).parquet(as_pattern(file)).schema
+        except Exception as error:  # Spark's own class differs between classic and Connect, and so does the fault's
+            return _why(file, str(error))
 
     with ThreadPoolExecutor(8) as pool:
         schemas = list(pool.map(schema_of, files))
     groups, broken = dict[str, list[str]](), list[tuple[str, str]]()
     for file, schema in zip(files, schemas, strict=True):
-        if schema is None:
-            broken.append((file, "unreadable: this is no Parquet, or a file that was cut"))
+        if isinstance(schema, str):
+            broken.append((file, f"unreadable: {schema}"))
             continue
         check_columns(file, schema.names, "", mapping)
         groups.setdefault(schema.json(), []).append(file)
     read = [_read_group(spark, group) for group in groups.values()]
     return reduce(DataFrame.unionByName, [*read, _broken(spark, broken)] if broken else read)
+
+
+def _why(file: str, error: str) -> str:
+    """Why Spark cannot read a file, in words."""
+    if found := re.match(r"\[(PARQUET_TYPE|COLUMN_ALREADY)\S*\] (.*)", error):
+        return f"{found[2]} Leave the column out, or write it with another type or name"
+    if ":" in file.rsplit("/", 1)[-1]:
+        return "Spark opens no Parquet with a colon in its name, rename it"
+    return "this is no Parquet, or a file that was cut"
 
 
 def _broken(spark: SparkSession, files: list[tuple[str, str]]) -> DataFrame:
@@ -63,7 +74,7 @@ def _broken(spark: SparkSession, files: list[tuple[str, str]]) -> DataFrame:
 
 
 def _read_group(spark: SparkSession, files: list[str]) -> DataFrame:
-    table = spark.read.parquet(*map(as_pattern, files))
+    table = read_strictly(spark).parquet(*map(as_pattern, files))
     columns = list(table.schema.fields)
     pairs = [cell for field in columns for cell in (F.lit(field.name), _as_text(field))]
     none = F.lit(None).cast("string")
@@ -71,16 +82,21 @@ def _read_group(spark: SparkSession, files: list[str]) -> DataFrame:
         F.col("_metadata.file_path").alias("file"),
         (F.col("_metadata.row_index") + 1).alias("line"),
         F.lit(0).cast("bigint").alias("nth"),
-        F.to_json(F.struct(*[F.col(f"`{f.name}`") for f in columns]), {"timeZone": "UTC"}).alias("raw"),
+        F.to_json(F.struct(*[F.col(_quoted(f.name)) for f in columns]), {"timeZone": "UTC"}).alias("raw"),
         none.alias("fault"),
         none.alias("raw_base64"),
         F.create_map(*pairs).alias("fields"),
     )
 
 
+def _quoted(name: str) -> str:
+    """A column's name as `F.col` takes it, whatever signs are in it."""
+    return f"`{name.replace('`', '``')}`"
+
+
 def _as_text(field: t.StructField) -> Column:
     """A column of Parquet as a CSV would have it: whole doubles as whole numbers, times as microseconds since 1970."""
-    column = F.col(f"`{field.name}`")
+    column = F.col(_quoted(field.name))
     if isinstance(field.dataType, t.ArrayType | t.StructType | t.MapType):
         return F.to_json(column)
     if isinstance(field.dataType, t.TimestampType):

@@ -19,6 +19,7 @@ _GAP = re.compile("[\\s,\ufeff]*")
 _NEXT_ELEMENT = re.compile(r"\}\s*,\s*(?=\{\s*\")")
 _CALL, _CALL_END, CALL_END_CHARS = "jsonFlickrApi(", re.compile(r"\)\s*;?\s*$"), 16
 _DECODER = json.JSONDecoder()
+_CELL_DECODER = json.JSONDecoder(parse_int=str)  # a number of any length ends where its digits end
 _HALF = re.compile("[\ud800-\udfff]")
 
 
@@ -55,7 +56,7 @@ def iter_json(chunks: Iterator[str]) -> Iterator[tuple[int, str, str | None]]:
         if pos < len(held) and (is_over or len(held) - pos >= wanted):
             try:
                 end = _DECODER.raw_decode(held, pos)[1]
-            except (json.JSONDecodeError, RecursionError):
+            except (ValueError, RecursionError):  # also a number of more digits than Python reads
                 end = _end_of_garbage(held, pos, in_array, is_over)
                 fault = "not_json" if end < len(held) else "truncated_json"
             if end == len(held) and not is_over and held[-1] not in "}]":
@@ -146,8 +147,8 @@ def _iter_cells(chunks: Iterator[str]) -> Iterator[tuple[int, str, str | None]]:
         end = 0
         if cell:
             try:
-                end = _DECODER.raw_decode(held, cell.end())[1]
-            except json.JSONDecodeError:
+                end = _CELL_DECODER.raw_decode(held, cell.end())[1]
+            except (ValueError, RecursionError):
                 end = 0
             if end == len(held):  # a number may go on in the next chunk
                 end = 0

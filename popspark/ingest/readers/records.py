@@ -29,7 +29,7 @@ from popspark.ingest.readers.csv import Lines, iter_csv, read_header
 from popspark.ingest.readers.files import cannot_be_json
 from popspark.ingest.readers.json import iter_json, iter_json_rows
 from popspark.ingest.readers.texts import Text, is_archive, is_wide, open_members
-from popspark.storage.warehouse import as_pattern
+from popspark.storage.warehouse import as_pattern, read_strictly
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -84,9 +84,9 @@ def read_lines(spark: SparkSession, files: Sequence[str]) -> DataFrame:
     """Records of the lines of plain files and containers; empty ones are left out but counted in `line`.
 
     Counts the lines of plain files first, in one pass over them. A file of more than one byte a unit, by its byte order
-    mark, is streamed as a container is.
+    mark, is streamed as a container is, and so is one with a colon in its name, which Spark lists but cannot open.
     """
-    packed = [file for file in files if is_container(file) or is_wide(file)]
+    packed = [file for file in files if is_container(file) or is_wide(file) or ":" in file.rsplit("/", 1)[-1]]
     plain = [file for file in files if file not in packed]
     if not packed:
         return _read_plain_lines(spark, plain)
@@ -100,7 +100,7 @@ def _read_plain_lines(spark: SparkSession, files: Sequence[str]) -> DataFrame:
     Within a partition monotonically_increasing_id counts the lines in the order of the file, so a first pass that
     only counts (first id and length of each block) is enough: no sort, no shuffle of the text.
     """
-    text = spark.read.option("lineSep", "\n").text([as_pattern(file) for file in files])
+    text = read_strictly(spark).option("lineSep", "\n").text([as_pattern(file) for file in files])
     rows = text.select(
         F.col("_metadata.file_path").alias("file"),
         F.col("_metadata.file_block_start").alias("block"),

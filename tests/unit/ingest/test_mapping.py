@@ -38,6 +38,9 @@ def test_a_mapping_of_any_unicode_encoding(tmp_path: Path, encoding: str) -> Non
         (IDS + 'delimiter: "|"\nescape: "|"', "Delimiter and escape are the same."),
         (IDS + "encoding: latin-99", "There is no such encoding."),
         (IDS + "encoding: base64", "There is no such encoding."),
+        (IDS + "encoding: idna", "There is no such encoding."),
+        (IDS + "encoding: punycode", "There is no such encoding."),
+        (IDS + "encoding: undefined", "There is no such encoding."),
         (IDS + "columns: id", "columns is a list of columns."),
         (IDS + "extra: [[id]]", "extra is a list of columns."),
         (IDS + "title:", "This names no column of the export."),
@@ -46,6 +49,7 @@ def test_a_mapping_of_any_unicode_encoding(tmp_path: Path, encoding: str) -> Non
         (IDS + "title: {column: a, format: yyyy}", "Unknown setting of title."),
         (IDS + "posted_at: {column: a, format: dd.MM}", "This format of times cannot be used."),
         (IDS + "posted_at: {column: a, format: dd.MM.yyyy dd}", "This format of times cannot be used."),
+        (IDS + "posted_at: {column: a, format: 'dd.MM.yyyy hh:mm'}", "This format of times cannot be used."),
         (IDS + "posted_at: {column: a, format: yyyy-MM-dd QQ}", "This format of times cannot be used."),
         (IDS + "posted_at: {column: a, unit: days}", "Unknown unit of times."),
         (IDS + "posted_at: {column: a, unit: seconds, format: d.M.yyyy}", "A text has a format, a number a unit."),
@@ -115,6 +119,9 @@ def test_formats_are_regular_expressions() -> None:
     assert re.fullmatch(form.regex, "01.05.2024 um 7:15")
     assert not re.fullmatch(form.regex, "01x05.2024 um 7:15")
     assert re.fullmatch(ISO.regex, "2024-05-01T10:15Z")
+    named = parse_format("d. MMMM yyyy").regex
+    assert all(re.fullmatch(named, f"3. {month} 2024") for month in ("May", "november", "JUN", "Sept", "September"))
+    assert not any(re.fullmatch(named, f"3. {month} 2024") for month in ("marraskuu", "Mai", "Juni", "Janvier", "De"))
 
 
 @pytest.mark.parametrize(
@@ -122,6 +129,7 @@ def test_formats_are_regular_expressions() -> None:
     [
         ('p0,ann,"01.05.2024 10:15",12', "format: 'dd.MM.yyyy HH:mm'"),
         ("p0,01/05/2024 10:15:00", "format: 'dd/MM/yyyy HH:mm:ss' or format: 'MM/dd/yyyy HH:mm:ss'"),
+        ("p0,13/05/24, 10:15", "format: 'dd/MM/yy, HH:mm'"),
         ("p0,13/05/24", "format: 'dd/MM/yy'"),
         ("p0,13/05/24 0:05 AM", "format: 'dd/MM/yy h:mm a'"),
         ("p0,05/13/24", "format: 'MM/dd/yy'"),

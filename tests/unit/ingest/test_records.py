@@ -77,6 +77,15 @@ def test_a_bad_object_in_an_array_is_one_reject(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 200_000 + "]" * 200_000], ids=["digits", "depth"])
+def test_what_python_cannot_hold_is_one_reject(tmp_path: Path, value: str) -> None:
+    lines = read(write(tmp_path / "a.json", f'{{"a": 1}}\n{{"a": {value}}}\n{{"a": 3}}'), JSON)
+    assert [(line, fault) for line, _, fault in lines] == [(1, None), (2, "not_json"), (3, None)]
+    *rows, last = read(write(tmp_path / "b.json", f'{{"Uid": {{"0": "a", "1": {value}}}}}'), ROWS)
+    assert rows[0] == (1, '{"Uid": "a"}', None)
+    assert last[2] == "truncated_json" or last == (2, f'{{"Uid": {value}}}', None)
+
+
 def test_a_truncated_array_loses_nothing(tmp_path: Path) -> None:
     whole = json.dumps(OBJECTS)
     for cut in range(1, len(whole)):
