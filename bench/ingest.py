@@ -25,9 +25,9 @@ from popspark.ingest.accounting import write_posts
 from popspark.ingest.exports import Options, parse_export
 from popspark.posts.social import social_features
 from popspark.runtime.session import get_session
-from popspark.storage.tables import POSTS, SOCIAL_FEATURES
+from popspark.storage.tables import POSTS, REJECTS, SOCIAL_FEATURES
 from popspark.storage.warehouse import read_table
-from popspark.storage.writing import write_table
+from popspark.storage.writing import begin, write_table
 
 WORDS = ("sea", "sun", "beach", "city", "night", "street", "food", "dog", "cat", "snow", "river", "travel", "art")
 
@@ -93,7 +93,8 @@ def measure(spark: Any, root: Path, n: int) -> dict[str, float]:
 
     def ingest() -> None:
         parsed = parse_export(spark, "smpd", str(export), Options())
-        counts = write_posts(spark, parsed, "smpd", True, posts, str(root / f"rejects_{n}"))
+        with begin(spark, POSTS, posts) as written, begin(spark, REJECTS, str(root / f"rejects_{n}")) as rejects:
+            counts = write_posts(parsed, "smpd", True, written, rejects)
         assert (counts.n_out, counts.n_rejected) == (n, {}), counts
 
     def compute_social() -> None:

@@ -19,6 +19,7 @@ from popspark.ingest.origins import smpd
 from popspark.runtime.errors import DataError
 from popspark.storage.tables import POSTS, REJECTS
 from popspark.storage.warehouse import read_table
+from popspark.storage.writing import begin
 from tests.fuzzing import SECONDS, run_rounds
 from tests.made_exports import Export, Kind, Post, faulty_exports, parquet_exports
 
@@ -69,7 +70,8 @@ def _text(row: object, kind: Kind) -> str:
 def _ingest(spark: SparkSession, parsed: DataFrame, origin: str, folder: Path) -> None:
     """Writes both tables, which checks that rows in = posts + rejects."""
     try:
-        write_posts(spark, parsed, origin, False, f"{folder}/posts", f"{folder}/rejects")
+        with begin(spark, POSTS, f"{folder}/posts") as posts, begin(spark, REJECTS, f"{folder}/rejects") as rejects:
+            write_posts(parsed, origin, False, posts, rejects)
     except DataError as error:
         assert str(error).startswith("The export holds no post: no table was written.")  # noqa: PT017
         for path, table in (("posts", POSTS), ("rejects", REJECTS)):
