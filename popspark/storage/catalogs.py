@@ -107,13 +107,10 @@ class NamedTransaction(Transaction):
         self._base = describe(spark, self._name)
         self._provider = self._base.provider if self._base else provider_of(spark, self._name)
         self._staged: list[DataFrame] = []
-        self._kept: list[DataFrame] = []
         self._n_staged = 0
 
     def __exit__(self, *error: object) -> None:
         self.unstage()
-        for rows in self._kept:
-            rows.unpersist()
 
     def read(self) -> DataFrame | None:
         if self._base is None:
@@ -122,7 +119,8 @@ class NamedTransaction(Transaction):
         return validate(self.spark.read.options(**options).table(self._name), self.table, self.path)
 
     def stage(self, rows: DataFrame) -> None:
-        rows = validate(rows, self.table, f"rows to be written to {self.path}").persist()
+        # Not persisted: what a plan observes is not told by one that is read from the cache.
+        rows = validate(rows, self.table, f"rows to be written to {self.path}").localCheckpoint()
         self._n_staged += rows.count()
         self._staged.append(rows)
 
@@ -137,14 +135,11 @@ class NamedTransaction(Transaction):
         return rows
 
     def unstage(self) -> None:
-        for rows in self._staged:
-            rows.unpersist()
         self._staged, self._n_staged = [], 0
 
     def keep(self, rows: DataFrame) -> DataFrame:
         """Held by the executors: there is no folder of ours beside a table by name."""
-        self._kept.append(rows.persist())
-        return self._kept[-1]
+        return rows.localCheckpoint()
 
     def _staged_slices(self) -> set[str]:
         column = self.table.partitioned_by[0]
