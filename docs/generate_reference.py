@@ -49,12 +49,12 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _jobs() -> Iterable[str]:
-    from popspark.cli import JOBS, list_settings
+    from popspark.cli import JOBS, list_settings, module_of
 
     for purpose, jobs in JOBS.items():
         yield f"## {purpose}"
         for name in jobs:
-            module = f"popspark.jobs.{name.replace('-', '_')}"
+            module = module_of(name)
             rows = (
                 (f"`{setting.name}`", f"`{setting.default}`" if setting.default else "", setting.meaning)
                 for setting in list_settings(import_module(module).Config)

@@ -55,7 +55,13 @@ JOBS = {
         "simulate-posts": "Make a posts table with made-up users, texts and counts, whose true effects are known.",
     },
 }
-"""The jobs by what a user wants; `score-posts` is `popspark.jobs.score_posts`."""
+"""The jobs by what a user wants."""
+
+
+def module_of(job: str) -> str:
+    """`score-posts` is `popspark.jobs.score_posts`; jobs on any table are in a room of their own."""
+    room = "popspark.jobs.tables" if job in JOBS["Tables"] else "popspark.jobs"
+    return f"{room}.{job.replace('-', '_')}"
 
 
 def _type_name(annotation: Any) -> str:
@@ -121,7 +127,7 @@ class _Job(click.Command):
         from popspark.runtime.command import run_job
 
         module_name = name.replace("-", "_")
-        job = import_module(f"popspark.jobs.{module_name}")
+        job = import_module(module_of(name))
         self._model = job.Config
 
         def call(settings: tuple[str, ...], config: str | None, env: str | None) -> int:

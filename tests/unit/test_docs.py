@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from popspark.cli import module_of
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 JOBS = sorted((ROOT / "popspark" / "jobs").glob("[a-z]*.py"))
@@ -66,7 +68,7 @@ def test_commands_name_jobs_and_settings_that_are_there(page: Path) -> None:
     """And of those that stand on lines of their own, to be copied, all that must be given."""
     for block, inline, indented in CODE.findall(page.read_text("utf-8")):
         for name, rest in COMMAND.findall((block or inline or indented).replace("\\\n", " ")):
-            model = import_module(f"popspark.jobs.{name.replace('-', '_')}").Config
+            model = import_module(module_of(name)).Config
             keys = [word.partition("=")[0] for word in shlex.split(rest, comments=True) if "=" in word]
             assert [key for key in keys if not is_setting(model, key)] == [], name
             required = {key for key, field in model.model_fields.items() if field.is_required()}
