@@ -35,6 +35,8 @@ _FIRST, _END = int(EARLIEST.timestamp()), int(LATEST.timestamp())
 _EXCEL_EPOCH_DAYS = 25569
 """Of 1970-01-01, counted as Excel counts days, whose day 0 is 1899-12-30."""
 
+_SPACE = "[\\s\u00a0\u2009\u202f]"
+"""Java's \\s has none of the narrow ones, which programs set before AM and PM."""
 _OFFSET = r"[Zz]|UTC|GMT|[+-]\d\d(?::?\d\d)?"
 _PLAIN_ISO = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$"
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -78,7 +80,7 @@ def parse_format(pattern: str) -> TimeFormat:
     regex, groups, has_names = "", dict[str, int](), False
     for token in re.findall(r"'[^']*'|[A-Za-z]+|[^A-Za-z']+", pattern):
         if not token[0].isalpha():
-            regex += re.escape(token.strip("'") or "'").replace("\\ ", r"\s+")
+            regex += re.escape(token.strip("'") or "'").replace("\\ ", _SPACE + "+")
             continue
         for letter, repeated in groupby(token):
             n = len(list(repeated))
@@ -112,7 +114,7 @@ def parse_format(pattern: str) -> TimeFormat:
 
 
 ISO = TimeFormat(
-    rf"^(\d{{4}})([-/.])(\d\d?)\2(\d\d?)(?:[Tt ](\d\d?):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?\s?({_OFFSET})?)?$",
+    rf"^(\d{{4}})([-/.])(\d\d?)\2(\d\d?)(?:[Tt ](\d\d?):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?{_SPACE}?({_OFFSET})?)?$",
     {"year": 1, "month": 3, "day": 4, "hour": 5, "minute": 6, "second": 7, "fraction": 8, "offset": 9},
 )
 BASIC = TimeFormat(

@@ -1,7 +1,7 @@
 """Text as exports hold it, to typed values: columns in, columns out.
 
 Every function takes a string column and gives null both for what is absent and for what cannot be read; `is_bad` tells
-the two apart. Absent are null, "" and the words None, null, NaN and N/A.
+the two apart. Absent are null, "", the words None, null, NaN, N/A and <NA>, and the \\N of databases.
 
 Spark interprets what stands in a lambda, and compiles a regex for each value that it splits. So the plain form of a
 value, digits or single spaces, goes a compiled way of its own, to the same result.
@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from popspark.ingest import tags as tags_module
 from popspark.ingest.times import EARLIEST, LATEST, TimeFormat, TimeUnit, read_time
 
-ABSENT = ("", "none", "null", "nan", "n/a")
+ABSENT = ("", "none", "null", "nan", "n/a", "<na>", r"\n")
 
 
 def known(text: Column) -> Column:
@@ -45,7 +45,7 @@ def count(text: Column, decimal: str = ".") -> Column:
 
     decimal: the decimal sign; with "," 1.234 is 1234.
     """
-    plain = F.when(text.rlike(r"^\d{1,18}$"), text.try_cast("bigint"))
+    plain = F.when(text.rlike(r"^\d{1,19}$"), text.try_cast("bigint"))
     return F.coalesce(plain, _of(text, lambda value: _count(value, decimal)))
 
 
@@ -56,8 +56,9 @@ def _count(value: Column, decimal: str = ".") -> Column:
     for unit, size in (("k", 1e3), ("m", 1e6), ("b", 1e9)):
         factor = F.when(F.lower(value).endswith(F.lit(unit)), size).otherwise(factor)
     scaled = number.try_cast("double") * factor
-    rounded = F.when(F.abs(scaled - F.round(scaled)) < 1e-6, F.round(scaled))
-    whole = F.regexp_extract(digits, r"^(\d{1,18})(?:\.0+)?$", 1).try_cast("bigint")
+    is_near = (factor > 1) & (F.abs(scaled - F.round(scaled)) < 1e-6)  # 75.2k as a double; 17.9999999 is none
+    rounded = F.when(is_near, F.round(scaled))
+    whole = F.regexp_extract(digits, r"^(\d{1,19})(?:\.0+)?$", 1).try_cast("bigint")
     return F.coalesce(whole, F.when(rounded < 9e18, rounded).try_cast("bigint"))
 
 

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from popspark.ingest import values
 from popspark.ingest.times import parse_format, read_time
 
-ABSENT = [None, "", "  ", "None", "null", "NaN", "n/a"]
+ABSENT = [None, "", "  ", "None", "null", "NaN", "n/a", "<NA>", "\\N"]
 WHEN = datetime(2013, 3, 15, 20, 51, 9)
 
 CASES: list[tuple[Callable[[Column], Column], dict[str, Any], list[str]]] = [
@@ -40,10 +40,14 @@ CASES: list[tuple[Callable[[Column], Column], dict[str, Any], list[str]]] = [
             "3M": 3000000,
             "1.1b": 1100000000,
             "999999999999999999": 999999999999999999,
+            "1234567890123456789": 1234567890123456789,
+            "1,234,567,890,123,456,789": 1234567890123456789,
+            "9223372036854775807": 2**63 - 1,
         },
         [
             *("-1", "many", "12 views", "1,23", "1.2.3", "k", "1e3", "99999999999999999999", "0x10"),
             *("1.234", "12.5", "1 23", "1'23", "1,234'567", "1.23456k", "1.234.567", "9.9e18b"),
+            *("17.9999999", "9223372036854775808"),
         ],
     ),
     (values.number, {"1.5": 1.5, "-2": -2.0, "1e3": 1000.0}, ["inf", "-Infinity", "1,5", "x", "1d", "0x1p3", "1,234"]),
@@ -75,6 +79,7 @@ CASES: list[tuple[Callable[[Column], Column], dict[str, Any], list[str]]] = [
             "2013-03-15T22:51:09+0200": WHEN,
             "2013-03-15T22:51:09+02": WHEN,
             "2013-03-15 20:51:09 UTC": WHEN,
+            "2013-03-15 20:51:09\u202fUTC": WHEN,
             "2013-03-15T20:51:09.123456789Z": WHEN.replace(microsecond=123456),
             "1363380669000000": WHEN,
             "1363380669123456789": WHEN.replace(microsecond=123456),
