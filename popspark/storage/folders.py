@@ -46,12 +46,12 @@ class FolderTransaction(Transaction):
         if self._base is not None:
             check_writable(open_log(self._folder, self._base.number), self._folder)
             self._check_same(self._base)
-        elif not is_begun(self._folder):
+        self._is_torn = self._base is None and is_begun(self._folder)
+        """Whether files lie there of which nobody knows the names: those of a run that was killed, or that failed."""
+        if self._base is None and not self._is_torn:
             _check_free(self._folder)
         self._files: list[DataFile] = []
         self._n_kept = 0
-        self._is_torn = False
-        """Whether files were written of which nobody knows the names."""
         self._clear()
 
     def __exit__(self, *error: object) -> None:

@@ -191,6 +191,9 @@ def test_a_table_whose_first_write_failed_half_way_is_written_by_the_next_run(
         with pytest.raises(OSError, match="No space"):
             write_table(made(spark), NOTES, path)
     assert find_table(spark, NOTES, path) is None
+    with begin(spark, NOTES, path) as writing:  # the next one gives up by itself
+        writing.stage(made(spark))
+    assert find_table(spark, NOTES, path) is None, "what the first left is no table yet"
     write_table(made(spark), NOTES, path)
     assert ids(path) == ["a", "b", "c"]
 
